@@ -1,0 +1,228 @@
+//! Amounts and currencies. An amount is an exact decimal from the wire to the table and back.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The most significant digits an amount may have: what an IEEE double carries without loss, so
+/// that every client's number type can hold every amount.
+pub const MAX_SIGNIFICANT_DIGITS: usize = 15;
+
+/// A positive amount with exactly the digits that were sent: `100.50` stays `100.50`.
+///
+/// Two amounts are equal where their values are: `1.50 == 1.5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amount(#[serde(with = "rust_decimal::serde::arbitrary_precision")] Decimal);
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AmountError {
+    /// Not a decimal number at all.
+    #[error("must be a decimal number, such as 100.50")]
+    NotANumber,
+    /// Zero or less.
+    #[error("must be greater than zero")]
+    NotPositive,
+    /// More than [`MAX_SIGNIFICANT_DIGITS`] digits.
+    #[error("must have at most {MAX_SIGNIFICANT_DIGITS} significant digits")]
+    TooManyDigits,
+}
+
+impl Amount {
+    /// Reads the text of a JSON number, or a string of the same form.
+    ///
+    /// # Errors
+    /// [`AmountError`] where it is no number, not positive, or has too many digits.
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        if !is_json_number(text) {
+            return Err(AmountError::NotANumber);
+        }
+        if text.starts_with('-') {
+            return Err(AmountError::NotPositive);
+        }
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().unwrap_or(i32::MAX)),
+            None => (text, 0),
+        };
+        let written = mantissa.bytes().filter(u8::is_ascii_digit);
+        if significant(written) > MAX_SIGNIFICANT_DIGITS {
+            return Err(AmountError::TooManyDigits);
+        }
+        let value = if exponent == 0 {
+            mantissa.parse::<Decimal>().ok()
+        } else if exponent.unsigned_abs() <= 28 {
+            Decimal::from_scientific(&text.replace("e+", "e").replace("E+", "E")).ok()
+        } else {
+            None
+        };
+        let value = value.ok_or(AmountError::TooManyDigits)?;
+        if value.is_zero() {
+            return Err(AmountError::NotPositive);
+        }
+        // `1e20` is written with one digit and stored with twenty-one.
+        if significant(value.mantissa().to_string().bytes()) > MAX_SIGNIFICANT_DIGITS {
+            return Err(AmountError::TooManyDigits);
+        }
+        Ok(Self(value))
+    }
+
+    /// How many decimals it was written with.
+    pub fn decimals(self) -> u32 {
+        self.0.scale()
+    }
+
+    /// The value, with its scale.
+    pub fn as_decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// Takes a value that was checked when it was stored.
+    pub fn from_stored(value: Decimal) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn significant(digits: impl Iterator<Item = u8>) -> usize {
+    digits.skip_while(|digit| *digit == b'0').count()
+}
+
+/// The grammar of RFC 8259, section 6. `Decimal`'s own parser is laxer: it takes `1_000` and `+1`.
+fn is_json_number(text: &str) -> bool {
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (integer, fraction) = match mantissa.split_once('.') {
+        Some((integer, fraction)) => (integer, Some(fraction)),
+        None => (mantissa, None),
+    };
+    all_digits(integer)
+        && (integer == "0" || !integer.starts_with('0'))
+        && fraction.is_none_or(all_digits)
+        && exponent.is_none_or(|e| all_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
+}
+
+/// A currency of ISO 4217, by its alphabetic code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency(iso_currency::Currency);
+
+/// Why a text is not a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be a currency code of ISO 4217 in capitals, such as USD")]
+pub struct UnknownCurrency;
+
+impl Currency {
+    /// Reads a code such as `USD`.
+    ///
+    /// # Errors
+    /// [`UnknownCurrency`] where ISO 4217 does not list it.
+    pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
+        iso_currency::Currency::from_code(code).map(Self).ok_or(UnknownCurrency)
+    }
+
+    /// The code, three capital letters.
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// How many decimals its minor unit allows; `None` where ISO 4217 defines none (gold, say).
+    pub fn decimals(self) -> Option<u32> {
+        self.0.exponent().map(u32::from)
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = UnknownCurrency;
+    fn try_from(code: String) -> Result<Self, UnknownCurrency> {
+        Self::parse(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_amount_keeps_the_digits_it_was_sent_with() {
+        for text in ["0.1", "100.50", "9999999999999.99", "1", "0.000000000000001"] {
+            let amount = Amount::parse(text).unwrap();
+            assert_eq!(amount.to_string(), text);
+            assert_eq!(serde_json::to_string(&amount).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Amount>(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_exponent_is_written_out() {
+        assert_eq!(Amount::parse("1e2").unwrap().to_string(), "100");
+        assert_eq!(Amount::parse("1.5E+3").unwrap().to_string(), "1500");
+        assert_eq!(Amount::parse("25e-2").unwrap().to_string(), "0.25");
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused_for_its_own_reason() {
+        for text in ["abc", "", " 1", "1_000", "+1", "0x10", "1.", ".5", "NaN", "1e", "01", "1,5"] {
+            assert_eq!(Amount::parse(text), Err(AmountError::NotANumber), "{text}");
+        }
+        for text in ["0", "0.00", "-1", "-0.01", "-1e400"] {
+            assert_eq!(Amount::parse(text), Err(AmountError::NotPositive), "{text}");
+        }
+        for text in ["1e400", "1e20", "1e-400", "1234567890123456", "1e99999999999"] {
+            assert_eq!(Amount::parse(text), Err(AmountError::TooManyDigits), "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_values_are_equal_amounts() {
+        assert_eq!(Amount::parse("1.50").unwrap(), Amount::parse("1.5").unwrap());
+    }
+
+    #[test]
+    fn currencies_know_their_decimals() {
+        assert_eq!(Currency::parse("USD").unwrap().decimals(), Some(2));
+        assert_eq!(Currency::parse("JPY").unwrap().decimals(), Some(0));
+        assert_eq!(Currency::parse("BHD").unwrap().decimals(), Some(3));
+        assert!(Currency::parse("XXZ").is_err());
+        assert!(Currency::parse("usd").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_decimal_of_fifteen_digits_survives(mantissa in 1u64..=999_999_999_999_999, scale in 0u32..=15) {
+            let text = Decimal::from_i128_with_scale(i128::from(mantissa), scale).to_string();
+            let amount = Amount::parse(&text).unwrap();
+            prop_assert_eq!(serde_json::to_string(&amount).unwrap(), text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+            let _ = Amount::parse(&text);
+        }
+    }
+}

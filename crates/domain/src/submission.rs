@@ -1,0 +1,256 @@
+//! What a client hands over, and the rules it must keep.
+
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{Amount, Currency};
+
+/// The longest reference or account, in characters.
+pub const MAX_NAME_CHARS: usize = 128;
+/// The longest description, in characters.
+pub const MAX_DESCRIPTION_CHARS: usize = 1024;
+/// The largest metadata, in bytes of compact JSON.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// A transaction that a client wants posted; every rule below holds for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// The client's own choice of id, if it made one.
+    pub id: Option<Uuid>,
+    /// How much.
+    pub amount: Amount,
+    /// Of what.
+    pub currency: Currency,
+    /// The client's own name for it.
+    pub reference: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// When it happened, by the client's account, to the microsecond.
+    pub timestamp: Option<DateTime<Utc>>,
+    /// Where the money comes from.
+    pub source_account: Option<String>,
+    /// Where the money goes.
+    pub destination_account: Option<String>,
+    /// Whatever the client wants kept with it.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) to the field, such as `/amount`; empty for the body as a whole.
+    pub pointer: String,
+    /// What it must be, in a sentence that follows the field's name.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error of the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+impl Submission {
+    /// Reads and checks the JSON body of a submission. A field that is null counts as absent, and
+    /// unknown fields are passed over.
+    ///
+    /// # Errors
+    /// Every field that breaks a rule, not only the first.
+    pub fn from_json(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let Value::Object(body) = body else {
+            return Err(vec![FieldError::new("", "must be a JSON object")]);
+        };
+        let mut fields = Fields { body, errors: Vec::new() };
+        let id = fields.read("id", |value| {
+            text(value)?.parse::<Uuid>().map_err(|_| "must be a UUID".to_owned())
+        });
+        let amount = fields.required("amount", |value| {
+            let text = match value {
+                Value::Number(number) => number.to_string(),
+                other => text(other).map_err(|_| "must be a number".to_owned())?.to_owned(),
+            };
+            Amount::parse(&text).map_err(|error| error.to_string())
+        });
+        let currency = fields.required("currency", |value| {
+            Currency::parse(text(value)?).map_err(|error| error.to_string())
+        });
+        if let (Some(amount), Some(currency)) = (amount, currency)
+            && let Some(decimals) = currency.decimals()
+            && amount.decimals() > decimals
+        {
+            let message = format!("must have at most {decimals} decimals in {currency}");
+            fields.errors.push(FieldError::new("/amount", message));
+        }
+        let reference = fields.read("reference", |value| bounded(value, 1, MAX_NAME_CHARS));
+        let description =
+            fields.read("description", |value| bounded(value, 0, MAX_DESCRIPTION_CHARS));
+        let timestamp = fields.read("timestamp", timestamp);
+        let source_account =
+            fields.read("sourceAccount", |value| bounded(value, 1, MAX_NAME_CHARS));
+        let destination_account =
+            fields.read("destinationAccount", |value| bounded(value, 1, MAX_NAME_CHARS));
+        let metadata = fields.read("metadata", metadata);
+        match (amount, currency) {
+            (Some(amount), Some(currency)) if fields.errors.is_empty() => Ok(Self {
+                id,
+                amount,
+                currency,
+                reference,
+                description,
+                timestamp,
+                source_account,
+                destination_account,
+                metadata,
+            }),
+            _ => Err(fields.errors),
+        }
+    }
+}
+
+/// Reads the members of an object one by one and gathers what is wrong with them.
+struct Fields<'a> {
+    body: &'a Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields<'_> {
+    fn read<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.body.get(name).filter(|value| !value.is_null())?;
+        match parse(value) {
+            Ok(parsed) => Some(parsed),
+            Err(message) => {
+                self.errors.push(FieldError::new(format!("/{name}"), message));
+                None
+            }
+        }
+    }
+
+    fn required<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.body.get(name).is_none_or(Value::is_null) {
+            self.errors.push(FieldError::new(format!("/{name}"), "is required"));
+            return None;
+        }
+        self.read(name, parse)
+    }
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| "must be a string".to_owned())
+}
+
+fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, String> {
+    let text = text(value)?;
+    let chars = text.chars().count();
+    if chars < min_chars {
+        return Err("must not be empty".to_owned());
+    }
+    if chars > max_chars {
+        return Err(format!("must have at most {max_chars} characters"));
+    }
+    // PostgreSQL's text cannot hold it.
+    if text.contains('\0') {
+        return Err("must not contain the character U+0000".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// RFC 3339; without an offset it is read as UTC, which is what clients that leave it out mean.
+fn timestamp(value: &Value) -> Result<DateTime<Utc>, String> {
+    let text = text(value)?;
+    let at = DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .or_else(|_| text.parse::<NaiveDateTime>().map(|at| at.and_utc()))
+        .map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")?;
+    // What PostgreSQL's timestamptz and RFC 3339 both hold.
+    if !(0..=9999).contains(&chrono::Datelike::year(&at)) {
+        return Err("must be in the years 0000 to 9999".to_owned());
+    }
+    Ok(at.trunc_subsecs(6))
+}
+
+fn metadata(value: &Value) -> Result<Map<String, Value>, String> {
+    let map = value.as_object().ok_or("must be an object")?;
+    if value.to_string().len() > MAX_METADATA_BYTES {
+        return Err(format!("must have at most {MAX_METADATA_BYTES} bytes"));
+    }
+    Ok(map.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pointers(body: Value) -> Vec<String> {
+        let errors = Submission::from_json(&body).unwrap_err();
+        errors.into_iter().map(|error| error.pointer).collect()
+    }
+
+    #[test]
+    fn a_minimal_submission_is_an_amount_and_a_currency() {
+        let submission = Submission::from_json(&json!({"amount": 100, "currency": "USD"})).unwrap();
+        assert_eq!(submission.amount.to_string(), "100");
+        assert_eq!(submission.metadata, None);
+    }
+
+    #[test]
+    fn every_broken_field_is_named_at_once() {
+        let body = json!({
+            "id": "not-a-uuid", "amount": "abc", "currency": "XXZ", "reference": "",
+            "description": 7, "timestamp": "yesterday", "sourceAccount": "x".repeat(129),
+            "destinationAccount": "a\u{0}b", "metadata": [],
+        });
+        assert_eq!(
+            pointers(body),
+            [
+                "/id",
+                "/amount",
+                "/currency",
+                "/reference",
+                "/description",
+                "/timestamp",
+                "/sourceAccount",
+                "/destinationAccount",
+                "/metadata",
+            ]
+        );
+        assert_eq!(pointers(json!({})), ["/amount", "/currency"]);
+        assert_eq!(pointers(json!([])), [""]);
+    }
+
+    #[test]
+    fn more_decimals_than_the_currency_has_are_refused() {
+        assert_eq!(pointers(json!({"amount": "100.005", "currency": "USD"})), ["/amount"]);
+        assert_eq!(pointers(json!({"amount": "100.5", "currency": "JPY"})), ["/amount"]);
+        assert!(Submission::from_json(&json!({"amount": "100.005", "currency": "BHD"})).is_ok());
+    }
+
+    #[test]
+    fn metadata_is_bounded() {
+        let body = |bytes: usize| json!({"amount": 1, "currency": "USD", "metadata": {"k": "x".repeat(bytes)}});
+        assert!(Submission::from_json(&body(MAX_METADATA_BYTES - 8)).is_ok());
+        assert_eq!(pointers(body(MAX_METADATA_BYTES)), ["/metadata"]);
+    }
+
+    #[test]
+    fn a_timestamp_without_an_offset_is_utc() {
+        let at = |text: &str| {
+            let body = json!({"amount": 1, "currency": "USD", "timestamp": text});
+            Submission::from_json(&body).unwrap().timestamp.unwrap().to_rfc3339()
+        };
+        assert_eq!(at("2026-01-31T12:00:00"), "2026-01-31T12:00:00+00:00");
+        assert_eq!(at("2026-01-31T12:00:00.123456789+02:00"), "2026-01-31T10:00:00.123456+00:00");
+    }
+}
