@@ -1,0 +1,134 @@
+//! The change feed: every transaction that changed, in its latest version, in an order that misses
+//! none, whichever process changed it.
+//!
+//! Each change stamps its row with the number of its database transaction. A number that is below
+//! every database transaction still running can have no predecessor that becomes visible later, so
+//! the feed reads up to there and remembers how far it came. PostgreSQL is asked only while somebody
+//! listens, and once for all listeners of a process.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use domain::Transaction;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, broadcast};
+
+use crate::{QueryError, row::Row};
+
+/// How often PostgreSQL is asked for changes.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Transactions in one change at most; of more, the latest are shown. A page cannot show more.
+const MOST: i64 = 200;
+
+/// Transactions that changed at about the same time.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// How far the feed has come: give it back to [`Changes::since`] to go on from there.
+    pub position: i64,
+    /// Each in its latest version, oldest change first.
+    pub transactions: Arc<[Transaction]>,
+}
+
+/// The feed of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Changes {
+    pool: PgPool,
+    reader: Arc<Mutex<Weak<broadcast::Sender<Change>>>>,
+}
+
+/// Somebody who listens; the feed is read for as long as there is one.
+pub struct Listener {
+    changes: broadcast::Receiver<Change>,
+    _reader: Arc<broadcast::Sender<Change>>,
+}
+
+impl Listener {
+    /// The next change. A listener that was too slow goes on with what is there now.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            match self.changes.recv().await {
+                Ok(change) => return Some(change),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl Changes {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self { pool, reader: Arc::default() }
+    }
+
+    /// Listens from now on.
+    pub async fn listen(&self) -> Listener {
+        let mut reader = self.reader.lock().await;
+        let sender = reader.upgrade().unwrap_or_else(|| {
+            let sender = Arc::new(broadcast::channel(64).0);
+            tokio::spawn(read(self.pool.clone(), Arc::downgrade(&sender)));
+            sender
+        });
+        *reader = Arc::downgrade(&sender);
+        Listener { changes: sender.subscribe(), _reader: sender }
+    }
+
+    /// What has changed since a position, as one change.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn since(&self, position: i64) -> Result<Change, QueryError> {
+        since(&self.pool, position).await
+    }
+}
+
+async fn read(pool: PgPool, listeners: Weak<broadcast::Sender<Change>>) {
+    let mut position = None;
+    while let Some(sender) = listeners.upgrade() {
+        let read = match position {
+            None => horizon(&pool).await.map(|at| position = Some(at)),
+            Some(at) => since(&pool, at).await.map(|change| {
+                position = Some(change.position);
+                if !change.transactions.is_empty() {
+                    let _ = sender.send(change);
+                }
+            }),
+        };
+        drop(sender);
+        if let Err(error) = read {
+            tracing::warn!(%error, "the change feed could not be read");
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// The number below which every database transaction has ended.
+async fn horizon(pool: &PgPool) -> Result<i64, QueryError> {
+    Ok(sqlx::query_scalar!(
+        r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!""#
+    )
+    .fetch_one(pool)
+    .await?)
+}
+
+async fn since(pool: &PgPool, position: i64) -> Result<Change, QueryError> {
+    // Read first: what ends in between is seen the next time, not missed.
+    let horizon = horizon(pool).await?;
+    let mut rows = sqlx::query_as!(
+        Row,
+        r#"select id, state, amount, currency, reference, description, occurred_at,
+            source_account, destination_account, metadata, submitted_at, completed_at, error,
+            attempts, next_attempt_at
+        from transactions where changed_in >= $1 and changed_in < $2
+        order by changed_in desc limit $3"#,
+        position,
+        horizon,
+        MOST,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.reverse();
+    let transactions = rows.into_iter().map(Transaction::try_from).collect::<Result<_, _>>()?;
+    Ok(Change { position: horizon, transactions })
+}

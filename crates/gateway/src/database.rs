@@ -1,0 +1,48 @@
+//! The connection to PostgreSQL and the schema.
+
+use std::{str::FromStr, time::Duration};
+
+use apalis_postgres::PostgresStorage;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use thiserror::Error;
+
+/// Why the database could not be brought up to date.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// apalis's own tables.
+    #[error("apalis's migrations failed: {0}")]
+    Apalis(#[from] apalis_postgres::Error),
+    /// Ours.
+    #[error("the migrations failed: {0}")]
+    Onceward(#[from] sqlx::migrate::MigrateError),
+}
+
+/// Connects at most `max_connections` times to `url`, waiting a second at most for a free
+/// connection: a caller is better served by an error than by a queue in front of the database.
+///
+/// # Errors
+/// Where the URL cannot be read. Connections are made when they are needed.
+pub fn pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("onceward")
+        // A session that hangs within a database transaction would hold its locks for ever.
+        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")]);
+    Ok(PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(1))
+        .connect_lazy_with(options))
+}
+
+/// Brings the schema up to date: apalis's migrations, then ours, which build on them. Any number of
+/// processes may do so at once.
+///
+/// # Errors
+/// [`MigrateError`] where PostgreSQL does not answer or a migration does not apply.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    PostgresStorage::<()>::setup(pool).await?;
+    sqlx::migrate!("../../migrations").run(pool).await?;
+    Ok(())
+}

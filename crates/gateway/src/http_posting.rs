@@ -1,0 +1,215 @@
+//! The posting service over HTTP.
+
+use std::{error::Error, time::Duration};
+
+use domain::{Amount, Ending, Finding};
+use futures::{FutureExt, future::BoxFuture};
+use reqwest::{Client, Response, StatusCode, header, redirect};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::posting::{Answer, Posting, PostingService, Sighting};
+
+/// The most that is read of an answer.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// What is kept of an answer, in characters.
+const EXCERPT_CHARS: usize = 500;
+
+/// Posts to `{base}/transactions`, and asks `{base}/transactions/{id}`.
+pub struct HttpPosting {
+    client: Client,
+    base: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    id: Uuid,
+    amount: Amount,
+    currency: &'static str,
+    description: &'a str,
+    timestamp: chrono::DateTime<chrono::Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Map<String, Value>>,
+}
+
+impl HttpPosting {
+    /// A client for the posting service at `base`, which waits `timeout` for one request.
+    ///
+    /// # Errors
+    /// Where the TLS library cannot be set up.
+    pub fn new(base: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
+        // An error says that somebody has installed one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            // One call is one request on the wire: what is repeated is decided by the protocol.
+            .retry(reqwest::retry::never())
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("onceward/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl PostingService for HttpPosting {
+    fn post<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Answer> {
+        async move {
+            let body = Body {
+                id: posting.id,
+                amount: posting.amount,
+                currency: posting.currency.code(),
+                description: posting.description.as_deref().unwrap_or_default(),
+                timestamp: posting.timestamp,
+                metadata: posting.metadata.as_ref(),
+            };
+            let request = self
+                .client
+                .post(format!("{}/transactions", self.base))
+                .header("idempotency-key", posting.id.to_string())
+                .header("traceparent", traceparent(posting.id))
+                .json(&body);
+            match request.send().await {
+                Err(error) => broken(&error),
+                Ok(response) => answered(response).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
+        async move {
+            let request = self
+                .client
+                .get(format!("{}/transactions/{}", self.base, posting.id))
+                .header("traceparent", traceparent(posting.id));
+            let (http_status, seen) = match request.send().await {
+                Err(error) => (None, Err(explain(&error))),
+                Ok(response) => {
+                    let status = response.status();
+                    (Some(status.as_u16()), sight(status, response, posting).await)
+                }
+            };
+            let (finding, error) = match seen {
+                Ok(finding) => (finding, None),
+                Err(error) => (Finding::Failed, Some(error)),
+            };
+            match finding {
+                Finding::Mismatch => Sighting {
+                    finding,
+                    http_status,
+                    error: Some("the entry has another amount or currency".to_owned()),
+                },
+                _ => Sighting { finding, http_status, error },
+            }
+        }
+        .boxed()
+    }
+}
+
+/// W3C trace context. One transaction is one trace, so its id is the trace's.
+fn traceparent(id: Uuid) -> String {
+    format!("00-{}-{:016x}-01", id.simple(), rand::random::<u64>().max(1))
+}
+
+fn broken(error: &reqwest::Error) -> Answer {
+    // A time-out while connecting is both; nothing was sent then.
+    let ending = if error.is_connect() {
+        Ending::NotConnected
+    } else if error.is_timeout() {
+        Ending::TimedOut
+    } else {
+        Ending::Broken
+    };
+    Answer { ending, transport_error: Some(explain(error)), excerpt: None }
+}
+
+async fn answered(response: Response) -> Answer {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let (body, error) = match read(response).await {
+        Ok(body) => (body, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    // A server may answer a success without a body; what comes must be JSON.
+    let readable = error.is_none()
+        && (body.is_empty() || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok());
+    Answer {
+        ending: Ending::Answered { status, readable, retry_after },
+        transport_error: error,
+        excerpt: excerpt(&body),
+    }
+}
+
+/// Reads at most [`MAX_BODY_BYTES`].
+async fn read(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY_BYTES {
+            return Err(format!("the answer is longer than {MAX_BODY_BYTES} bytes"));
+        }
+    }
+    Ok(body)
+}
+
+fn excerpt(body: &[u8]) -> Option<String> {
+    // PostgreSQL's text cannot hold U+0000.
+    let text = String::from_utf8_lossy(body).replace('\0', "\u{fffd}");
+    let text: String = text.trim().chars().take(EXCERPT_CHARS).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Reads what the posting service says of an id. What cannot be read proves nothing: it is an error,
+/// never an absence.
+async fn sight(
+    status: StatusCode,
+    response: Response,
+    posting: &Posting,
+) -> Result<Finding, String> {
+    if status == StatusCode::NOT_FOUND {
+        return Ok(Finding::Absent);
+    }
+    if status != StatusCode::OK {
+        return Err(format!("answered {status}"));
+    }
+    let body = read(response).await?;
+    let body: Value = serde_json::from_slice(&body).map_err(|_| "the answer is not JSON")?;
+    // Some wrap the entry, as the list of all does.
+    let entry = body.get("data").unwrap_or(&body);
+    if entry.get("id").and_then(Value::as_str) != Some(posting.id.to_string().as_str()) {
+        return Err("the answer does not name the id".to_owned());
+    }
+    let same_amount = match entry.get("amount") {
+        Some(Value::Number(number)) => Amount::parse(&number.to_string()) == Ok(posting.amount),
+        Some(Value::String(text)) => Amount::parse(text) == Ok(posting.amount),
+        _ => return Err("the answer has no amount".to_owned()),
+    };
+    let same_currency = match entry.get("currency").and_then(Value::as_str) {
+        Some(code) => code == posting.currency.code(),
+        None => return Err("the answer has no currency".to_owned()),
+    };
+    Ok(if same_amount && same_currency { Finding::Found } else { Finding::Mismatch })
+}
+
+/// The error with its causes, without the URL, which may hold credentials.
+fn explain(error: &reqwest::Error) -> String {
+    let mut text = match error {
+        _ if error.is_connect() => "no connection".to_owned(),
+        _ if error.is_timeout() => "no answer in time".to_owned(),
+        _ => "the connection broke".to_owned(),
+    };
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text.chars().take(EXCERPT_CHARS).collect()
+}

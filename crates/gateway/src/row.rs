@@ -1,0 +1,58 @@
+//! A row of the table `transactions` as it is shown.
+
+use chrono::{DateTime, Utc};
+use domain::{Amount, Currency, Transaction};
+use rust_decimal::Decimal;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::QueryError;
+
+/// The columns that make a [`Transaction`].
+#[derive(Debug, sqlx::FromRow)]
+pub struct Row {
+    pub id: Uuid,
+    pub state: String,
+    pub amount: Decimal,
+    pub currency: String,
+    pub reference: Option<String>,
+    pub description: Option<String>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    pub source_account: Option<String>,
+    pub destination_account: Option<String>,
+    pub metadata: Option<Value>,
+    pub submitted_at: DateTime<Utc>,
+    pub completed_at: Option<DateTime<Utc>>,
+    pub error: Option<String>,
+    pub attempts: i32,
+    pub next_attempt_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Transaction {
+    type Error = QueryError;
+
+    fn try_from(row: Row) -> Result<Self, QueryError> {
+        let unreadable = |column: &'static str| QueryError::Unreadable { id: row.id, column };
+        Ok(Self {
+            transaction_id: row.id,
+            status: row.state.parse().map_err(|_| unreadable("state"))?,
+            amount: Amount::from_stored(row.amount),
+            currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
+            reference: row.reference,
+            description: row.description,
+            timestamp: row.occurred_at,
+            source_account: row.source_account,
+            destination_account: row.destination_account,
+            metadata: match row.metadata {
+                None => None,
+                Some(Value::Object(map)) => Some(map),
+                Some(_) => return Err(unreadable("metadata")),
+            },
+            submitted_at: row.submitted_at,
+            completed_at: row.completed_at,
+            error: row.error,
+            attempts: row.attempts.unsigned_abs(),
+            next_attempt_at: row.next_attempt_at,
+        })
+    }
+}
