@@ -76,7 +76,9 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
         Step::Fail(Failure::ProvenAbsent) => Destination {
             state: Some(State::Failed),
             due_at: None,
-            error: Some("no attempts are left, and the posting service does not have it".to_owned()),
+            error: Some(
+                "no attempts are left, and the posting service does not have it".to_owned(),
+            ),
         },
         Step::InDoubt { reason, at } => {
             let reason = match reason {

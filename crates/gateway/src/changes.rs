@@ -8,17 +8,22 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use domain::Transaction;
+use domain::{Counts, Transaction};
 use sqlx::PgPool;
-use tokio::sync::{Mutex, broadcast};
+use tokio::{
+    sync::{Mutex, broadcast},
+    time::sleep,
+};
 
-use crate::{QueryError, row::Row};
+use crate::{QueryError, query::counts, row::Row};
 
 /// How often PostgreSQL is asked for changes.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// How often the states are counted, while something changes: it reads an index from end to end.
+const COUNTING_INTERVAL: Duration = Duration::from_secs(1);
 /// Transactions in one change at most; of more, the latest are shown. A page cannot show more.
 const MOST: i64 = 200;
 
@@ -29,6 +34,8 @@ pub struct Change {
     pub position: i64,
     /// Each in its latest version, oldest change first.
     pub transactions: Arc<[Transaction]>,
+    /// How many are in each state now, where that was counted.
+    pub counts: Option<Counts>,
 }
 
 /// The feed of one process. Cheap to clone.
@@ -74,32 +81,63 @@ impl Changes {
         Listener { changes: sender.subscribe(), _reader: sender }
     }
 
-    /// What has changed since a position, as one change.
+    /// What has changed since a position, as one change; without one, how far the feed has come.
+    /// Counted either way.
     ///
     /// # Errors
     /// See [`QueryError`].
-    pub async fn since(&self, position: i64) -> Result<Change, QueryError> {
-        since(&self.pool, position).await
+    pub async fn since(&self, position: Option<i64>) -> Result<Change, QueryError> {
+        let mut change = match position {
+            Some(position) => since(&self.pool, position).await?,
+            None => {
+                let position = horizon(&self.pool).await?;
+                Change { position, transactions: Arc::new([]), counts: None }
+            }
+        };
+        change.counts = Some(counts(&self.pool).await?);
+        Ok(change)
     }
 }
 
 async fn read(pool: PgPool, listeners: Weak<broadcast::Sender<Change>>) {
-    let mut position = None;
+    let mut reading = Reading { pool, position: None, uncounted: false, counted: Instant::now() };
     while let Some(sender) = listeners.upgrade() {
-        let read = match position {
-            None => horizon(&pool).await.map(|at| position = Some(at)),
-            Some(at) => since(&pool, at).await.map(|change| {
-                position = Some(change.position);
-                if !change.transactions.is_empty() {
-                    let _ = sender.send(change);
-                }
-            }),
-        };
-        drop(sender);
-        if let Err(error) = read {
-            tracing::warn!(%error, "the change feed could not be read");
+        match reading.next().await {
+            Ok(Some(change)) => {
+                let _ = sender.send(change);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the change feed could not be read"),
         }
-        tokio::time::sleep(INTERVAL).await;
+        drop(sender);
+        sleep(INTERVAL).await;
+    }
+}
+
+/// How far one reader has come.
+struct Reading {
+    pool: PgPool,
+    position: Option<i64>,
+    /// Whether something has changed since the states were counted.
+    uncounted: bool,
+    counted: Instant,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Change>, QueryError> {
+        let Some(position) = self.position else {
+            self.position = Some(horizon(&self.pool).await?);
+            return Ok(None);
+        };
+        let mut change = since(&self.pool, position).await?;
+        self.position = Some(change.position);
+        self.uncounted |= !change.transactions.is_empty();
+        if self.uncounted && self.counted.elapsed() >= COUNTING_INTERVAL {
+            change.counts = Some(counts(&self.pool).await?);
+            self.uncounted = false;
+            self.counted = Instant::now();
+        }
+        Ok((change.counts.is_some() || !change.transactions.is_empty()).then_some(change))
     }
 }
 
@@ -130,5 +168,5 @@ async fn since(pool: &PgPool, position: i64) -> Result<Change, QueryError> {
     .await?;
     rows.reverse();
     let transactions = rows.into_iter().map(Transaction::try_from).collect::<Result<_, _>>()?;
-    Ok(Change { position: horizon, transactions })
+    Ok(Change { position: horizon, transactions, counts: None })
 }

@@ -20,6 +20,29 @@ pub enum MigrateError {
     Onceward(#[from] sqlx::migrate::MigrateError),
 }
 
+impl MigrateError {
+    /// Whether PostgreSQL could not be reached, or is still starting.
+    pub fn retryable(&self) -> bool {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        let error = match self {
+            Self::Apalis(apalis_postgres::Error::Database(error))
+            | Self::Onceward(Execute(error) | ExecuteMigration(error, _)) => error,
+            _ => return false,
+        };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Migrate(error) => {
+                matches!(&**error, Execute(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
+            }
+            // Classes 08 (connection exception) and 57P (shutdown, starting up).
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Connects at most `max_connections` times to `url`, waiting a second at most for a free
 /// connection: a caller is better served by an error than by a queue in front of the database.
 ///

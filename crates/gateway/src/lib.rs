@@ -26,9 +26,10 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, Listener};
 pub use health::{Health, Status};
 pub use http_posting::HttpPosting;
+pub use lease::recover;
 pub use posting::{Answer, Posting, PostingService, Sighting};
 pub use process::{EngineError, Poster, Turn};
 pub use query::{Cursor, Filter, MAX_PAGE, QueryError};

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use domain::{Attempt, Counts, Finding, Outcome, Page, State, Transaction, Verification};
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{PgPool, Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -210,19 +210,31 @@ impl Gateway {
     /// # Errors
     /// See [`QueryError`].
     pub async fn counts(&self) -> Result<Counts, QueryError> {
-        let rows = sqlx::query!(
-            r#"select state, count(*) as "count!" from transactions group by state"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut counts = Counts::default();
-        for row in rows {
-            if let Ok(state) = row.state.parse::<State>() {
-                *counts.of_mut(state) = row.count.unsigned_abs();
-            }
-        }
-        Ok(counts)
+        counts(&self.pool).await
     }
+
+    /// Whether PostgreSQL answers.
+    ///
+    /// # Errors
+    /// [`QueryError::Database`] where it does not.
+    pub async fn ping(&self) -> Result<(), QueryError> {
+        sqlx::query_scalar!(r#"select true as "alive!""#).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+}
+
+pub async fn counts(pool: &PgPool) -> Result<Counts, QueryError> {
+    let rows =
+        sqlx::query!(r#"select state, count(*) as "count!" from transactions group by state"#)
+            .fetch_all(pool)
+            .await?;
+    let mut counts = Counts::default();
+    for row in rows {
+        if let Ok(state) = row.state.parse::<State>() {
+            *counts.of_mut(state) = row.count.unsigned_abs();
+        }
+    }
+    Ok(counts)
 }
 
 fn outcome(id: Uuid, text: &str) -> Result<Outcome, QueryError> {

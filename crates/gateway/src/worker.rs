@@ -109,7 +109,12 @@ impl Worker {
                 .parallelize(tokio::spawn)
                 .build(take_turn);
             let stop = shutdown.clone().cancelled_owned();
-            let result = worker.run_until(async move { stop.await; Ok::<_, WorkerError>(()) }).await;
+            let result = worker
+                .run_until(async move {
+                    stop.await;
+                    Ok::<_, WorkerError>(())
+                })
+                .await;
             if shutdown.is_cancelled() {
                 return;
             }

@@ -1,0 +1,183 @@
+//! A database for each test, and a posting service that follows a script.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{Ending, Finding, State, Submission, backoff::Backoff, protocol::Policy};
+use futures::future::BoxFuture;
+use gateway::{Answer, Gateway, Poster, Posting, PostingService, Sighting, database};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub const POLICY: Policy = Policy {
+    max_attempts: 3,
+    settle: Duration::from_secs(30),
+    visibility: Duration::from_secs(1),
+    backoff: Backoff { base: Duration::from_millis(500), max: Duration::from_secs(60) },
+    in_doubt_backoff: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(600) },
+};
+
+fn server_url() -> String {
+    std::env::var("ONCEWARD_TEST_DATABASE_URL")
+        .expect("ONCEWARD_TEST_DATABASE_URL must name a PostgreSQL: run `make test`")
+}
+
+fn url_of(database: &str) -> String {
+    let url = server_url();
+    let (start, query) = url.split_once('?').map_or((url.as_str(), ""), |(a, b)| (a, b));
+    let (server, _) = start.rsplit_once('/').unwrap();
+    format!("{server}/{database}?{query}")
+}
+
+/// A migrated database of the test's own, copied from one that is migrated once per test program.
+pub async fn database() -> PgPool {
+    static MIGRATED: tokio::sync::Mutex<bool> = tokio::sync::Mutex::const_new(false);
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let server = database::pool(&server_url(), 2).unwrap();
+    let template = format!("template_{}", std::process::id());
+    // Copying needs the template to itself, so one at a time.
+    let mut migrated = MIGRATED.lock().await;
+    if !*migrated {
+        execute(&server, &format!("create database {template}")).await;
+        let pool = database::pool(&url_of(&template), 2).unwrap();
+        database::migrate(&pool).await.unwrap();
+        pool.close().await;
+        *migrated = true;
+    }
+    let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    execute(&server, &format!("create database {name} template {template}")).await;
+    server.close().await;
+    database::pool(&url_of(&name), 10).unwrap()
+}
+
+async fn execute(pool: &PgPool, statement: &str) {
+    sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(pool).await.unwrap();
+}
+
+pub fn submission(body: Value) -> Submission {
+    Submission::from_json(&body).unwrap()
+}
+
+pub fn gateway(pool: &PgPool) -> Gateway {
+    Gateway::new(pool.clone(), Arc::new(Notify::new()))
+}
+
+/// Stores a plain transaction and gives its id.
+pub async fn stored(gateway: &Gateway) -> Uuid {
+    let submission = submission(json!({"amount": "100.50", "currency": "USD"}));
+    let principal = domain::Principal::anonymous();
+    gateway.submit(&principal, submission).await.unwrap().transaction.transaction_id
+}
+
+/// A poster for a run with a lease of its own.
+pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Poster, Uuid) {
+    let run = Uuid::now_v7();
+    sqlx::query("insert into workers (id, expires_at) values ($1, now() + interval '1 hour')")
+        .bind(run)
+        .execute(pool)
+        .await
+        .unwrap();
+    (Poster::new(pool.clone(), service.clone(), POLICY, run), run)
+}
+
+/// Moves everything that is known of a transaction into the past, and makes it due.
+pub async fn let_pass(pool: &PgPool, id: Uuid, seconds: i32) {
+    sqlx::query(
+        "update transactions set
+            doubt_since = doubt_since - $2 * interval '1 second',
+            next_attempt_at = now()
+         where id = $1",
+    )
+    .bind(id)
+    .bind(seconds)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+pub async fn state(gateway: &Gateway, id: Uuid) -> State {
+    gateway.transaction(id).await.unwrap().unwrap().status
+}
+
+/// How many jobs the transaction has: one until it is final.
+pub async fn jobs(pool: &PgPool, id: Uuid) -> i64 {
+    sqlx::query_scalar("select count(*) from apalis.jobs where convert_from(job, 'UTF8') = $1")
+        .bind(format!("\"{id}\""))
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+/// A posting service that gives the answers it was told to, and fails the test when it is asked more.
+#[derive(Default)]
+pub struct Scripted {
+    answers: Mutex<VecDeque<Answer>>,
+    sightings: Mutex<VecDeque<Sighting>>,
+    said: Mutex<Vec<&'static str>>,
+    /// Told when a POST has arrived.
+    pub arrived: Notify,
+    /// While some, a POST waits for it before it is answered.
+    pub hold: Mutex<Option<Arc<Notify>>>,
+}
+
+impl Scripted {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The next POST ends so.
+    pub fn answers(self: &Arc<Self>, ending: Ending) -> &Arc<Self> {
+        let excerpt = matches!(ending, Ending::Answered { .. }).then(|| "what it said".to_owned());
+        let transport_error = excerpt.is_none().then(|| "no answer".to_owned());
+        self.answers.lock().unwrap().push_back(Answer { ending, transport_error, excerpt });
+        self
+    }
+
+    /// The next POST is answered with this status and a readable body.
+    pub fn answers_status(self: &Arc<Self>, status: u16) -> &Arc<Self> {
+        self.answers(Ending::Answered { status, readable: true, retry_after: None })
+    }
+
+    /// The next verification shows this.
+    pub fn shows(self: &Arc<Self>, finding: Finding) -> &Arc<Self> {
+        let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
+        self.sightings.lock().unwrap().push_back(Sighting { finding, http_status: None, error });
+        self
+    }
+
+    /// What was asked of it, in order: `post` and `verify`.
+    pub fn asked(&self) -> Vec<&'static str> {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+impl PostingService for Scripted {
+    fn post<'a>(&'a self, _: &'a Posting) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            self.said.lock().unwrap().push("post");
+            self.arrived.notify_one();
+            let hold = self.hold.lock().unwrap().clone();
+            if let Some(hold) = hold {
+                hold.notified().await;
+            }
+            self.answers.lock().unwrap().pop_front().expect("a POST that the script does not have")
+        })
+    }
+
+    fn verify<'a>(&'a self, _: &'a Posting) -> BoxFuture<'a, Sighting> {
+        Box::pin(async move {
+            self.said.lock().unwrap().push("verify");
+            let sighting = self.sightings.lock().unwrap().pop_front();
+            sighting.expect("a verification that the script does not have")
+        })
+    }
+}
