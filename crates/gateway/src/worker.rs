@@ -106,7 +106,6 @@ impl Worker {
                 .backend(backend)
                 .data(poster.clone())
                 .concurrency(self.settings.concurrency)
-                .parallelize(tokio::spawn)
                 .build(take_turn);
             let stop = shutdown.clone().cancelled_owned();
             let result = worker
@@ -128,8 +127,9 @@ impl Worker {
 }
 
 async fn take_turn(job: Job, poster: Data<Arc<Poster>>) -> Result<(), BoxDynError> {
-    poster.turn(job.0).await;
-    Ok(())
+    // A task of its own: turns run beside each other, and none is cut short where apalis's worker is.
+    let turn = tokio::spawn(async move { poster.turn(job.0).await });
+    Ok(turn.await?)
 }
 
 /// When to look for jobs.
