@@ -1,2 +1,48 @@
-//! TODO
-fn main() {}
+//! The `onceward` program: command line, HTTP, workers, telemetry; puts the rest together.
+
+// The types of the pages are nested as deeply as their elements.
+#![recursion_limit = "512"]
+
+mod cli;
+mod http;
+mod load;
+mod own_postgres;
+mod run;
+mod site;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use run::Role;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+            Command::Serve(settings) => run::run(Role::Both, settings).await,
+            Command::Web(settings) => run::run(Role::Web, settings).await,
+            Command::Worker(settings) => run::run(Role::Worker, settings).await,
+            Command::Simulator(settings) => run::simulator(settings).await,
+            Command::Load(settings) => return load::run(settings).await,
+        }
+        .map(|()| ExitCode::SUCCESS)
+    });
+    // What is still under way has had its time; a blocking task must not hold the program.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+/// What ends the program before its time: a sentence for whoever started it.
+type Fatal = Box<dyn std::error::Error + Send + Sync>;
+
+fn fail(error: &Fatal) -> ExitCode {
+    eprintln!("onceward: {error}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,132 @@
+//! What a run is to do.
+
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::LoadError;
+
+/// What a run is to do. [`LoadConfig::new`] fills in what most runs want.
+#[derive(Debug, Clone)]
+pub struct LoadConfig {
+    /// Where Onceward is, such as `http://127.0.0.1:3000`.
+    pub target: String,
+    /// Where the posting service is, such as `http://127.0.0.1:8080`.
+    pub ledger: String,
+    /// Requests per second.
+    pub rate: f64,
+    /// How long to go on offering them.
+    pub duration: Duration,
+    /// How long after that everything has to be accepted and final.
+    pub wait: Duration,
+    /// Whether to draw a progress bar, where standard error is a terminal.
+    pub progress: bool,
+    /// What decides amounts and currencies. Ids are new in every run.
+    pub seed: u64,
+    /// The most transactions that are being submitted at once, those that wait to be repeated
+    /// included. A run that reaches it says so, since it then no longer offers what it was to.
+    pub max_in_flight: usize,
+    /// The most connections at once. Below the number of files that systems let a process have open.
+    pub max_connections: usize,
+}
+
+impl LoadConfig {
+    /// 200 a second for 30 s, then up to 5 minutes until all is final.
+    #[must_use]
+    pub fn new(target: impl Into<String>, ledger: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            ledger: ledger.into(),
+            rate: 200.0,
+            duration: Duration::from_secs(30),
+            wait: Duration::from_secs(300),
+            progress: false,
+            seed: 0,
+            max_in_flight: 10_000,
+            max_connections: 512,
+        }
+    }
+
+    /// How many requests that makes: at least one.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`check` keeps it far below where that would matter"
+    )]
+    pub(crate) fn total(&self) -> usize {
+        (self.rate * self.duration.as_secs_f64()).round().max(1.0) as usize
+    }
+
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        const MOST_REQUESTS: f64 = 10_000_000.0;
+        const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+        let refuse =
+            |setting, reason: &str| Err(LoadError::Setting { setting, reason: reason.to_owned() });
+        if !(self.rate > 0.0 && self.rate.is_finite()) {
+            return refuse("rate", "must be a number above 0");
+        }
+        for (setting, time) in [("duration", self.duration), ("wait", self.wait)] {
+            if time > LONGEST {
+                return refuse(setting, "must be 30 days at most");
+            }
+        }
+        if self.rate * self.duration.as_secs_f64() > MOST_REQUESTS {
+            return refuse("rate", "makes more than ten million requests over the duration");
+        }
+        let bounds =
+            [("max_in_flight", self.max_in_flight), ("max_connections", self.max_connections)];
+        for (setting, bound) in bounds {
+            // Above the upper end, the semaphore behind it would panic.
+            if !(1..=1_000_000).contains(&bound) {
+                return refuse(setting, "must be from 1 to 1,000,000");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A base address without a slash at its end, to put paths behind.
+pub(crate) fn base_url(setting: &'static str, url: &str) -> Result<String, LoadError> {
+    let refuse = |reason| LoadError::Setting { setting, reason };
+    let parsed = Url::parse(url).map_err(|error| refuse(format!("{url}: {error}")))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(refuse(format!("{url}: neither http nor https")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_requests_is_rate_times_duration_and_at_least_one() {
+        let mut config = LoadConfig::new("http://a", "http://b");
+        assert_eq!(config.total(), 6000);
+        config.rate = 0.5;
+        config.duration = Duration::from_millis(100);
+        assert_eq!(config.total(), 1);
+    }
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_named() {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
+            let config = LoadConfig { rate, ..LoadConfig::new("http://a", "http://b") };
+            assert!(config.check().unwrap_err().to_string().contains("rate"), "{rate}");
+        }
+        let good = || LoadConfig::new("http://a", "http://b");
+        for (config, setting) in [
+            (LoadConfig { duration: Duration::MAX, ..good() }, "duration"),
+            (LoadConfig { wait: Duration::MAX, ..good() }, "wait"),
+            (LoadConfig { max_in_flight: 0, ..good() }, "max_in_flight"),
+            (LoadConfig { max_connections: usize::MAX, ..good() }, "max_connections"),
+        ] {
+            assert!(config.check().unwrap_err().to_string().contains(setting), "{setting}");
+        }
+        assert!(good().check().is_ok());
+        for url in ["", "localhost:3000", "ftp://a", "http://"] {
+            assert!(base_url("target", url).unwrap_err().to_string().contains("target"), "{url}");
+        }
+        assert_eq!(base_url("target", "http://a:1/").unwrap(), "http://a:1");
+    }
+}

@@ -1,0 +1,160 @@
+//! What has come in and what was done to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// One way in which a request was mistreated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    Outage,
+    RateLimit,
+    Refusal,
+    ResetBeforeWrite,
+    PreWriteFailure,
+    Hang,
+    LateWrite,
+    ResetAfterWrite,
+    PostWriteFailure,
+    Garbage,
+    VerificationFailure,
+    VerificationGarbage,
+    VisibilityLag,
+}
+
+impl FaultKind {
+    const ALL: [(Self, &'static str); 13] = [
+        (Self::Outage, "outage"),
+        (Self::RateLimit, "rateLimit"),
+        (Self::Refusal, "refusal"),
+        (Self::ResetBeforeWrite, "resetBeforeWrite"),
+        (Self::PreWriteFailure, "preWriteFailure"),
+        (Self::Hang, "hang"),
+        (Self::LateWrite, "lateWrite"),
+        (Self::ResetAfterWrite, "resetAfterWrite"),
+        (Self::PostWriteFailure, "postWriteFailure"),
+        (Self::Garbage, "garbage"),
+        (Self::VerificationFailure, "verificationFailure"),
+        (Self::VerificationGarbage, "verificationGarbage"),
+        (Self::VisibilityLag, "visibilityLag"),
+    ];
+}
+
+/// How many requests have come in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestCounts {
+    /// Valid POSTs.
+    pub post: u64,
+    /// GETs by id.
+    pub get: u64,
+    /// POSTs answered 400.
+    pub invalid: u64,
+}
+
+/// The counters behind the audit.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    posts: AtomicU64,
+    gets: AtomicU64,
+    invalid: AtomicU64,
+    faults: [AtomicU64; FaultKind::ALL.len()],
+    late_writes_pending: AtomicU64,
+}
+
+// Each counter stands alone and orders nothing else, hence `Relaxed` throughout.
+impl Counters {
+    pub(crate) fn count_post(&self) {
+        self.posts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_get(&self) {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_invalid(&self) {
+        self.invalid.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_fault(&self, kind: FaultKind) {
+        self.faults[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn requests(&self) -> RequestCounts {
+        RequestCounts {
+            post: self.posts.load(Ordering::Relaxed),
+            get: self.gets.load(Ordering::Relaxed),
+            invalid: self.invalid.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn faults_injected(&self) -> BTreeMap<String, u64> {
+        FaultKind::ALL
+            .iter()
+            .map(|(kind, name)| {
+                let count = self.faults[*kind as usize].load(Ordering::Relaxed);
+                ((*name).to_owned(), count)
+            })
+            .collect()
+    }
+
+    pub(crate) fn late_writes_pending(&self) -> u64 {
+        self.late_writes_pending.load(Ordering::Relaxed)
+    }
+
+    /// Counts a late write as pending for as long as the answer lives.
+    pub(crate) fn late_write(self: &Arc<Self>) -> LateWrite {
+        self.late_writes_pending.fetch_add(1, Ordering::Relaxed);
+        LateWrite(Arc::clone(self))
+    }
+
+    /// Starts again at 0, except what is pending, which still is.
+    pub(crate) fn reset(&self) {
+        let counters = [&self.posts, &self.gets, &self.invalid];
+        for counter in counters.into_iter().chain(&self.faults) {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A late write that is pending.
+#[derive(Debug)]
+pub(crate) struct LateWrite(Arc<Counters>);
+
+impl Drop for LateWrite {
+    fn drop(&mut self) {
+        self.0.late_writes_pending.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_counts_under_its_own_name() {
+        for (position, (kind, name)) in FaultKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, position, "{name}");
+            let counters = Counters::default();
+            counters.count_fault(kind);
+            let injected = counters.faults_injected();
+            assert_eq!(injected.len(), FaultKind::ALL.len());
+            assert_eq!(injected[name], 1);
+            assert_eq!(injected.values().sum::<u64>(), 1);
+        }
+    }
+
+    #[test]
+    fn a_reset_keeps_what_is_pending() {
+        let counters = Arc::new(Counters::default());
+        let pending = counters.late_write();
+        counters.count_post();
+        counters.reset();
+        assert_eq!(counters.requests(), RequestCounts::default());
+        assert_eq!(counters.late_writes_pending(), 1);
+        drop(pending);
+        assert_eq!(counters.late_writes_pending(), 0);
+    }
+}

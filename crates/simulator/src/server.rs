@@ -1,0 +1,81 @@
+//! The HTTP side: which path goes where, and how a connection is broken off instead of answered.
+
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::connection::{BreakableListener, KillSwitch};
+use crate::counters::FaultKind;
+use crate::service::Service;
+use crate::{admin, transactions};
+
+/// Serves until the service drains, and then until the last connection is gone.
+pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
+    let listener = BreakableListener::new(listener, service.stop.clone());
+    let drained = service.drain.clone().cancelled_owned();
+    let router = router(service).into_make_service_with_connect_info::<KillSwitch>();
+    let served = axum::serve(listener, router).with_graceful_shutdown(drained).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the simulator's server ended");
+    }
+}
+
+fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/transactions", get(transactions::list).post(transactions::post))
+        .route("/transactions/{id}", get(transactions::look_up))
+        .route("/cleanup", post(admin::cleanup))
+        .route("/health", get(admin::health))
+        .route("/admin/faults", get(admin::faults).put(admin::change_faults))
+        .route("/admin/audit", get(admin::audit))
+        .fallback(async || error(StatusCode::NOT_FOUND, "there is no such path"))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), break_off))
+        .with_state(service)
+}
+
+/// Breaks the connection off where the answer says so, an outage lasts or begins, or all ends.
+async fn break_off(
+    State(service): State<Arc<Service>>,
+    ConnectInfo(switch): ConnectInfo<KillSwitch>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_admin = request.uri().path().starts_with("/admin/");
+    let response = tokio::select! {
+        biased;
+        () = service.stop.cancelled() => BreakOff::response(),
+        () = service.outage(), if !is_admin => {
+            service.counters.count_fault(FaultKind::Outage);
+            BreakOff::response()
+        }
+        response = next.run(request) => response,
+    };
+    if response.extensions().get::<BreakOff>().is_some() {
+        switch.throw();
+    }
+    response
+}
+
+/// Marks a response that must not reach the client: its connection breaks instead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BreakOff;
+
+impl BreakOff {
+    pub(crate) fn response() -> Response {
+        let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+        response.extensions_mut().insert(Self);
+        response
+    }
+}
+
+/// An answer that says what is wrong.
+pub(crate) fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({"error": message}))).into_response()
+}

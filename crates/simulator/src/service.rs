@@ -1,0 +1,183 @@
+//! What the simulator is made of, shared by everything that serves a request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Audit;
+use crate::counters::Counters;
+use crate::entry::{Entry, Submission};
+use crate::faults::{Faults, FaultsError};
+use crate::ledger::{Ledger, Pending, WriteError};
+
+/// How many duplicated ids an audit names.
+const DUPLICATES_NAMED: usize = 100;
+
+/// The shared state.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) seed: u64,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) ledger: Ledger,
+    faults: watch::Sender<Faults>,
+    requests_so_far: Mutex<HashMap<String, RequestsSoFar>>,
+    /// Replaced by a cleanup, which cancels the late writes of the time before it.
+    epoch: Mutex<CancellationToken>,
+    /// The work behind requests, which outlives a client that goes away.
+    pub(crate) work: TaskTracker,
+    /// A graceful end has begun: no new connections, and nothing waits any longer.
+    pub(crate) drain: CancellationToken,
+    /// The end: connections break and work stops where it is, as in a crash.
+    pub(crate) stop: CancellationToken,
+}
+
+/// How many requests there have been for one id.
+#[derive(Debug, Default)]
+struct RequestsSoFar {
+    posts: u64,
+    gets: u64,
+}
+
+impl Service {
+    pub(crate) fn new(seed: u64, ledger: Ledger, faults: Faults) -> Self {
+        Self {
+            seed,
+            counters: Arc::default(),
+            ledger,
+            faults: watch::Sender::new(faults),
+            requests_so_far: Mutex::default(),
+            epoch: Mutex::default(),
+            work: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        *self.faults.borrow()
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
+        faults.validate()?;
+        self.faults.send_replace(faults);
+        Ok(())
+    }
+
+    /// Changes the faults in one step, so that two changes at once do not undo each other.
+    pub(crate) fn change_faults(
+        &self,
+        change: impl FnOnce(&Faults) -> Result<Faults, FaultsError>,
+    ) -> Result<Faults, FaultsError> {
+        let mut outcome = Err(FaultsError::Unreadable);
+        self.faults.send_if_modified(|faults| {
+            outcome = change(faults);
+            if let Ok(changed) = &outcome {
+                *faults = *changed;
+            }
+            outcome.is_ok()
+        });
+        outcome
+    }
+
+    /// Returns while an outage lasts; waits for one where none does.
+    pub(crate) async fn outage(&self) {
+        let mut faults = self.faults.subscribe();
+        // The sender lives as long as `self`, so waiting ends with an outage only.
+        let _ = faults.wait_for(|faults| faults.outage).await;
+    }
+
+    /// How many POSTs of this id came before; counts this one.
+    pub(crate) fn posts_before(&self, id: &str) -> u64 {
+        self.with_requests_so_far(id, |requests| {
+            requests.posts += 1;
+            requests.posts - 1
+        })
+    }
+
+    /// How many GETs of this id came before; counts this one.
+    pub(crate) fn gets_before(&self, id: &str) -> u64 {
+        self.with_requests_so_far(id, |requests| {
+            requests.gets += 1;
+            requests.gets - 1
+        })
+    }
+
+    fn with_requests_so_far<T>(&self, id: &str, count: impl FnOnce(&mut RequestsSoFar) -> T) -> T {
+        let mut ids = self.requests_so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        match ids.get_mut(id) {
+            Some(requests) => count(requests),
+            None => count(ids.entry(id.to_owned()).or_default()),
+        }
+    }
+
+    /// Runs the work behind a request in a task of its own: hyper drops a request's future when its
+    /// client goes away, and a posting service does not forget what it has begun.
+    pub(crate) fn run_on<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<Option<T>> {
+        let stop = self.stop.clone();
+        self.work.spawn(async move { stop.run_until_cancelled(work).await })
+    }
+
+    /// Waits, but not once a graceful end has begun.
+    pub(crate) async fn pause(&self, duration_ms: u64) {
+        if duration_ms == 0 {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(duration_ms)) => {}
+            () = self.drain.cancelled() => {}
+        }
+    }
+
+    /// The time until the next cleanup.
+    pub(crate) fn epoch(&self) -> CancellationToken {
+        self.epoch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Queues a row, unless a cleanup has ended the epoch it belongs to.
+    pub(crate) fn append_within(
+        &self,
+        epoch: &CancellationToken,
+        submission: Submission,
+    ) -> Option<Pending<Arc<Entry>>> {
+        // Under the lock that `cleanup` holds while it queues the emptying: so the row is queued
+        // either before the emptying or not at all.
+        let _now = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        (!epoch.is_cancelled()).then(|| self.ledger.append(submission))
+    }
+
+    /// Empties the ledger and the counters and cancels late writes; the faults stay.
+    pub(crate) async fn cleanup(&self) -> Result<usize, WriteError> {
+        let emptying = {
+            let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+            epoch.cancel();
+            *epoch = CancellationToken::new();
+            self.ledger.clear()
+        };
+        let count = emptying.await?;
+        self.counters.reset();
+        self.requests_so_far.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(count)
+    }
+
+    pub(crate) fn audit(&self) -> Audit {
+        let ledger = self.ledger.summary(DUPLICATES_NAMED);
+        Audit {
+            entries: ledger.entries,
+            distinct_ids: ledger.distinct_ids,
+            duplicated_count: ledger.duplicated_count,
+            duplicated_ids: ledger.duplicated_ids,
+            requests: self.counters.requests(),
+            faults_injected: self.counters.faults_injected(),
+            late_writes_pending: self.counters.late_writes_pending(),
+            seed: self.seed,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! How the program is doing: `/api/health` for people and clients, `/livez` and `/readyz` for
+//! orchestrators.
+
+use std::{sync::LazyLock, time::Instant};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use gateway::{Gateway, Health, Status};
+use serde_json::{Value, json};
+
+use super::{Web, problem::Problem};
+
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The routes of health. Building them marks the start of the uptime.
+pub fn routes() -> Router<Web> {
+    LazyLock::force(&STARTED);
+    Router::new()
+        .route("/api/health", get(health))
+        .route("/livez", get(async || "alive"))
+        .route("/readyz", get(ready))
+}
+
+async fn health(State(gateway): State<Gateway>) -> Response {
+    let health = gateway.health().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "health is unknown");
+        Health::unreachable()
+    });
+    let status = match health.status {
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+    };
+    let mut body = json!(health);
+    if let Value::Object(body) = &mut body {
+        body.insert("uptime".to_owned(), json!(STARTED.elapsed().as_secs()));
+        body.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+    }
+    (status, Json(body)).into_response()
+}
+
+async fn ready(State(gateway): State<Gateway>) -> Result<&'static str, Problem> {
+    gateway.ping().await?;
+    Ok("ready")
+}

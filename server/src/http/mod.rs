@@ -1,0 +1,112 @@
+//! The web side: the REST API, the stream, and the pages.
+
+mod body;
+mod cleanup;
+mod health;
+mod home;
+mod problem;
+mod stream;
+mod transactions;
+
+use app::{App, Setting, shell};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef},
+    http::{HeaderName, HeaderValue, header},
+    middleware,
+};
+use gateway::Gateway;
+use leptos::{config::LeptosOptions, prelude::provide_context};
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use problem::Problem;
+use simulator::SimulatorHandle;
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+};
+
+/// The largest body of a request, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the handlers share.
+#[derive(Clone, FromRef)]
+pub struct Web {
+    /// The engine.
+    pub gateway: Gateway,
+    /// Leptos's options.
+    pub options: LeptosOptions,
+    /// What the pages tell of how this process is set up.
+    pub setting: Setting,
+    /// The simulator, where it runs inside.
+    pub simulator: Option<SimulatorHandle>,
+    /// Cancelled when the program stops: a stream would hold the shutdown otherwise.
+    pub stop: CancellationToken,
+}
+
+/// Every route.
+pub fn router(web: Web) -> Router {
+    let context = {
+        let (gateway, setting) = (web.gateway.clone(), web.setting.clone());
+        move || {
+            provide_context(gateway.clone());
+            provide_context(setting.clone());
+        }
+    };
+    let render = {
+        let options = web.options.clone();
+        move || shell(options.clone())
+    };
+    let pages = Router::new()
+        .leptos_routes_with_context(&web, generate_route_list(App), context.clone(), render)
+        .fallback(leptos_axum::file_and_error_handler_with_context::<Web, _>(context, shell))
+        .layer(middleware::from_fn(home::status_for_programs));
+
+    let mut api = transactions::routes().merge(health::routes()).merge(stream::routes());
+    if web.simulator.is_some() {
+        api = api.merge(cleanup::routes());
+    }
+    let api = api
+        .route("/api", axum::routing::any(unknown_path))
+        .route("/api/{*path}", axum::routing::any(unknown_path))
+        .method_not_allowed_fallback(wrong_method);
+
+    api.merge(pages)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(problem::render))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_FRAME_OPTIONS,
+            HeaderValue::from_static("DENY"),
+        ))
+        .with_state(web)
+}
+
+/// Events must leave one by one.
+fn is_no_stream(
+    _: axum::http::StatusCode,
+    _: axum::http::Version,
+    headers: &axum::http::HeaderMap,
+    _: &axum::http::Extensions,
+) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    !kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+}
+
+async fn unknown_path() -> Problem {
+    Problem::not_found("there is nothing at this path")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::method_not_allowed()
+}

@@ -1,0 +1,75 @@
+//! `GET /api/stream`: what changes, as server-sent events.
+//!
+//! `transactions` carries the latest version of each transaction that changed; `counts` how many are
+//! in each state. The id of an event is a position in the change feed: with it in `Last-Event-ID`, or
+//! in the query as `since`, a client goes on where it was. At most the latest 200 changes are made up.
+
+use std::convert::Infallible;
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+    routing::get,
+};
+use futures::{StreamExt, stream};
+use gateway::{Change, Gateway};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{Web, problem::Problem};
+
+/// The route of the stream.
+pub fn routes() -> Router<Web> {
+    Router::new().route("/api/stream", get(open))
+}
+
+#[derive(Deserialize)]
+struct Start {
+    since: Option<String>,
+}
+
+async fn open(
+    State(gateway): State<Gateway>,
+    State(stop): State<CancellationToken>,
+    headers: HeaderMap,
+    Query(start): Query<Start>,
+) -> Result<Response, Problem> {
+    // The browser's own header wins: it is the later one.
+    let last_event_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let since = last_event_id.or(start.since.as_deref()).and_then(|text| text.parse().ok());
+    // Listening comes first, so that what changes in between is told twice rather than never.
+    let listener = gateway.changes().listen().await;
+    let first = gateway.changes().since(since).await?;
+    let rest = stream::unfold((listener, stop), async |(mut listener, stop)| {
+        tokio::select! {
+            change = listener.next() => change.map(|change| (change, (listener, stop))),
+            () = stop.cancelled() => None,
+        }
+    });
+    let events =
+        stream::once(async { first }).chain(rest).flat_map(|change| stream::iter(events(&change)));
+    Ok(Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// The events of a change. The first, which a client with no position gets, may have no transactions.
+fn events(change: &Change) -> Vec<Event> {
+    let transactions = (!change.transactions.is_empty())
+        .then(|| event("transactions", change.position, &change.transactions));
+    let counts = change.counts.map(|counts| event("counts", change.position, &counts));
+    transactions.into_iter().chain(counts).flatten().collect()
+}
+
+fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {
+    match Event::default().event(name).id(position.to_string()).json_data(data) {
+        Ok(event) => Some(event),
+        Err(error) => {
+            tracing::error!(%error, name, "an event could not be written");
+            None
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Onceward's own PostgreSQL, for when nobody gave it one: made under `ONCEWARD_DATA` at the first
+//! start, on a socket that only its owner can reach, stopped with Onceward. Where Onceward was
+//! killed and its PostgreSQL still runs, the next start takes it over.
+
+mod account;
+mod programs;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use thiserror::Error;
+use tokio::process::Command;
+
+use account::Account;
+use programs::Programs;
+
+/// The database, and its owner's name.
+const NAME: &str = "onceward";
+/// Names the socket; nothing listens on a TCP port.
+const PORT: u16 = 5432;
+/// The longest path of a socket that every system allows, less the socket's own name.
+const MAX_SOCKET_DIR_BYTES: usize = 80;
+/// What differs from PostgreSQL's own settings. Durability is as PostgreSQL ships it: on.
+const SERVER_SETTINGS: [&str; 4] =
+    ["listen_addresses=", "max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"];
+
+/// A running PostgreSQL of our own.
+pub struct OwnPostgres {
+    programs: Programs,
+    account: Account,
+    cluster: PathBuf,
+    socket_dir: PathBuf,
+    /// Held for as long as this Onceward is alive; the system lets go of it however it ends.
+    _lock: File,
+}
+
+/// Why our own PostgreSQL is not running.
+#[derive(Debug, Error)]
+pub enum OwnPostgresError {
+    /// The folder is in use.
+    #[error("another Onceward is running on {}: stop it, or give this one another ONCEWARD_DATA", .0.display())]
+    InUse(PathBuf),
+    /// PostgreSQL is not installed, or not the version that made the cluster.
+    #[error("{0}; run `make setup`, or set DATABASE_URL to a PostgreSQL of yours")]
+    NotInstalled(String),
+    /// A file or folder could not be made.
+    #[error("ONCEWARD_DATA: {}: {error}", path.display())]
+    Folder { path: PathBuf, error: io::Error },
+    /// One of PostgreSQL's programs failed.
+    #[error("{program} failed: {output}")]
+    Program { program: &'static str, output: String },
+    /// It runs, but its database cannot be made.
+    #[error("PostgreSQL under ONCEWARD_DATA: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl OwnPostgres {
+    /// Starts, or takes over, the PostgreSQL under `data`.
+    ///
+    /// # Errors
+    /// See [`OwnPostgresError`].
+    pub async fn start(data: &Path) -> Result<Self, OwnPostgresError> {
+        let folder = |error| OwnPostgresError::Folder { path: data.to_path_buf(), error };
+        fs::create_dir_all(data).map_err(folder)?;
+        let data = data.canonicalize().map_err(folder)?;
+        let lock = lock(&data)?;
+        let account = Account::choose().map_err(folder)?;
+        let home = account.home(&data.join("postgres")).map_err(folder)?;
+        let cluster = home.join("cluster");
+        let own = Self {
+            programs: Programs::find(&cluster)?,
+            account,
+            socket_dir: socket_dir(&home),
+            cluster,
+            _lock: lock,
+        };
+        own.account.make_dir(&own.socket_dir).map_err(folder)?;
+        if !own.cluster.exists() {
+            own.init(&home).await?;
+        }
+        if own.pg_ctl(&["status"]).await?.status.success() {
+            tracing::info!(cluster = %own.cluster.display(), "taking over a PostgreSQL that outlived its Onceward");
+        } else {
+            own.launch(&home).await?;
+        }
+        own.create_database().await?;
+        tracing::info!(url = own.url(), "PostgreSQL of our own is running");
+        Ok(own)
+    }
+
+    /// How to connect.
+    pub fn url(&self) -> String {
+        let host = self.socket_dir.to_string_lossy();
+        format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}", percent_encoded(&host))
+    }
+
+    /// Stops it: sessions are ended, what is committed stays.
+    pub async fn stop(self) {
+        match self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", "30"]).await {
+            Ok(output) if output.status.success() => tracing::info!("PostgreSQL has stopped"),
+            Ok(output) => tracing::error!(output = said(&output), "PostgreSQL did not stop"),
+            Err(error) => tracing::error!(%error, "PostgreSQL did not stop"),
+        }
+    }
+
+    async fn init(&self, home: &Path) -> Result<(), OwnPostgresError> {
+        tracing::info!(cluster = %self.cluster.display(), "making a PostgreSQL cluster");
+        // Beside its place first: a start that is cut short leaves no half a cluster behind.
+        let unfinished = home.join("cluster.unfinished");
+        let moved = |error| OwnPostgresError::Folder { path: unfinished.clone(), error };
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(moved)?;
+        }
+        let mut initdb = self.command("initdb");
+        initdb.args(["--username", NAME, "--encoding", "UTF8", "--locale", "C"]);
+        // The socket's folder lets nobody else in, and there is no TCP port.
+        initdb.args(["--auth-local", "trust", "--auth-host", "reject", "--pgdata"]);
+        initdb.arg(&unfinished);
+        succeeded("initdb", initdb.output().await)?;
+        fs::rename(&unfinished, &self.cluster).map_err(moved)
+    }
+
+    async fn launch(&self, home: &Path) -> Result<(), OwnPostgresError> {
+        let mut options = format!("-k '{}' -p {PORT}", self.socket_dir.display());
+        for setting in SERVER_SETTINGS {
+            options.push_str(&format!(" -c {setting}"));
+        }
+        let log = home.join("postgres.log");
+        let log = log.to_string_lossy();
+        let started = self.pg_ctl(&["start", "-w", "-t", "120", "-l", &log, "-o", &options]).await;
+        succeeded("pg_ctl start", started).map_err(|error| match error {
+            OwnPostgresError::Program { program, output } => OwnPostgresError::Program {
+                program,
+                output: format!("{output} (its log is {log})"),
+            },
+            other => other,
+        })?;
+        Ok(())
+    }
+
+    async fn create_database(&self) -> Result<(), OwnPostgresError> {
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket_dir)
+            .port(PORT)
+            .username(NAME)
+            .database("postgres");
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let exists: bool =
+            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+                .bind(NAME)
+                .fetch_one(&mut connection)
+                .await?;
+        if !exists {
+            sqlx::query("create database onceward").execute(&mut connection).await?;
+        }
+        Ok(connection.close().await?)
+    }
+
+    async fn pg_ctl(&self, arguments: &[&str]) -> io::Result<Output> {
+        self.command("pg_ctl").arg("-D").arg(&self.cluster).args(arguments).output().await
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.path(program));
+        // The working folder may be closed to the account.
+        command.current_dir("/").env("LC_ALL", "C").stdin(std::process::Stdio::null());
+        self.account.apply(&mut command);
+        command
+    }
+}
+
+fn lock(data: &Path) -> Result<File, OwnPostgresError> {
+    let path = data.join("onceward.lock");
+    let failed = |error| OwnPostgresError::Folder { path: path.clone(), error };
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OwnPostgresError::InUse(data.to_path_buf())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Within the home, or, where that path is too long for a socket, in the system's temporary folder
+/// under a name that only this home has.
+fn socket_dir(home: &Path) -> PathBuf {
+    let dir = home.join("socket");
+    if dir.as_os_str().len() <= MAX_SOCKET_DIR_BYTES {
+        return dir;
+    }
+    std::env::temp_dir().join(format!("onceward-{:016x}", account::hash(home)))
+}
+
+fn percent_encoded(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    path.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn succeeded(program: &'static str, output: io::Result<Output>) -> Result<(), OwnPostgresError> {
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(OwnPostgresError::Program { program, output: said(&output) }),
+        Err(error) => Err(OwnPostgresError::Program { program, output: error.to_string() }),
+    }
+}
+
+fn said(output: &Output) -> String {
+    let mut text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if text.is_empty() {
+        text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    }
+    text
+}
+
+impl From<io::Error> for OwnPostgresError {
+    fn from(error: io::Error) -> Self {
+        Self::Program { program: "pg_ctl", output: error.to_string() }
+    }
+}

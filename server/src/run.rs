@@ -1,0 +1,248 @@
+//! Starts what a role needs, waits for the signal, and stops everything in order.
+
+use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use app::Setting;
+use gateway::{Gateway, HttpPosting, Worker, WorkerSettings, database};
+use simulator::{Faults, Simulator, SimulatorConfig};
+use sqlx::PgPool;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Fatal,
+    cli::{Settings, SimulatorSettings},
+    http,
+    own_postgres::OwnPostgres,
+    site,
+};
+
+/// Connections for accepting and for questions.
+const WEB_CONNECTIONS: u32 = 16;
+/// Connections for claims and what follows.
+const WORKER_CONNECTIONS: u32 = 16;
+/// Connections for apalis's fetches and heartbeats.
+const APALIS_CONNECTIONS: u32 = 3;
+
+/// Which side of Onceward a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Web and workers.
+    Both,
+    /// Pages and API.
+    Web,
+    /// Posting.
+    Worker,
+}
+
+/// Runs a role until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
+    let web = role != Role::Worker;
+    let simulated = settings.posting_url.is_none() && role == Role::Both;
+    if web {
+        refuse_beyond_loopback("LEPTOS_SITE_ADDR", settings.site_addr)?;
+    }
+    if simulated {
+        refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
+    }
+    if role == Role::Worker && settings.posting_url.is_none() {
+        return Err(
+            "POSTING_URL must be set for a worker: the simulator runs only inside `serve`".into()
+        );
+    }
+    // Bound before anything else starts: a port that is taken is the commonest failure.
+    let listener = match web {
+        true => Some(bind("LEPTOS_SITE_ADDR", settings.site_addr).await?),
+        false => None,
+    };
+    let stop = stop_signal()?;
+
+    let own_postgres = match &settings.database_url {
+        Some(_) => None,
+        None => Some(OwnPostgres::start(&settings.data).await?),
+    };
+    let result = with_database(role, &settings, simulated, listener, stop, own_postgres.as_ref());
+    let result = result.await;
+    if let Some(own_postgres) = own_postgres {
+        own_postgres.stop().await;
+    }
+    result
+}
+
+async fn with_database(
+    role: Role,
+    settings: &Settings,
+    simulated: bool,
+    listener: Option<TcpListener>,
+    stop: CancellationToken,
+    own_postgres: Option<&OwnPostgres>,
+) -> Result<(), Fatal> {
+    let url = match (&settings.database_url, own_postgres) {
+        (Some(url), _) => url.clone(),
+        (None, Some(own)) => own.url(),
+        (None, None) => return Err("there is no database".into()),
+    };
+    let pool = |connections| {
+        database::pool(&url, connections).map_err(|error| format!("DATABASE_URL: {error}"))
+    };
+    let web_pool = pool(WEB_CONNECTIONS)?;
+    if !migrate(&web_pool, &stop).await? {
+        return Ok(());
+    }
+
+    let simulator = match simulated {
+        true => Some(start_simulator(&settings.data, settings.simulator_addr, 1).await?),
+        false => None,
+    };
+    let posting_url = match (&settings.posting_url, &simulator) {
+        (Some(url), _) => Some(url.clone()),
+        (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
+        (None, None) => None,
+    };
+    let wake = Arc::new(Notify::new());
+    let gateway = Gateway::new(web_pool, wake.clone());
+
+    let worker = match (role, posting_url) {
+        (Role::Both | Role::Worker, Some(posting_url)) => Some(Worker {
+            pool: pool(WORKER_CONNECTIONS)?,
+            apalis_pool: pool(APALIS_CONNECTIONS)?,
+            posting: Arc::new(HttpPosting::new(&posting_url, settings.posting.timeout())?),
+            settings: WorkerSettings {
+                policy: settings.posting.policy(),
+                concurrency: settings.posting.posting_concurrency.into(),
+                grace: Duration::from_millis(settings.shutdown_grace_ms),
+            },
+            wake,
+        }),
+        _ => None,
+    };
+    let stop_posting = stop.child_token();
+    let posting = async {
+        match worker {
+            Some(worker) => worker.run(stop_posting).await,
+            None => stop.cancelled().await,
+        }
+    };
+    let serving = async {
+        let Some(listener) = listener else {
+            println!("An Onceward worker is posting.");
+            return Ok(stop.cancelled().await);
+        };
+        let address = listener.local_addr()?;
+        let state = http::Web {
+            gateway: gateway.clone(),
+            options: site::options(address)?,
+            setting: Setting {
+                simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
+                max_attempts: settings.posting.posting_max_attempts,
+            },
+            simulator: simulator.as_ref().map(Simulator::handle),
+            stop: stop.clone(),
+        };
+        println!("Onceward is at http://{address}");
+        let grace = async {
+            stop.cancelled().await;
+            sleep(Duration::from_millis(settings.shutdown_grace_ms)).await;
+        };
+        let server = axum::serve(listener, http::router(state))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        tokio::select! {
+            result = server => result.map_err(Fatal::from),
+            () = grace => Ok(tracing::warn!("requests were still under way")),
+        }
+    };
+    // Whichever side ends, by a signal or by an error, ends the other.
+    let (served, ()) =
+        tokio::join!(async { serving.await.inspect_err(|_| stop.cancel()) }, async {
+            posting.await;
+            stop.cancel();
+        },);
+    if let Some(simulator) = simulator {
+        simulator.shutdown().await;
+    }
+    served
+}
+
+/// Migrates, waiting for a database that is still starting. False where the signal came first.
+async fn migrate(pool: &PgPool, stop: &CancellationToken) -> Result<bool, Fatal> {
+    loop {
+        let Err(error) = database::migrate(pool).await else { return Ok(true) };
+        if !error.retryable() {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "waiting for the database");
+        tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            () = sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Runs the simulator alone until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn simulator(settings: SimulatorSettings) -> Result<(), Fatal> {
+    refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
+    let stop = stop_signal()?;
+    let mut simulator =
+        start_simulator(&settings.data, settings.simulator_addr, settings.seed).await?;
+    println!("The simulated posting service is at http://{}", simulator.addr());
+    tokio::select! {
+        () = simulator.wait() => {}
+        () = stop.cancelled() => {}
+    }
+    simulator.shutdown().await;
+    Ok(())
+}
+
+async fn start_simulator(data: &Path, addr: SocketAddr, seed: u64) -> Result<Simulator, Fatal> {
+    let ledger_path = data.join("simulator").join("ledger.jsonl");
+    let config = SimulatorConfig { addr, ledger_path, faults: Faults::default(), seed };
+    Ok(Simulator::start(config).await?)
+}
+
+/// No authentication, no listener beyond loopback.
+fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fatal> {
+    if addr.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!("{setting}: {addr} is beyond loopback, and this version has no authentication")
+        .into())
+}
+
+async fn bind(setting: &str, addr: SocketAddr) -> Result<TcpListener, Fatal> {
+    let bound = TcpListener::bind(addr).await;
+    Ok(bound.map_err(|error| format!("{setting}: cannot listen on {addr}: {error}"))?)
+}
+
+/// Cancelled by the first SIGTERM or Ctrl-C. The second ends the program where it stands.
+fn stop_signal() -> Result<CancellationToken, Fatal> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for stopping in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stopping {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping");
+            token.cancel();
+        }
+        pending::<()>().await;
+    });
+    Ok(stop)
+}

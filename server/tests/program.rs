@@ -1,0 +1,152 @@
+//! The program as a process: its own PostgreSQL, its signals, its crashes.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use support::{Program, command, database};
+use tokio::process::Command;
+
+async fn said(mut command: Command) -> (bool, String) {
+    let output = command.output().await.unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A folder that the account of PostgreSQL can reach where the tests run as root.
+struct Data(tempfile::TempDir);
+
+impl Data {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("onceward").tempdir_in("/tmp").unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
+    fn pid_file(&self) -> std::path::PathBuf {
+        self.path().join("postgres/cluster/postmaster.pid")
+    }
+}
+
+impl Drop for Data {
+    /// A test that fails leaves a PostgreSQL that nobody takes over.
+    fn drop(&mut self) {
+        let Ok(text) = std::fs::read_to_string(self.pid_file()) else { return };
+        if let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGQUIT);
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_nothing_configured_it_runs_a_postgresql_of_its_own() {
+    let data = Data::new();
+    let start = || {
+        let mut command = command(&["serve"]);
+        command.env("ONCEWARD_DATA", data.path());
+        command
+    };
+    let program = Program::start(start()).await;
+    let submitted: Value =
+        program.submit(r#"{"amount": 1, "currency": "USD"}"#).await.json().await.unwrap();
+    let id = submitted["transactionId"].as_str().unwrap();
+    program.wait_for(id, "completed").await;
+
+    let (ok, error) = said(start()).await;
+    assert!(!ok && error.contains("another Onceward is running"), "{error}");
+
+    // Killed, it leaves its PostgreSQL running. The next start takes it over, with all that is in it.
+    let _ = program.end(Signal::SIGKILL).await;
+    let program = Program::start(start()).await;
+    assert_eq!(program.wait_for(id, "completed").await["transactionId"], id);
+    assert!(program.end(Signal::SIGTERM).await.success());
+
+    // Stopped, it leaves nothing running.
+    assert!(!data.pid_file().exists());
+    let program = Program::start(start()).await;
+    assert_eq!(program.wait_for(id, "completed").await["transactionId"], id);
+    assert!(program.end(Signal::SIGINT).await.success());
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_the_work_loses_and_repeats_nothing() {
+    let (data, database) = (Data::new(), database().await);
+    let start = || {
+        let mut command = command(&["serve"]);
+        command.env("ONCEWARD_DATA", data.path()).env("DATABASE_URL", &database);
+        command
+    };
+    let program = Program::start(start()).await;
+    let mut ids = Vec::new();
+    for i in 1..=120 {
+        let body = json!({"amount": i, "currency": "USD"}).to_string();
+        let submitted: Value = program.submit(&body).await.json().await.unwrap();
+        ids.push(submitted["transactionId"].as_str().unwrap().to_owned());
+        if i == 60 {
+            program.wait_for(&ids[0], "completed").await;
+        }
+    }
+    let _ = program.end(Signal::SIGKILL).await;
+    let program = Program::start(start()).await;
+    for id in &ids {
+        program.wait_for(id, "completed").await;
+    }
+    let _ = program.end(Signal::SIGTERM).await;
+    let ledger = std::fs::read_to_string(data.path().join("simulator/ledger.jsonl")).unwrap();
+    for id in &ids {
+        assert_eq!(ledger.matches(id.as_str()).count(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn web_and_worker_are_two_processes_on_one_database() {
+    let (data, database) = (Data::new(), database().await);
+    let mut simulator = command(&["simulator"]);
+    simulator.env("ONCEWARD_DATA", data.path());
+    let simulator = Program::start(simulator).await;
+    let posting_url = simulator.url.rsplit(' ').next().unwrap().to_owned();
+    let mut web = command(&["web"]);
+    let web = Program::start(std::mem::replace(
+        web.env("DATABASE_URL", &database).env("POSTING_URL", &posting_url),
+        command(&[]),
+    ))
+    .await;
+    let submitted: Value =
+        web.submit(r#"{"amount": 2, "currency": "EUR"}"#).await.json().await.unwrap();
+    let id = submitted["transactionId"].as_str().unwrap();
+    assert_eq!(web.wait_for(id, "pending").await["attempts"], 0);
+    let mut worker = command(&["worker"]);
+    worker.env("DATABASE_URL", &database).env("POSTING_URL", &posting_url);
+    let worker = Program::start(worker).await;
+    web.wait_for(id, "completed").await;
+    // Emptying everything is for the simulator inside only.
+    assert_eq!(web.post("/cleanup").send().await.unwrap().status(), 404);
+    for program in [worker, web, simulator] {
+        assert!(program.end(Signal::SIGTERM).await.success());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_at_the_start_with_the_settings_name() {
+    for (arguments, name, value) in [
+        (["serve"], "LEPTOS_SITE_ADDR", "0.0.0.0:3000"),
+        (["serve"], "SIMULATOR_ADDR", "0.0.0.0:8080"),
+        (["web"], "LEPTOS_SITE_ADDR", "nowhere"),
+        (["worker"], "POSTING_URL", "not a url"),
+        (["worker"], "POSTING_TIMEOUT_MS", "-5"),
+    ] {
+        let mut command = command(&arguments);
+        command.env(name, value).env("DATABASE_URL", "postgres:///unused");
+        let (ok, error) = said(command).await;
+        assert!(!ok && error.contains(name), "{name}: {error}");
+    }
+    let mut worker = command(&["worker"]);
+    worker.env("DATABASE_URL", "postgres:///unused");
+    let (ok, error) = said(worker).await;
+    assert!(!ok && error.contains("POSTING_URL"), "{error}");
+}

@@ -1,0 +1,179 @@
+//! The REST contract: status and body of each call, on the real program.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use nix::sys::signal::Signal;
+use reqwest::Response;
+use serde_json::{Value, json};
+use support::{Program, command, database};
+
+async fn program() -> (Program, tempfile::TempDir) {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = command(&["serve"]);
+    command.env("ONCEWARD_DATA", data.path()).env("DATABASE_URL", database().await);
+    (Program::start(command).await, data)
+}
+
+/// Replaces what differs from run to run.
+fn redacted(mut value: Value, fields: &[&str]) -> String {
+    for field in fields {
+        *value.pointer_mut(field).unwrap() = json!("[redacted]");
+    }
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+/// Status, the headers that are part of the contract, and the body.
+async fn contract(response: Response) -> Value {
+    let header =
+        |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let mut contract =
+        json!({ "status": response.status().as_u16(), "contentType": header("content-type") });
+    for name in ["location", "idempotent-replayed", "retry-after"] {
+        if let Some(value) = header(name) {
+            contract[name] = json!(value);
+        }
+    }
+    assert!(header("x-request-id").is_some());
+    let text = response.text().await.unwrap();
+    contract["body"] = serde_json::from_str(&text).unwrap_or(json!(text));
+    if contract["body"]["requestId"].is_string() {
+        contract["body"]["requestId"] = json!("[request id]");
+    }
+    contract
+}
+
+#[tokio::test]
+async fn a_submission_is_answered_polled_listed_and_repeated() {
+    let (program, _data) = program().await;
+    let id = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+    let body = json!({
+        "id": id, "amount": 100.50, "currency": "USD", "description": "Payment",
+        "timestamp": "2026-01-01T12:00:00Z", "metadata": {"order_id": "12345"},
+    });
+    let text = body.to_string().replace("100.5", "100.50");
+    let submitted = program.submit(&text).await;
+    let submitted = contract(submitted).await;
+    let times = ["/body/submittedAt", "/body/nextAttemptAt"];
+    insta::assert_snapshot!("submitted", redacted(submitted, &times));
+    let completed = program.wait_for(id, "completed").await;
+    let fields = ["/submittedAt", "/completedAt", "/attempts"];
+    insta::assert_snapshot!("completed", redacted(completed.clone(), &fields));
+    let again = contract(program.submit(&text.replace("100.50", "\"100.5\"")).await).await;
+    assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
+    assert_eq!(again["body"], completed);
+    let other = program.submit(&text.replace("100.50", "100.51")).await;
+    insta::assert_snapshot!("conflict", redacted(contract(other).await, &[]));
+    let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();
+    assert_eq!(list, json!({"data": [completed], "nextCursor": null}));
+    let attempts = program.get(&format!("/api/transactions/{id}/attempts")).send().await.unwrap();
+    let attempts: Value = attempts.json().await.unwrap();
+    assert_eq!(attempts["data"][0]["number"], 1);
+    assert_eq!(attempts["data"].as_array().unwrap().last().unwrap()["outcome"], "posted");
+    assert!(program.end(Signal::SIGTERM).await.success());
+}
+
+#[tokio::test]
+async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
+    let (program, _data) = program().await;
+    let cases = [
+        ("amount_zero", r#"{"amount": 0, "currency": "USD"}"#),
+        ("amount_negative", r#"{"amount": -1, "currency": "USD"}"#),
+        ("amount_text", r#"{"amount": "abc", "currency": "USD"}"#),
+        ("amount_huge", r#"{"amount": 1e400, "currency": "USD"}"#),
+        ("amount_decimals_usd", r#"{"amount": 100.005, "currency": "USD"}"#),
+        ("amount_decimals_jpy", r#"{"amount": 100.5, "currency": "JPY"}"#),
+        ("currency_unknown", r#"{"amount": 1, "currency": "XXZ"}"#),
+        ("id_no_uuid", r#"{"id": "1", "amount": 1, "currency": "USD"}"#),
+        ("metadata_array", r#"{"amount": 1, "currency": "USD", "metadata": []}"#),
+        ("several", r#"{"amount": true, "description": 1}"#),
+        ("malformed", r#"{"amount": 1,"#),
+        ("no_object", "7"),
+        ("empty", ""),
+    ];
+    for (name, body) in cases {
+        let answer = contract(program.submit(body).await).await;
+        insta::assert_snapshot!(name, redacted(answer, &[]));
+    }
+    let large =
+        format!(r#"{{"amount": 1, "currency": "USD", "description": "{}"}}"#, "x".repeat(1 << 20));
+    insta::assert_snapshot!(
+        "too_large",
+        redacted(contract(program.submit(&large).await).await, &[])
+    );
+    let text = program.post("/api/transactions").header("content-type", "text/plain");
+    let text = text.body(r#"{"amount": 1, "currency": "USD"}"#).send().await.unwrap();
+    insta::assert_snapshot!("wrong_content_type", redacted(contract(text).await, &[]));
+    for (name, path) in [
+        ("unknown_path", "/api/nothing/here"),
+        ("unknown_id", "/api/transactions/7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+        ("id_that_is_none", "/api/transactions/abc"),
+        ("attempts_of_none", "/api/transactions/abc/attempts"),
+        (
+            "bad_filters",
+            "/api/transactions?status=gone&limit=0&cursor=x&from=y&minAttempts=-1&currency=usd",
+        ),
+    ] {
+        let answer = program.get(path).send().await.unwrap();
+        insta::assert_snapshot!(name, redacted(contract(answer).await, &[]));
+    }
+    let wrong_method = program.post("/api/health").send().await.unwrap();
+    insta::assert_snapshot!("wrong_method", redacted(contract(wrong_method).await, &[]));
+    let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["data"], json!([]));
+}
+
+#[tokio::test]
+async fn amounts_come_back_digit_by_digit() {
+    let (program, _data) = program().await;
+    for amount in ["0.1", "100.50", "9999999999999.99"] {
+        let body = format!(r#"{{"amount": {amount}, "currency": "USD"}}"#);
+        let text = program.submit(&body).await.text().await.unwrap();
+        assert!(text.contains(&format!(r#""amount":{amount},"#)), "{text}");
+        let id = serde_json::from_str::<Value>(&text).unwrap()["transactionId"].clone();
+        let path = format!("/api/transactions/{}", id.as_str().unwrap());
+        let text = program.get(&path).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains(&format!(r#""amount":{amount},"#)), "{text}");
+        program.wait_for(id.as_str().unwrap(), "completed").await;
+    }
+}
+
+#[tokio::test]
+async fn health_readiness_home_and_cleanup() {
+    let (program, _data) = program().await;
+    assert_eq!(program.get("/livez").send().await.unwrap().status(), 200);
+    assert_eq!(program.get("/readyz").send().await.unwrap().status(), 200);
+    let health = contract(program.get("/api/health").send().await.unwrap()).await;
+    insta::assert_snapshot!("health", redacted(health, &["/body/uptime", "/body/version"]));
+    let home: Value = program.get("/").send().await.unwrap().json().await.unwrap();
+    assert_eq!(home["status"], "HEALTHY");
+    assert!(home["current_time"].is_string());
+    let page = program.get("/").header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+
+    let submitted = program.submit(r#"{"amount": 1, "currency": "USD"}"#).await;
+    let id = submitted.json::<Value>().await.unwrap()["transactionId"].clone();
+    program.wait_for(id.as_str().unwrap(), "completed").await;
+    let cleaned: Value = program.post("/cleanup").send().await.unwrap().json().await.unwrap();
+    assert_eq!(cleaned, json!({"count": 1}));
+    let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["data"], json!([]));
+}
+
+#[tokio::test]
+async fn the_stream_goes_on_where_a_client_was() {
+    let (program, _data) = program().await;
+    let submitted = program.submit(r#"{"amount": 1, "currency": "USD"}"#).await;
+    let id = submitted.json::<Value>().await.unwrap()["transactionId"].as_str().unwrap().to_owned();
+    program.wait_for(&id, "completed").await;
+    let first = |mut stream: Response| async move {
+        let chunk = stream.chunk().await.unwrap().unwrap();
+        String::from_utf8(chunk.to_vec()).unwrap()
+    };
+    let from_now = first(program.get("/api/stream").send().await.unwrap()).await;
+    assert!(from_now.contains("event: counts") && !from_now.contains(&id), "{from_now}");
+    let resumed = program.get("/api/stream").header("last-event-id", "1").send().await.unwrap();
+    let resumed = first(resumed).await;
+    assert!(resumed.contains("event: transactions") && resumed.contains(&id), "{resumed}");
+}
