@@ -107,6 +107,7 @@ async fn submit(
     let mut behind = None;
     let mut waited_for_connection = false;
     let mut repeats = 0;
+    let mut last_failure = None;
     let fate = loop {
         waited_for_connection |= gate.connections.available_permits() == 0;
         let connection = gate.connections.acquire().await.map_err(LoadError::internal)?;
@@ -120,9 +121,15 @@ async fn submit(
                 (failure, after.unwrap_or_else(|| backoff(repeats)))
             }
         };
-        if Instant::now() + pause >= gate.deadline {
+        let now = Instant::now();
+        if now >= gate.deadline {
+            // The end cut this request short, which says nothing of what was wrong before it.
+            break Fate::GaveUp { last: last_failure.unwrap_or(failure) };
+        }
+        if now + pause >= gate.deadline {
             break Fate::GaveUp { last: failure };
         }
+        last_failure = Some(failure);
         sleep(pause).await;
         repeats += 1;
     };

@@ -178,7 +178,7 @@ async fn what_is_not_final_when_the_time_is_over_is_reported_as_what_it_is() {
         ..Script::default()
     };
     let stub = Stub::start(script).await;
-    let config = LoadConfig { wait: Duration::from_secs(1), ..stub.config(6) };
+    let config = LoadConfig { wait: Duration::from_secs(3), ..stub.config(6) };
     let report = loadgen::run(config).await.unwrap();
     assert_eq!(findings(&report), [0, 0, 0, 0, 1, 2]);
     assert_eq!((report.completed, report.cancelled, report.screened), (1, 1, 1));
