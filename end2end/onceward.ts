@@ -1,0 +1,96 @@
+// Runs the release program for all tests, with a PostgreSQL and a posting service of its own.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const root = resolve(__dirname, "..");
+const results = join(__dirname, "test-results");
+const log = join(results, "onceward.log");
+
+/** Called once by Playwright, before all tests; what it returns is called after them. */
+export default async function start(): Promise<() => Promise<void>> {
+  const data = mkdtempSync(join(tmpdir(), "onceward-e2e-"));
+  chmodSync(data, 0o755); // under root, the program's PostgreSQL is another user, who must get in
+  mkdirSync(results, { recursive: true });
+  const output = openSync(log, "w");
+
+  const site = await freeAddress();
+  const program = spawn(join(root, "target/release/onceward"), ["serve"], {
+    cwd: root,
+    stdio: ["ignore", output, output],
+    env: {
+      ...process.env,
+      LEPTOS_SITE_ADDR: site,
+      SIMULATOR_ADDR: await freeAddress(),
+      ONCEWARD_DATA: join(data, "data"),
+      // Whatever the shell has: this run has its own.
+      DATABASE_URL: undefined,
+      POSTING_URL: undefined,
+      // Short windows, so that a transaction which meets a fault completes within seconds.
+      POSTING_TIMEOUT_MS: "3000",
+      POSTING_SETTLE_MS: "2000",
+      POSTING_RETRY_BASE_MS: "200",
+    },
+  });
+  process.env.ONCEWARD_URL = `http://${site}`;
+
+  const stop = async () => {
+    try {
+      await end(program);
+    } finally {
+      rmSync(data, { recursive: true, force: true });
+    }
+  };
+  try {
+    await once(program, "spawn");
+    await ready(program, `http://${site}/readyz`);
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+  return stop;
+}
+
+/** An address on this machine that nothing listens on. */
+async function freeAddress(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { address, port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return `${address}:${port}`;
+}
+
+async function ready(program: ChildProcess, url: string): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (Date.now() < deadline) {
+    if (program.exitCode !== null) {
+      throw new Error(`Onceward ended with code ${program.exitCode}; see ${log}`);
+    }
+    const answer = await fetch(url).catch(() => undefined);
+    if (answer?.ok) {
+      return;
+    }
+    await sleep(100);
+  }
+  throw new Error(`Onceward was not ready within a minute; see ${log}`);
+}
+
+/** Ends the program as an operator would, and insists that it ends well. */
+async function end(program: ChildProcess): Promise<void> {
+  if (program.exitCode === null && program.signalCode === null) {
+    const ended = once(program, "exit");
+    program.kill("SIGTERM");
+    const patience = sleep(20_000, undefined, { ref: false });
+    await Promise.race([ended, patience]);
+  }
+  if (program.exitCode !== 0) {
+    program.kill("SIGKILL");
+    throw new Error(`Onceward did not end well within 20 s of SIGTERM; see ${log}`);
+  }
+}

@@ -1,0 +1,23 @@
+// What the page downloads. Does not depend on its size: runs once.
+
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
+import { expect, test } from "@playwright/test";
+
+test("the page's WASM comes as Brotli, and is under 300 KB", async ({ page }) => {
+  const wasm = page.waitForResponse((response) => response.url().endsWith(".wasm"));
+  await page.goto("/");
+
+  // Playwright shows what a browser has unpacked; this counts what crosses the wire.
+  const [answer] = (await once(
+    get((await wasm).url(), { headers: { "accept-encoding": "br" } }),
+    "response",
+  )) as [IncomingMessage];
+  let size = 0;
+  for await (const chunk of answer) {
+    size += chunk.length;
+  }
+
+  expect(answer.headers).toMatchObject({ "content-type": "application/wasm", "content-encoding": "br" });
+  expect(size).toBeLessThan(300_000);
+});

@@ -1,0 +1,54 @@
+import { expect, test } from "@playwright/test";
+import { completion, expectError, field, fill, open, row, submit, submitByApi, unique } from "./dashboard";
+
+test("a transaction submitted on the page is seen to complete, without a reload", async ({ page }) => {
+  const description = unique("Rent");
+  let loads = 0;
+  page.on("load", () => loads++);
+
+  await open(page, "/");
+  await expect(page.getByRole("heading", { level: 1, name: "Transactions" })).toBeVisible();
+  await fill(page, {
+    Amount: "1250.00",
+    Currency: "EUR",
+    Description: description,
+    Reference: unique("rent"),
+    Metadata: '{"flat": "4b"}',
+  });
+  await submit(page);
+
+  await expect(row(page, description)).toContainText("Completed", completion);
+  expect(loads).toBe(1);
+});
+
+test("a bad amount has its error beside the field, and what was typed stays", async ({ page }) => {
+  const description = unique("Too precise");
+  const typed = { Amount: "100.005", Currency: "USD", Description: description };
+
+  await open(page, "/");
+  await fill(page, typed);
+  await submit(page);
+
+  await expectError(page, "Amount");
+  for (const [label, value] of Object.entries(typed)) {
+    await expect(field(page, label)).toHaveValue(value);
+  }
+  await expect(row(page, description)).toHaveCount(0);
+});
+
+test("a transaction submitted by a program appears in an open list, without a reload", async ({ page, request }) => {
+  const description = unique("By a program");
+  await open(page, "/");
+
+  const id = await submitByApi(request, { description });
+
+  await expect(row(page, description)).toContainText(/Pending|Processing|Completed/);
+  await expect(row(page, description).getByRole("link").first()).toHaveAttribute("href", `/transactions/${id}`);
+  await expect(row(page, description)).toContainText("Completed", completion);
+});
+
+test("the page says that the posting service is a simulator", async ({ page }) => {
+  await page.goto("/");
+
+  await expect(page.getByRole("note").filter({ hasText: "simulator" })).toBeVisible();
+});

@@ -1,0 +1,34 @@
+import { expect, test } from "@playwright/test";
+import { expectError, field, fill, submit, unique } from "./dashboard";
+
+test.use({ javaScriptEnabled: false });
+
+test("the form submits without JavaScript, and leads to the transaction's page", async ({ page }) => {
+  const description = unique("Without JavaScript");
+
+  await page.goto("/");
+  await fill(page, { Amount: "12.30", Currency: "EUR", Description: description });
+  await submit(page);
+
+  await expect(page).toHaveURL(/\/transactions\/[0-9a-f-]{36}$/);
+  await expect(page.getByRole("main")).toContainText(description);
+});
+
+test("without JavaScript, a bad amount comes back with its error and all that was typed", async ({ page }) => {
+  const typed = {
+    Amount: "100.005",
+    Currency: "USD",
+    Description: "Too precise",
+    Reference: unique("precise"),
+    Metadata: '{"order": "12345"}',
+  };
+
+  await page.goto("/");
+  await fill(page, typed);
+  await submit(page);
+
+  await expectError(page, "Amount");
+  for (const [label, value] of Object.entries(typed)) {
+    await expect(field(page, label)).toHaveValue(value);
+  }
+});
