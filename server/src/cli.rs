@@ -75,6 +75,13 @@ pub struct Settings {
     pub shutdown_grace_ms: u64,
 }
 
+impl Settings {
+    /// How long a shutdown waits for what is under way.
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_millis(self.shutdown_grace_ms)
+    }
+}
+
 /// How a worker posts.
 #[derive(Debug, Clone, Args)]
 pub struct PostingSettings {

@@ -65,15 +65,13 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
     };
     let stop = stop_signal()?;
 
-    let own_postgres = match &settings.database_url {
-        Some(_) => None,
-        None => Some(OwnPostgres::start(&settings.data).await?),
-    };
-    let result = with_database(role, &settings, simulated, listener, stop, own_postgres.as_ref());
-    let result = result.await;
-    if let Some(own_postgres) = own_postgres {
-        own_postgres.stop().await;
+    if let Some(url) = &settings.database_url {
+        return with_database(role, &settings, simulated, listener, stop, url).await;
     }
+    let own_postgres = OwnPostgres::start(&settings.data).await?;
+    let url = own_postgres.url();
+    let result = with_database(role, &settings, simulated, listener, stop, &url).await;
+    own_postgres.stop().await;
     result
 }
 
@@ -83,15 +81,10 @@ async fn with_database(
     simulated: bool,
     listener: Option<TcpListener>,
     stop: CancellationToken,
-    own_postgres: Option<&OwnPostgres>,
+    url: &str,
 ) -> Result<(), Fatal> {
-    let url = match (&settings.database_url, own_postgres) {
-        (Some(url), _) => url.clone(),
-        (None, Some(own)) => own.url(),
-        (None, None) => return Err("there is no database".into()),
-    };
     let pool = |connections| {
-        database::pool(&url, connections).map_err(|error| format!("DATABASE_URL: {error}"))
+        database::pool(url, connections).map_err(|error| format!("DATABASE_URL: {error}"))
     };
     let web_pool = pool(WEB_CONNECTIONS)?;
     if !migrate(&web_pool, &stop).await? {
@@ -118,28 +111,26 @@ async fn with_database(
             settings: WorkerSettings {
                 policy: settings.posting.policy(),
                 concurrency: settings.posting.posting_concurrency.into(),
-                grace: Duration::from_millis(settings.shutdown_grace_ms),
+                grace: settings.shutdown_grace(),
             },
             wake,
         }),
         _ => None,
     };
-    let stop_posting = stop.child_token();
     let posting = async {
-        match worker {
-            Some(worker) => worker.run(stop_posting).await,
-            None => stop.cancelled().await,
+        if let Some(worker) = worker {
+            worker.run(stop.clone()).await;
+            stop.cancel();
         }
     };
     let serving = async {
         let Some(listener) = listener else {
             println!("An Onceward worker is posting.");
-            return Ok(stop.cancelled().await);
+            return Ok(());
         };
-        let address = listener.local_addr()?;
-        let state = http::Web {
-            gateway: gateway.clone(),
-            options: site::options(address)?,
+        let web = http::Web {
+            gateway,
+            options: site::options(listener.local_addr()?)?,
             setting: Setting {
                 simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
                 max_attempts: settings.posting.posting_max_attempts,
@@ -147,28 +138,34 @@ async fn with_database(
             simulator: simulator.as_ref().map(Simulator::handle),
             stop: stop.clone(),
         };
-        println!("Onceward is at http://{address}");
-        let grace = async {
-            stop.cancelled().await;
-            sleep(Duration::from_millis(settings.shutdown_grace_ms)).await;
-        };
-        let server = axum::serve(listener, http::router(state))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        tokio::select! {
-            result = server => result.map_err(Fatal::from),
-            () = grace => Ok(tracing::warn!("requests were still under way")),
-        }
+        serve(listener, web, settings.shutdown_grace()).await
     };
-    // Whichever side ends, by a signal or by an error, ends the other.
-    let (served, ()) =
-        tokio::join!(async { serving.await.inspect_err(|_| stop.cancel()) }, async {
-            posting.await;
-            stop.cancel();
-        },);
+    // Whichever side ends, by the signal or by an error, ends the other.
+    let serving = async { serving.await.inspect_err(|_| stop.cancel()) };
+    let (served, ()) = tokio::join!(serving, posting);
     if let Some(simulator) = simulator {
         simulator.shutdown().await;
     }
     served
+}
+
+/// Serves until it is told to stop, and then for as long as the grace allows.
+async fn serve(listener: TcpListener, web: http::Web, grace: Duration) -> Result<(), Fatal> {
+    let stop = web.stop.clone();
+    println!("Onceward is at http://{}", listener.local_addr()?);
+    let server = axum::serve(listener, http::router(web))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let grace = async {
+        stop.cancelled().await;
+        sleep(grace).await;
+    };
+    tokio::select! {
+        served = server => Ok(served?),
+        () = grace => {
+            tracing::warn!("requests were still under way");
+            Ok(())
+        }
+    }
 }
 
 /// Migrates, waiting for a database that is still starting. False where the signal came first.

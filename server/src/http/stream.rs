@@ -1,14 +1,14 @@
 //! `GET /api/stream`: what changes, as server-sent events.
 //!
 //! `transactions` carries the latest version of each transaction that changed; `counts` how many are
-//! in each state. The id of an event is a position in the change feed: with it in `Last-Event-ID`, or
-//! in the query as `since`, a client goes on where it was. At most the latest 200 changes are made up.
+//! in each state. The id of an event is a position in the change feed: with it in `Last-Event-ID` a
+//! client goes on where it was. At most the latest 200 changes are made up.
 
 use std::convert::Infallible;
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     http::HeaderMap,
     response::{
         IntoResponse, Response, Sse,
@@ -18,7 +18,7 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use gateway::{Change, Gateway};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Web, problem::Problem};
@@ -28,20 +28,13 @@ pub fn routes() -> Router<Web> {
     Router::new().route("/api/stream", get(open))
 }
 
-#[derive(Deserialize)]
-struct Start {
-    since: Option<String>,
-}
-
 async fn open(
     State(gateway): State<Gateway>,
     State(stop): State<CancellationToken>,
     headers: HeaderMap,
-    Query(start): Query<Start>,
 ) -> Result<Response, Problem> {
-    // The browser's own header wins: it is the later one.
     let last_event_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let since = last_event_id.or(start.since.as_deref()).and_then(|text| text.parse().ok());
+    let since = last_event_id.and_then(|text| text.parse().ok());
     // Listening comes first, so that what changes in between is told twice rather than never.
     let listener = gateway.changes().listen().await;
     let first = gateway.changes().since(since).await?;
