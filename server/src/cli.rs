@@ -110,11 +110,6 @@ pub struct PostingSettings {
 }
 
 impl PostingSettings {
-    /// How long one request may take.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.posting_timeout_ms)
-    }
-
     /// The protocol's settings. In doubt, verification goes on ten times slower than attempts did.
     pub fn policy(&self) -> Policy {
         let backoff = Backoff {
@@ -123,6 +118,7 @@ impl PostingSettings {
         };
         Policy {
             max_attempts: self.posting_max_attempts,
+            timeout: Duration::from_millis(self.posting_timeout_ms),
             settle: Duration::from_millis(self.posting_settle_ms),
             visibility: Duration::from_millis(self.posting_visibility_ms),
             backoff,

@@ -103,13 +103,14 @@ async fn with_database(
     let wake = Arc::new(Notify::new());
     let gateway = Gateway::new(web_pool, wake.clone());
 
+    let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker, Some(posting_url)) => Some(Worker {
             pool: pool(WORKER_CONNECTIONS)?,
             apalis_pool: pool(APALIS_CONNECTIONS)?,
-            posting: Arc::new(HttpPosting::new(&posting_url, settings.posting.timeout())?),
+            posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
-                policy: settings.posting.policy(),
+                policy,
                 concurrency: settings.posting.posting_concurrency.into(),
                 grace: settings.shutdown_grace(),
             },

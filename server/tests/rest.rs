@@ -117,6 +117,9 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
         let answer = program.get(path).send().await.unwrap();
         insta::assert_snapshot!(name, redacted(contract(answer).await, &[]));
     }
+    let foreign =
+        program.post("/cleanup").header("sec-fetch-site", "cross-site").send().await.unwrap();
+    insta::assert_snapshot!("cross_site", redacted(contract(foreign).await, &[]));
     let wrong_method = program.post("/api/health").send().await.unwrap();
     insta::assert_snapshot!("wrong_method", redacted(contract(wrong_method).await, &[]));
     let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();

@@ -15,6 +15,8 @@ use crate::{Finding, Outcome, Window, backoff::Backoff};
 pub struct Policy {
     /// How many counted attempts a transaction gets.
     pub max_attempts: u32,
+    /// How long one request may take; after that Onceward has given up on it.
+    pub timeout: Duration,
     /// How long after a time-out or a broken connection the request may still be applied.
     pub settle: Duration,
     /// How long after a write a verification may still miss it.

@@ -1,6 +1,8 @@
 //! The changes that a claim makes. Each is one statement, guarded by the fence, and records why
 //! together with what. Where it changes no row, the claim was taken over: [`Lost`].
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use domain::{
     Outcome, State, Window,
@@ -10,7 +12,7 @@ use sqlx::PgPool;
 
 use crate::{
     EngineError,
-    claim::Claim,
+    claim::{Claim, interval},
     job::{Job, QUEUE},
     posting::{Answer, Sighting},
 };
@@ -100,6 +102,7 @@ pub async fn begin_attempt(
     pool: &PgPool,
     claim: &Claim,
     evidence: &Evidence,
+    timeout: Duration,
 ) -> Result<Result<(), Lost>, EngineError> {
     let seen = Seen::of(evidence);
     let changed = sqlx::query_scalar!(
@@ -119,7 +122,10 @@ pub async fn begin_attempt(
             from moved
             where $5::text is not null
         ),
-        begun as (insert into attempts (transaction_id, fence) select id, $2 from moved)
+        begun as (
+            insert into attempts (transaction_id, fence, gives_up_at)
+            select id, $2, clock_timestamp() + $8 from moved
+        )
         select count(*) as "count!" from moved
         "#,
         claim.posting.id,
@@ -129,6 +135,7 @@ pub async fn begin_attempt(
         seen.finding,
         seen.http_status,
         seen.error,
+        interval(timeout)?,
     )
     .fetch_one(pool)
     .await?;

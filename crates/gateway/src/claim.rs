@@ -1,14 +1,14 @@
 //! Claiming a transaction: from here until its fence is raised again it is one worker's.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     Amount, Currency, Window,
-    protocol::{Doubt, Progress},
+    protocol::{Doubt, Policy, Progress},
 };
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::types::PgInterval};
 use uuid::Uuid;
 
 use crate::{EngineError, posting::Posting};
@@ -36,6 +36,14 @@ impl Claim {
     }
 }
 
+/// A duration as PostgreSQL adds it to a time.
+///
+/// # Errors
+/// Where it is no whole number of microseconds.
+pub fn interval(duration: Duration) -> Result<PgInterval, sqlx::Error> {
+    PgInterval::try_from(duration).map_err(sqlx::Error::Encode)
+}
+
 /// Claims a transaction that is due, for a worker; `None` where it is not there, not due, or claimed.
 ///
 /// Where no earlier attempt may have reached the posting service and one is left, the next step can
@@ -44,7 +52,7 @@ pub async fn claim(
     pool: &PgPool,
     id: Uuid,
     worker: Uuid,
-    max_attempts: u32,
+    policy: &Policy,
 ) -> Result<Option<Claim>, EngineError> {
     let row = sqlx::query!(
         r#"
@@ -64,8 +72,8 @@ pub async fn claim(
         ),
         -- What the update did: counted where there was no doubt and an attempt was left before.
         begun as (
-            insert into attempts (transaction_id, fence)
-            select claimed.id, claimed.fence
+            insert into attempts (transaction_id, fence, gives_up_at)
+            select claimed.id, claimed.fence, clock_timestamp() + $4
             from claimed
             join transactions before on before.id = claimed.id
             where before.attempts < claimed.attempts
@@ -80,7 +88,8 @@ pub async fn claim(
         "#,
         id,
         worker,
-        max_attempts as i32,
+        policy.max_attempts as i32,
+        interval(policy.timeout)?,
     )
     .fetch_optional(pool)
     .await?;

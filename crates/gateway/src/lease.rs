@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, postgres::types::PgInterval};
+use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::take_back::{Cause, take_back};
+use crate::{
+    claim::interval,
+    take_back::{Cause, take_back},
+};
 
 /// How long a run that does not renew its lease still counts as alive.
 pub const LEASE: Duration = Duration::from_secs(5);
@@ -17,12 +20,11 @@ const BATCH: i64 = 500;
 
 /// Begins or renews the lease of a run.
 pub async fn renew(pool: &PgPool, run: Uuid) -> Result<(), sqlx::Error> {
-    let lease = PgInterval::try_from(LEASE).map_err(sqlx::Error::Encode)?;
     sqlx::query!(
         "insert into workers (id, expires_at) values ($1, clock_timestamp() + $2)
          on conflict (id) do update set expires_at = excluded.expires_at",
         run,
-        lease,
+        interval(LEASE)?,
     )
     .execute(pool)
     .await?;

@@ -106,8 +106,7 @@ impl Poster {
     /// # Errors
     /// See [`EngineError`]. The claim may still hold then; [`Poster::turn`] gives it back.
     pub async fn process(&self, id: Uuid) -> Result<Turn, EngineError> {
-        let Some(mut claim) = claim(&self.pool, id, self.run, self.policy.max_attempts).await?
-        else {
+        let Some(mut claim) = claim(&self.pool, id, self.run, &self.policy).await? else {
             return Ok(Turn::NotDue);
         };
         let mut step = protocol::on_claim(&claim.progress, &self.policy);
@@ -117,7 +116,9 @@ impl Poster {
             (evidence, step) = match step {
                 Step::Post => {
                     if !claim.attempt_begun {
-                        match begin_attempt(&self.pool, &claim, &evidence).await? {
+                        match begin_attempt(&self.pool, &claim, &evidence, self.policy.timeout)
+                            .await?
+                        {
                             Ok(()) => claim.progress.attempts += 1,
                             Err(Lost) => return Ok(Turn::TakenOver),
                         }

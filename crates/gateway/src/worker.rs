@@ -91,9 +91,10 @@ impl Worker {
     /// last use stuck, so each has its own.
     async fn supervise(&self, run: Uuid, poster: Arc<Poster>, shutdown: CancellationToken) {
         for restart in 0_u64.. {
+            // A part of what it can do: what a worker has fetched, an idle one cannot have.
             let config = Config::default()
                 .queue(QUEUE)
-                .batch_size(self.settings.concurrency)
+                .batch_size(self.settings.concurrency.div_ceil(4))
                 .heartbeat_interval(lease::RENEWAL)
                 .missed_heartbeats(lease::LEASE.as_secs() as usize)
                 // The transaction's row says what is under way and what came of it.

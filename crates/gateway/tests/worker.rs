@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// The windows are short, so that a test need not wait for them, and true of the simulator.
 const POLICY: Policy = Policy {
     max_attempts: 20,
+    timeout: Duration::from_millis(300),
     settle: Duration::from_millis(600),
     visibility: Duration::from_millis(100),
     backoff: Backoff { base: Duration::from_millis(20), max: Duration::from_millis(200) },
@@ -52,7 +53,7 @@ fn worker(pool: &PgPool, simulator: &Simulator, wake: Arc<Notify>) -> Running {
     let worker = Worker {
         pool: pool.clone(),
         apalis_pool: pool.clone(),
-        posting: Arc::new(HttpPosting::new(&base, Duration::from_millis(300)).unwrap()),
+        posting: Arc::new(HttpPosting::new(&base, POLICY.timeout).unwrap()),
         settings: WorkerSettings { policy: POLICY, concurrency: 16, grace: Duration::from_secs(5) },
         wake,
     };

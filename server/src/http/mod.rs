@@ -5,6 +5,7 @@ mod cleanup;
 mod health;
 mod home;
 mod problem;
+mod same_origin;
 mod stream;
 mod transactions;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
+    limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
@@ -63,7 +65,8 @@ pub fn router(web: Web) -> Router {
     let pages = Router::new()
         .leptos_routes_with_context(&web, generate_route_list(App), context.clone(), render)
         .fallback(leptos_axum::file_and_error_handler_with_context::<Web, _>(context, shell))
-        .layer(middleware::from_fn(home::status_for_programs));
+        .layer(middleware::from_fn(home::status_for_programs))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
     let mut api = transactions::routes().merge(health::routes()).merge(stream::routes());
     if web.simulator.is_some() {
@@ -76,11 +79,18 @@ pub fn router(web: Web) -> Router {
 
     api.merge(pages)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(same_origin::only))
         .layer(middleware::from_fn(problem::render))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        // The page's script and style have no version in their names: each use asks whether they are
+        // still the server's.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-cache"),
+        ))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

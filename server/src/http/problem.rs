@@ -69,6 +69,12 @@ impl Problem {
         problem
     }
 
+    /// 403: a browser sent it for another site.
+    pub fn cross_site() -> Self {
+        let detail = "requests on behalf of another site are not taken";
+        Self::new(StatusCode::FORBIDDEN, "cross_site", detail)
+    }
+
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)

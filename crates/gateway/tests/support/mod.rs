@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 pub const POLICY: Policy = Policy {
     max_attempts: 3,
+    timeout: Duration::from_secs(10),
     settle: Duration::from_secs(30),
     visibility: Duration::from_secs(1),
     backoff: Backoff { base: Duration::from_millis(500), max: Duration::from_secs(60) },
