@@ -5,6 +5,9 @@ export PATH := $(CURDIR)/node_modules/.bin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bi
 # Queries are checked against the committed .sqlx. A DATABASE_URL in your shell is for the program.
 export SQLX_OFFLINE := true
 
+# All that the release is made of.
+SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f)
+
 MAKEFLAGS += --no-print-directory
 .PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench audit sqlx
 
@@ -23,8 +26,14 @@ run: build ## builds and starts Onceward, with a PostgreSQL and a posting servic
 watch: setup-run ## the same, built for debugging, rebuilt at each change
 	@cargo leptos watch -- serve
 
-build: setup-run ## the release: target/release/onceward, with the page in target/site
+build: target/release.stamp ## the release: target/release/onceward, with the page in target/site
+
+# cargo-leptos optimises and compresses the page's WASM each time, changed or not, for half a
+# minute. The stamp is as old as the build's beginning: what is edited meanwhile is built next time.
+target/release.stamp: $(SOURCES) | setup-run
+	@mkdir -p target && touch $@.new
 	@cargo leptos build --release --precompress
+	@mv $@.new $@
 
 test: setup ## everything that a change must pass; says what each step took
 	@scripts/test
