@@ -1,1 +1,113 @@
-//! TODO
+//! The dashboard: pages, components, server functions.
+//!
+//! The server renders every page whole, and it works as plain HTML. In the browser it is hydrated
+//! from WASM; from then on it follows the change feed. [`shell`] is the document, [`App`] what is in
+//! it, [`pages`] what is at each address.
+
+pub mod attempts;
+pub mod clock;
+pub mod copy_button;
+pub mod cursor;
+pub mod empty_list;
+pub mod field;
+pub mod header;
+pub mod live;
+pub mod load_error;
+pub mod load_failed;
+pub mod money;
+pub mod pages;
+pub mod queries;
+pub mod rows;
+pub mod state_badge;
+pub mod state_tabs;
+pub mod submit;
+pub mod submit_form;
+pub mod summary;
+pub mod surroundings;
+pub mod time;
+pub mod timestamp;
+pub mod transaction_id;
+pub mod transaction_list;
+pub mod transaction_row;
+pub mod wire;
+
+use leptos::{html, prelude::*};
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{FlatRoutes, Route, Router},
+    hooks::use_location,
+    path,
+};
+
+pub use crate::surroundings::Setting;
+use crate::{
+    header::Header,
+    live::Live,
+    pages::{NotFoundPage, TransactionPage, TransactionsPage},
+    surroundings::provide_surroundings,
+};
+
+/// The document around the [`App`]; only the server renders it.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let styles = format!("/{}/{}.css", options.site_pkg_dir, options.output_name);
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="stylesheet" id="leptos" href=styles/>
+                <AutoReload options=options.clone()/>
+                <HydrationScripts options/>
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// All pages, and what is around each of them.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_surroundings();
+    Live::provide();
+    // With this the router shows the next page once it has what it needs, not an empty one before.
+    let (_, set_is_routing) = signal(false);
+    view! {
+        <Router set_is_routing>
+            // Followed by the browser, which moves the focus; the router would only scroll.
+            <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
+            <Header/>
+            <Main/>
+        </Router>
+    }
+}
+
+#[component]
+fn Main() -> impl IntoView {
+    let main = NodeRef::<html::Main>::new();
+    let path = use_location().pathname;
+    // On a new page, whoever does not see it begin is put to its beginning.
+    Effect::watch(
+        move || path.get(),
+        move |_, _, _| {
+            main.get_untracked().map(|main| main.focus());
+        },
+        false,
+    );
+    view! {
+        <main id="main" tabindex="-1" node_ref=main>
+            <FlatRoutes fallback=|| view! { <NotFoundPage/> }>
+                // Whole, not streamed: the pages work without scripts, and their status is known.
+                <Route path=path!("/") view=TransactionsPage ssr=SsrMode::Async/>
+                <Route path=path!("/transactions/:id") view=TransactionPage ssr=SsrMode::Async/>
+            </FlatRoutes>
+        </main>
+    }
+}

@@ -1,0 +1,121 @@
+//! Fields of a form: label, control, and beneath it what is wrong with what it holds.
+
+use leptos::prelude::*;
+
+/// A line of text.
+#[component]
+pub fn TextField(
+    /// Names the field.
+    label: &'static str,
+    /// Its name in the form, and its id on the page.
+    name: &'static str,
+    /// What it holds at first.
+    value: String,
+    /// Shown while it is empty.
+    placeholder: &'static str,
+    /// Which keyboard a phone offers.
+    #[prop(optional)]
+    inputmode: Option<&'static str>,
+    /// The id of a `<datalist>` with suggestions.
+    #[prop(optional)]
+    list: Option<&'static str>,
+    /// Whether it must not stay empty.
+    #[prop(optional)]
+    required: bool,
+    /// Whether the page opens with the focus here.
+    autofocus: bool,
+    /// What is wrong with it.
+    error: Signal<Option<String>>,
+) -> impl IntoView {
+    view! {
+        <div class=format!("field field-{name}")>
+            <label for=name>{label}</label>
+            <input
+                type="text"
+                class="control"
+                id=name
+                name=name
+                value=value
+                placeholder=placeholder
+                inputmode=inputmode
+                list=list
+                autocomplete="off"
+                spellcheck="false"
+                autofocus=autofocus
+                aria-required=required.then_some("true")
+                aria-invalid=invalid(error)
+                aria-describedby=error_id(name)
+            />
+            <FieldError label name error/>
+        </div>
+    }
+}
+
+/// A JSON object, which may take several lines.
+#[component]
+pub fn MetadataField(
+    /// What it holds at first.
+    value: String,
+    /// Whether the page opens with the focus here.
+    autofocus: bool,
+    /// What is wrong with it.
+    error: Signal<Option<String>>,
+) -> impl IntoView {
+    view! {
+        <div class="field field-metadata">
+            <label for="metadata">"Metadata"</label>
+            <textarea
+                class="control font-mono"
+                id="metadata"
+                name="metadata"
+                rows="1"
+                placeholder=r#"{"order_id": "12345"}"#
+                autocomplete="off"
+                spellcheck="false"
+                autofocus=autofocus
+                aria-invalid=invalid(error)
+                aria-describedby=error_id("metadata")
+                inner_html=escaped(&value)
+            />
+            <FieldError label="Metadata" name="metadata" error/>
+        </div>
+    }
+}
+
+#[component]
+fn FieldError(
+    label: &'static str,
+    name: &'static str,
+    error: Signal<Option<String>>,
+) -> impl IntoView {
+    let message =
+        Signal::derive(move || error.read().as_ref().map(|message| format!("{label} {message}")));
+    // Always there: an empty one describes nothing, and a screen reader need not be told of it anew.
+    view! { <p id=error_id(name) class="field-error">{message}</p> }
+}
+
+fn invalid(error: Signal<Option<String>>) -> Signal<Option<String>> {
+    Signal::derive(move || error.read().as_ref().map(|_| "true".to_owned()))
+}
+
+fn error_id(name: &str) -> String {
+    format!("{name}-error")
+}
+
+/// As the text of a `<textarea>`, whose children Leptos does not escape (tachys 0.2,
+/// `ESCAPE_CHILDREN`).
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_the_field_that_holds_it() {
+        let escaped = escaped("</textarea><script>alert(1)</script>&amp;");
+        assert!(!escaped.contains('<'));
+        assert!(escaped.ends_with("&amp;amp;"));
+    }
+}
