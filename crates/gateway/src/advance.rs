@@ -12,7 +12,8 @@ use sqlx::PgPool;
 
 use crate::{
     EngineError,
-    claim::{Claim, interval},
+    claim::Claim,
+    database::interval,
     job::{Job, QUEUE},
     posting::{Answer, Sighting},
 };

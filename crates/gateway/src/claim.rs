@@ -1,6 +1,6 @@
 //! Claiming a transaction: from here until its fence is raised again it is one worker's.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -8,10 +8,10 @@ use domain::{
     protocol::{Doubt, Policy, Progress},
 };
 use serde_json::Value;
-use sqlx::{PgPool, postgres::types::PgInterval};
+use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{EngineError, posting::Posting};
+use crate::{EngineError, database::interval, posting::Posting};
 
 /// A claimed transaction.
 #[derive(Debug)]
@@ -34,14 +34,6 @@ impl Claim {
         let elapsed = TimeDelta::from_std(self.claimed.elapsed()).unwrap_or(TimeDelta::MAX);
         self.claimed_at.checked_add_signed(elapsed).unwrap_or(self.claimed_at)
     }
-}
-
-/// A duration as PostgreSQL adds it to a time.
-///
-/// # Errors
-/// Where it is no whole number of microseconds.
-pub fn interval(duration: Duration) -> Result<PgInterval, sqlx::Error> {
-    PgInterval::try_from(duration).map_err(sqlx::Error::Encode)
 }
 
 /// Claims a transaction that is due, for a worker; `None` where it is not there, not due, or claimed.

@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use apalis_postgres::PostgresStorage;
 use sqlx::{
     PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 use thiserror::Error;
 
@@ -68,4 +68,12 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     PostgresStorage::<()>::setup(pool).await?;
     sqlx::migrate!("../../migrations").run(pool).await?;
     Ok(())
+}
+
+/// A duration as PostgreSQL adds it to a time.
+///
+/// # Errors
+/// Where it is no whole number of microseconds.
+pub(crate) fn interval(duration: Duration) -> Result<PgInterval, sqlx::Error> {
+    PgInterval::try_from(duration).map_err(sqlx::Error::Encode)
 }

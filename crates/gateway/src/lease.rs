@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    claim::interval,
+    database::interval,
     take_back::{Cause, take_back},
 };
 
