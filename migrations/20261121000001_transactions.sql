@@ -30,7 +30,9 @@ create table transactions (
     -- Since the latest attempt.
     verifications integer not null default 0 check (verifications >= 0),
     lost_claims integer not null default 0 check (lost_claims >= 0),
-    -- The latest attempt, where it may have reached the posting service.
+    -- Since when nobody waits any more for the latest attempt, where it may have reached the posting
+    -- service. Written with the attempt, for when its worker would give up at the latest: a worker
+    -- that is lost tells nothing any more.
     doubt_since timestamptz,
     doubt_window text check (doubt_window in ('settle', 'visibility')),
     -- The run of a worker that holds it: workers.id.

@@ -6,8 +6,6 @@ create table attempts (
     -- The fence of the claim that made it: a claim makes one POST at most.
     fence bigint not null,
     started_at timestamptz not null default clock_timestamp(),
-    -- When its worker stops waiting for an answer. What a lost worker had sent may arrive until then.
-    gives_up_at timestamptz not null,
     ended_at timestamptz,
     outcome text check (outcome in ('posted', 'refused', 'not_sent', 'unknown')),
     http_status integer,

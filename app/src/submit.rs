@@ -167,7 +167,7 @@ fn explain(error: &gateway::SubmitError, mut typed: Typed) -> NotAccepted {
         SubmitError::Overloaded => {
             FieldError::new("", "Too many submissions are waiting. Submit again shortly.")
         }
-        SubmitError::Unconfirmed(_) | SubmitError::Query(_) => {
+        SubmitError::Unconfirmed { .. } | SubmitError::Query(_) => {
             tracing::warn!(%error, cause = ?error, "a form was not stored for certain");
             let message =
                 "The database did not confirm. Submit again; it will be stored once at most.";

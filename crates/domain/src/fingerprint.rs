@@ -9,7 +9,7 @@ use crate::Submission;
 ///
 /// Equal content gives equal fingerprints however it was written: `1.50` and `"1.5"` are the same
 /// amount, and the order of metadata's keys means nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
@@ -36,6 +36,11 @@ impl Fingerprint {
         let metadata = submission.metadata.clone().map(|map| canonical(&Value::Object(map)));
         field(metadata.as_deref());
         Self(hash.finalize().into())
+    }
+
+    /// Takes what [`Fingerprint::as_bytes`] gave; `None` where it is not 32 bytes long.
+    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 
     /// Its 32 bytes, as stored.

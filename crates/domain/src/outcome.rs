@@ -53,6 +53,9 @@ impl Window {
     }
 }
 
+/// The longest `Retry-After` that is obeyed.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
 /// How one POST to the posting service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
@@ -84,7 +87,8 @@ impl Ending {
     /// | 2xx without | `unknown`, visibility: something answered, perhaps not the service |
     /// | 401, 403, 404, 405, 407 | `not_sent`: we were turned away, not the transaction |
     /// | 408 | `unknown`, settle: the service gave up waiting, as we do |
-    /// | 409, 425, 429, 1xx, 3xx, 5xx | `unknown`, visibility |
+    /// | 502, 504 | `unknown`, settle: a gateway gave up on a request that may still be applied |
+    /// | 409, 425, 429, 1xx, 3xx, any other 5xx | `unknown`, visibility |
     /// | any other 4xx | `refused` |
     pub fn outcome(&self) -> (Outcome, Option<Window>) {
         match *self {
@@ -93,7 +97,7 @@ impl Ending {
             Self::Answered { status, readable, .. } => match status {
                 200..=299 if readable => (Outcome::Posted, None),
                 401 | 403 | 404 | 405 | 407 => (Outcome::NotSent, None),
-                408 => (Outcome::Unknown, Some(Window::Settle)),
+                408 | 502 | 504 => (Outcome::Unknown, Some(Window::Settle)),
                 409 | 425 | 429 => (Outcome::Unknown, Some(Window::Visibility)),
                 400..=499 => (Outcome::Refused, None),
                 _ => (Outcome::Unknown, Some(Window::Visibility)),
@@ -101,10 +105,10 @@ impl Ending {
         }
     }
 
-    /// How long the posting service asked us to stay away.
+    /// How long the posting service asked us to stay away; of longer times, [`MAX_RETRY_AFTER`].
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Answered { retry_after, .. } => *retry_after,
+            Self::Answered { retry_after, .. } => retry_after.map(|time| time.min(MAX_RETRY_AFTER)),
             _ => None,
         }
     }

@@ -27,10 +27,20 @@ pub struct Policy {
     pub in_doubt_backoff: Backoff,
 }
 
+/// A POST leaves within this time after its attempt was asked for, or not at all.
+pub const POST_WITHIN: Duration = Duration::from_secs(2);
+
 impl Policy {
-    fn window(&self, window: Window) -> Duration {
+    /// How long after its attempt was begun nobody waits for a POST any more.
+    pub fn gives_up_within(&self) -> Duration {
+        POST_WITHIN + self.timeout
+    }
+
+    /// How long after Onceward gave up on an attempt an absence proves that it was not applied. What
+    /// is applied at the end of the settle window may be missed for as long as any write.
+    fn proof_after(&self, window: Window) -> Duration {
         match window {
-            Window::Settle => self.settle,
+            Window::Settle => self.settle + self.visibility,
             Window::Visibility => self.visibility,
         }
     }
@@ -55,8 +65,10 @@ pub struct Progress {
     pub doubt: Option<Doubt>,
     /// Verifications since the latest attempt.
     pub verifications: u32,
-    /// Claims whose worker was lost, in all.
-    pub lost_claims: u32,
+    /// Claims in all, this one included.
+    pub claims: u32,
+    /// Until when the posting service asked, in this claim, to be left alone.
+    pub not_before: Option<DateTime<Utc>>,
 }
 
 /// What to do next.
@@ -100,15 +112,10 @@ pub enum DoubtReason {
     OutcomeUnknown,
     /// The posting service has an entry under this id with another amount or currency.
     Mismatch,
-    /// Its processing keeps losing its worker.
-    WorkersLost,
 }
 
 /// What to do with a transaction that was just claimed, which means that it was due.
 pub fn on_claim(progress: &Progress, policy: &Policy) -> Step {
-    if progress.lost_claims >= policy.max_attempts {
-        return Step::InDoubt { reason: DoubtReason::WorkersLost, at: None };
-    }
     match progress.doubt {
         Some(_) => Step::Verify,
         None if progress.attempts < policy.max_attempts => Step::Post,
@@ -116,14 +123,13 @@ pub fn on_claim(progress: &Progress, policy: &Policy) -> Step {
     }
 }
 
-/// What to do after a POST. `progress` counts it, and holds the doubt it left, if any; `draw` is
-/// uniform from 0 to 1; `retry_after` is what the posting service asked for.
+/// What to do after a POST. `progress` counts it, unless it was not sent, and holds the doubt it left,
+/// if any; `draw` is uniform from 0 to 1.
 pub fn after_post(
     outcome: Outcome,
     progress: &Progress,
     policy: &Policy,
     now: DateTime<Utc>,
-    retry_after: Option<Duration>,
     draw: f64,
 ) -> Step {
     match outcome {
@@ -131,10 +137,8 @@ pub fn after_post(
         Outcome::Refused => Step::Fail(Failure::Refused),
         // At once: where the failure came after the write, this costs one round trip, no backoff.
         Outcome::Unknown => Step::Verify,
-        Outcome::NotSent => {
-            let delay = policy.backoff.delay(progress.attempts + 1, draw);
-            Step::Retry { at: now + delay.max(retry_after.unwrap_or_default()) }
-        }
+        // Attempts do not grow by it, claims do.
+        Outcome::NotSent => retry(progress, now + policy.backoff.delay(progress.claims, draw)),
     }
 }
 
@@ -154,30 +158,34 @@ pub fn after_verification(
         return on_claim(progress, policy);
     };
     let attempts_left = progress.attempts < policy.max_attempts;
-    let proof_at = doubt.since + policy.window(doubt.window);
+    let proof_at = doubt.since + policy.proof_after(doubt.window);
     match finding {
         Finding::Found => Step::Complete,
         Finding::Mismatch => Step::InDoubt { reason: DoubtReason::Mismatch, at: None },
         Finding::Absent if started_at >= proof_at => match attempts_left {
             true if !posted_in_this_claim => Step::Post,
-            true => Step::Retry { at: now + policy.backoff.delay(progress.attempts, draw) },
+            true => retry(progress, now + policy.backoff.delay(progress.attempts, draw)),
             false => Step::Fail(Failure::ProvenAbsent),
         },
         // Too early to prove anything: ask again when it can, which is when the next POST may leave.
         Finding::Absent if attempts_left => {
-            Step::Retry { at: proof_at.max(now + policy.backoff.delay(progress.attempts, draw)) }
+            retry(progress, proof_at.max(now + policy.backoff.delay(progress.attempts, draw)))
         }
         Finding::Absent => {
             Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(proof_at.max(now)) }
         }
         Finding::Failed if attempts_left => {
-            Step::Retry { at: now + policy.backoff.delay(progress.verifications, draw) }
+            retry(progress, now + policy.backoff.delay(progress.verifications, draw))
         }
         Finding::Failed => {
             let delay = policy.in_doubt_backoff.delay(progress.verifications, draw);
             Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(now + delay) }
         }
     }
+}
+
+fn retry(progress: &Progress, at: DateTime<Utc>) -> Step {
+    Step::Retry { at: progress.not_before.map_or(at, |not_before| at.max(not_before)) }
 }
 
 #[cfg(test)]

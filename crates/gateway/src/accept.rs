@@ -51,6 +51,9 @@ pub enum Refusal {
     Database(Arc<sqlx::Error>),
 }
 
+/// What a statement stored, and when. Of two entries with one id only that whose content it is.
+type Stored = HashMap<(Uuid, Fingerprint), DateTime<Utc>>;
+
 struct Waiting {
     entry: Entry,
     answer: oneshot::Sender<Result<Accepted, Refusal>>,
@@ -111,7 +114,8 @@ async fn commit(pool: &PgPool, batch: Vec<Waiting>) {
         Ok(mut stored) => {
             for waiting in batch {
                 // Taken out, so that a second entry with the same id in this batch is a repetition.
-                let accepted = match stored.remove(&waiting.entry.id) {
+                let key = (waiting.entry.id, waiting.entry.fingerprint);
+                let accepted = match stored.remove(&key) {
                     Some(submitted_at) => Accepted::New { submitted_at },
                     None => Accepted::Existing,
                 };
@@ -135,10 +139,7 @@ async fn commit(pool: &PgPool, batch: Vec<Waiting>) {
 
 /// Inserts the batch, and once more where its connection was lost or it was the victim of a
 /// deadlock. Ids are fixed before, so what a commit whose answer was lost did store is found.
-async fn insert_retrying(
-    pool: &PgPool,
-    batch: &[Waiting],
-) -> Result<HashMap<Uuid, DateTime<Utc>>, sqlx::Error> {
+async fn insert_retrying(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
     match insert(pool, batch).await {
         Err(error) if is_passing(&error) => {
             tracing::warn!(%error, rows = batch.len(), "storing once more");
@@ -165,11 +166,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
     }
 }
 
-/// One statement, hence one database transaction. Gives the ids that it stored and when.
-async fn insert(
-    pool: &PgPool,
-    batch: &[Waiting],
-) -> Result<HashMap<Uuid, DateTime<Utc>>, sqlx::Error> {
+/// One statement, hence one database transaction.
+async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
     let mut entries: Vec<&Entry> = batch.iter().map(|waiting| &waiting.entry).collect();
     // Two batches that share ids take their locks in the same order.
     entries.sort_by_key(|entry| entry.id);
@@ -218,7 +216,7 @@ async fn insert(
                 occurred_at, source_account, destination_account, metadata::json, fingerprint
             from given
             on conflict do nothing
-            returning id, submitted_at
+            returning id, fingerprint, submitted_at
         ),
         jobs as (
             insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
@@ -227,7 +225,8 @@ async fn insert(
             from stored
             join given on given.id = stored.id
         )
-        select id as "id!", submitted_at as "submitted_at!" from stored
+        select id as "id!", fingerprint as "fingerprint!", submitted_at as "submitted_at!"
+        from stored
         "#,
         &ids,
         &principals,
@@ -245,5 +244,9 @@ async fn insert(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.submitted_at)).collect())
+    let stored = rows.into_iter().filter_map(|row| {
+        let fingerprint = Fingerprint::from_stored(&row.fingerprint)?;
+        Some(((row.id, fingerprint), row.submitted_at))
+    });
+    Ok(stored.collect())
 }

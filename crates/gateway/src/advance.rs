@@ -89,7 +89,6 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
                 DoubtReason::Mismatch => {
                     "the posting service has an entry under this id with another amount or currency"
                 }
-                DoubtReason::WorkersLost => "its processing keeps losing its worker",
             };
             let error = Some(reason.to_owned());
             Destination { state: Some(State::InDoubt), due_at: *at, error }
@@ -97,13 +96,14 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
     }
 }
 
-/// Begins an attempt: raises the count, forgets the doubt that a verification has settled, and
-/// writes the attempt's row. It is committed when this returns; only then may the POST leave.
+/// Begins an attempt: raises the count, writes the attempt's row, and replaces the doubt that a
+/// verification has settled by the one that the attempt is from now on, for at most `gives_up_within`
+/// before its windows. It is committed when this returns; only then may the POST leave.
 pub async fn begin_attempt(
     pool: &PgPool,
     claim: &Claim,
     evidence: &Evidence,
-    timeout: Duration,
+    gives_up_within: Duration,
 ) -> Result<Result<(), Lost>, EngineError> {
     let seen = Seen::of(evidence);
     let changed = sqlx::query_scalar!(
@@ -111,7 +111,8 @@ pub async fn begin_attempt(
         with moved as (
             update transactions set
                 attempts = attempts + 1, verifications = 0,
-                doubt_since = null, doubt_window = null, changed_in = current_change()
+                doubt_since = clock_timestamp() + $8, doubt_window = 'settle',
+                changed_in = current_change()
             where id = $1 and fence = $2 and claimed_by is not null
                 and state in ('processing', 'in_doubt')
             returning id
@@ -123,10 +124,7 @@ pub async fn begin_attempt(
             from moved
             where $5::text is not null
         ),
-        begun as (
-            insert into attempts (transaction_id, fence, gives_up_at)
-            select id, $2, clock_timestamp() + $8 from moved
-        )
+        begun as (insert into attempts (transaction_id, fence) select id, $2 from moved)
         select count(*) as "count!" from moved
         "#,
         claim.posting.id,
@@ -136,7 +134,7 @@ pub async fn begin_attempt(
         seen.finding,
         seen.http_status,
         seen.error,
-        interval(timeout)?,
+        interval(gives_up_within)?,
     )
     .fetch_one(pool)
     .await?;

@@ -24,6 +24,9 @@ pub struct Claim {
     pub progress: Progress,
     /// Whether the claim has begun an attempt, in the same commit.
     pub attempt_begun: bool,
+    /// When the attempt was asked for that is in the table. A POST that is held up much longer than
+    /// that must not leave any more.
+    pub asked: Instant,
     claimed_at: DateTime<Utc>,
     claimed: Instant,
 }
@@ -46,49 +49,55 @@ pub async fn claim(
     worker: Uuid,
     policy: &Policy,
 ) -> Result<Option<Claim>, EngineError> {
+    let asked = Instant::now();
     let row = sqlx::query!(
         r#"
-        with claimed as (
-            update transactions set
-                state = case state when 'pending' then 'processing' else state end,
-                fence = fence + 1,
-                claimed_by = $2,
-                attempts = attempts + case when doubt_since is null and attempts < $3 then 1 else 0 end,
-                next_attempt_at = null,
-                changed_in = current_change()
+        with due as (
+            select id, doubt_since is null and attempts < $3 as begins
+            from transactions
             where id = $1
                 and state in ('pending', 'in_doubt')
                 and claimed_by is null
                 and next_attempt_at <= clock_timestamp()
-            returning *
+            for update
         ),
-        -- What the update did: counted where there was no doubt and an attempt was left before.
+        claimed as (
+            update transactions t set
+                state = case t.state when 'pending' then 'processing' else t.state end,
+                fence = t.fence + 1,
+                claimed_by = $2,
+                attempts = t.attempts + due.begins::int,
+                doubt_since = case when due.begins then clock_timestamp() + $4 else t.doubt_since end,
+                doubt_window = case when due.begins then 'settle' else t.doubt_window end,
+                next_attempt_at = null,
+                changed_in = current_change()
+            from due
+            where t.id = due.id
+            returning t.*, due.begins
+        ),
         begun as (
-            insert into attempts (transaction_id, fence, gives_up_at)
-            select claimed.id, claimed.fence, clock_timestamp() + $4
-            from claimed
-            join transactions before on before.id = claimed.id
-            where before.attempts < claimed.attempts
-            returning fence
+            insert into attempts (transaction_id, fence) select id, fence from claimed where begins
         )
         select
-            fence, attempts, verifications, lost_claims, doubt_since, doubt_window,
+            fence, attempts, verifications, doubt_since, doubt_window, begins,
             amount, currency, description, occurred_at, metadata, submitted_at,
-            clock_timestamp() as "claimed_at!",
-            exists (select from begun) as "attempt_begun!"
+            clock_timestamp() as "claimed_at!"
         from claimed
         "#,
         id,
         worker,
         policy.max_attempts as i32,
-        interval(policy.timeout)?,
+        interval(policy.gives_up_within())?,
     )
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
     let claimed = Instant::now();
+    let attempt_begun = row.begins.unwrap_or_default();
     let unreadable = |column| EngineError::Unreadable { id, column };
+    // The attempt that was begun just now is not one that is in doubt already.
     let doubt = match (row.doubt_since, row.doubt_window.as_deref()) {
+        (Some(_), Some(_)) if attempt_begun => None,
         (Some(since), Some("settle")) => Some(Doubt { since, window: Window::Settle }),
         (Some(since), Some("visibility")) => Some(Doubt { since, window: Window::Visibility }),
         (None, None) => None,
@@ -112,9 +121,11 @@ pub async fn claim(
             attempts: row.attempts.unsigned_abs(),
             doubt,
             verifications: row.verifications.unsigned_abs(),
-            lost_claims: row.lost_claims.unsigned_abs(),
+            claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
+            not_before: None,
         },
-        attempt_begun: row.attempt_begun,
+        attempt_begun,
+        asked,
         claimed_at: row.claimed_at,
         claimed,
     }))

@@ -137,9 +137,8 @@ async fn answered(response: Response) -> Answer {
         Ok(body) => (body, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    // A server may answer a success without a body; what comes must be JSON.
-    let readable = error.is_none()
-        && (body.is_empty() || serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok());
+    let readable =
+        error.is_none() && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
     Answer {
         ending: Ending::Answered { status, readable, retry_after },
         transport_error: error,

@@ -1,7 +1,7 @@
 //! The lease of a worker's run, by the database's clock. Every worker renews its own and takes back
 //! the claims of those whose lease has expired.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -56,6 +56,23 @@ pub async fn recover(pool: &PgPool) -> Result<usize, sqlx::Error> {
         .execute(pool)
         .await?;
     Ok(recovered)
+}
+
+/// The claims of a run other than those of the turns that are under way. One that is there on two
+/// looks in a row belongs to nobody: the claim's answer was lost, and what gave it up came too early.
+pub async fn forgotten(
+    pool: &PgPool,
+    run: Uuid,
+    under_way: &[Uuid],
+) -> Result<HashSet<(Uuid, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select id, fence from transactions where claimed_by = $1 and id <> all ($2)",
+        run,
+        under_way,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.fence)).collect())
 }
 
 /// Ends a run: gives back what it still holds, and its lease.

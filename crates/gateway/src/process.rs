@@ -1,11 +1,15 @@
 //! One transaction's turn: claim it, verify where an earlier attempt may have arrived, post, and
 //! record what became of it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use domain::{
-    Finding,
-    protocol::{self, Doubt, Policy, Step},
+    Ending, Finding, Outcome,
+    protocol::{self, Doubt, POST_WITHIN, Policy, Step},
 };
 use futures::FutureExt;
 use sqlx::PgPool;
@@ -16,7 +20,7 @@ use crate::{
     advance::{Evidence, Lost, begin_attempt, record},
     claim::{Claim, claim},
     job::Job,
-    posting::PostingService,
+    posting::{Answer, PostingService},
     take_back::{Cause, take_back},
 };
 
@@ -63,17 +67,36 @@ pub struct Poster {
     posting: Arc<dyn PostingService>,
     policy: Policy,
     run: Uuid,
+    turns: Mutex<Vec<Uuid>>,
 }
 
 impl Poster {
     /// A poster whose claims are those of `run`.
     pub fn new(pool: PgPool, posting: Arc<dyn PostingService>, policy: Policy, run: Uuid) -> Self {
-        Self { pool, posting, policy, run }
+        Self { pool, posting, policy, run, turns: Mutex::default() }
     }
 
     /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
     /// the transaction is given back.
     pub async fn turn(&self, id: Uuid) {
+        self.turns().push(id);
+        self.take_turn(id).await;
+        let mut turns = self.turns();
+        if let Some(ended) = turns.iter().position(|turn| *turn == id) {
+            turns.swap_remove(ended);
+        }
+    }
+
+    /// The transactions whose turn is under way; twice where two are, of which one is in vain.
+    pub fn under_way(&self) -> Vec<Uuid> {
+        self.turns().clone()
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Vec<Uuid>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take_turn(&self, id: Uuid) {
         let cause = match AssertUnwindSafe(self.process(id)).catch_unwind().await {
             Ok(Ok(Turn::NotDue)) => match self.settle_job(id).await {
                 Ok(()) => return,
@@ -116,9 +139,9 @@ impl Poster {
             (evidence, step) = match step {
                 Step::Post => {
                     if !claim.attempt_begun {
-                        match begin_attempt(&self.pool, &claim, &evidence, self.policy.timeout)
-                            .await?
-                        {
+                        claim.asked = Instant::now();
+                        let within = self.policy.gives_up_within();
+                        match begin_attempt(&self.pool, &claim, &evidence, within).await? {
                             Ok(()) => claim.progress.attempts += 1,
                             Err(Lost) => return Ok(Turn::TakenOver),
                         }
@@ -146,18 +169,21 @@ impl Poster {
     }
 
     async fn post(&self, claim: &mut Claim) -> (Evidence, Step) {
-        let answer = self.posting.post(&claim.posting).await;
+        // Whoever takes over counts on it that a POST which did not leave by now never will.
+        let answer = match claim.asked.elapsed() < POST_WITHIN {
+            true => self.posting.post(&claim.posting).await,
+            false => held_up(),
+        };
         let now = claim.now();
         let (outcome, window) = answer.ending.outcome();
-        let retry_after = answer.ending.retry_after();
+        claim.progress.not_before = answer.ending.retry_after().map(|time| now + time);
         claim.progress.doubt = window.map(|window| Doubt { since: now, window });
         claim.progress.verifications = 0;
-        if outcome == domain::Outcome::NotSent {
+        if outcome == Outcome::NotSent {
             claim.progress.attempts = claim.progress.attempts.saturating_sub(1);
         }
-        let draw = rand::random();
         let step =
-            protocol::after_post(outcome, &claim.progress, &self.policy, now, retry_after, draw);
+            protocol::after_post(outcome, &claim.progress, &self.policy, now, rand::random());
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
@@ -217,5 +243,13 @@ impl Poster {
             Some(row) => take_back(&self.pool, &[(row.id, row.fence)], cause).await.map(|_| ()),
             None => self.settle_job(id).await,
         }
+    }
+}
+
+fn held_up() -> Answer {
+    Answer {
+        ending: Ending::NotConnected,
+        transport_error: Some("held up for too long before it was sent".to_owned()),
+        excerpt: None,
     }
 }

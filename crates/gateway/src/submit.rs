@@ -32,10 +32,15 @@ pub enum SubmitError {
     /// Too many submissions are waiting.
     #[error("too many submissions are waiting; try again shortly")]
     Overloaded,
-    /// PostgreSQL did not confirm in time. The transaction may be stored; sending it again with the
-    /// same id or reference is safe.
-    #[error("the database did not confirm in time; send it again with the same id or reference")]
-    Unconfirmed(#[source] Option<Arc<sqlx::Error>>),
+    /// PostgreSQL did not confirm in time. The transaction may be stored under this id; sending it
+    /// again with it is safe.
+    #[error("the database did not confirm in time; it is safe to send it again with the id {id}")]
+    Unconfirmed {
+        /// The client's id, or the one that was made for it.
+        id: Uuid,
+        /// What PostgreSQL said, if anything.
+        source: Option<Arc<sqlx::Error>>,
+    },
     /// The table could not be read.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -46,7 +51,7 @@ impl SubmitError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Conflict { .. } => false,
-            Self::Overloaded | Self::Unconfirmed(_) => true,
+            Self::Overloaded | Self::Unconfirmed { .. } => true,
             Self::Query(error) => error.retryable(),
         }
     }
@@ -103,13 +108,15 @@ impl Gateway {
                     }
                 }
                 Err(Refusal::Overloaded) => return Err(SubmitError::Overloaded),
-                Err(Refusal::TimedOut) => return Err(SubmitError::Unconfirmed(None)),
+                Err(Refusal::TimedOut) => {
+                    return Err(SubmitError::Unconfirmed { id, source: None });
+                }
                 Err(Refusal::Database(error)) => {
-                    return Err(SubmitError::Unconfirmed(Some(error)));
+                    return Err(SubmitError::Unconfirmed { id, source: Some(error) });
                 }
             }
         }
-        Err(SubmitError::Unconfirmed(None))
+        Err(SubmitError::Unconfirmed { id, source: None })
     }
 
     /// The stored transaction that a submission repeats; `None` where it is gone meanwhile.

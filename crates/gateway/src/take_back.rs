@@ -1,6 +1,6 @@
 //! Taking a claim back from a worker that will not finish it. Its fence is raised, so whatever that
-//! worker still does changes nothing. An attempt under way counts as one that may have arrived, and
-//! that is not given up before its own time: its worker may be alive, and cut off from us only.
+//! worker still does changes nothing. An attempt under way is a doubt since its beginning, and is not
+//! given up before its own time: its worker may be alive, and cut off from the database only.
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -40,13 +40,8 @@ pub async fn take_back(
                 lost_claims = t.lost_claims + $4,
                 -- The first time at once; what is lost again and again comes back ever later.
                 next_attempt_at = clock_timestamp() + least(t.lost_claims, 60) * interval '1 second',
-                doubt_since = coalesce(t.doubt_since, case when open.fence is not null
-                    then greatest(clock_timestamp(), open.gives_up_at) end),
-                doubt_window = coalesce(t.doubt_window, case when open.fence is not null then 'settle' end),
                 changed_in = current_change()
             from given
-            left join attempts open
-                on open.transaction_id = given.id and open.fence = given.fence and open.ended_at is null
             where t.id = given.id and t.fence = given.fence and t.claimed_by is not null
             returning t.id, given.fence, given.job_id, t.next_attempt_at
         ),

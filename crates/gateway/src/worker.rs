@@ -1,6 +1,6 @@
 //! The workers: apalis fetches jobs and dispatches them to [`Poster::turn`], under supervision.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
@@ -15,6 +15,7 @@ use crate::{
     Poster, PostingService,
     job::{Job, QUEUE},
     lease,
+    take_back::{Cause, take_back},
 };
 
 /// Behind the wake-ups stands an interval: for due retries, and for what other processes accept.
@@ -70,13 +71,14 @@ impl Worker {
             run,
         ));
         let ended = CancellationToken::new();
-        let leases = tokio::spawn(keep_lease(self.pool.clone(), run, ended.clone()));
+        let leases =
+            tokio::spawn(keep_lease(self.pool.clone(), run, poster.clone(), ended.clone()));
         let grace = async {
             shutdown.cancelled().await;
             sleep(self.settings.grace).await;
         };
         tokio::select! {
-            () = self.supervise(run, poster, shutdown.clone()) => {}
+            () = self.supervise(run, &poster, shutdown.clone()) => {}
             () = grace => tracing::warn!(%run, "turns are still under way; giving them back"),
         }
         ended.cancel();
@@ -89,7 +91,7 @@ impl Worker {
 
     /// Runs one apalis worker after another. A name that was used before would leave the jobs of its
     /// last use stuck, so each has its own.
-    async fn supervise(&self, run: Uuid, poster: Arc<Poster>, shutdown: CancellationToken) {
+    async fn supervise(&self, run: Uuid, poster: &Arc<Poster>, shutdown: CancellationToken) {
         for restart in 0_u64.. {
             // A part of what it can do: what a worker has fetched, an idle one cannot have.
             let config = Config::default()
@@ -145,8 +147,10 @@ fn looks(wake: Arc<Notify>) -> impl Stream<Item = ()> + Send {
     })
 }
 
-/// Renews the lease and takes back what dead runs had claimed, until told to end.
-async fn keep_lease(pool: PgPool, run: Uuid, ended: CancellationToken) {
+/// Renews the lease and takes back what dead runs had claimed, and what this one has forgotten, until
+/// told to end.
+async fn keep_lease(pool: PgPool, run: Uuid, poster: Arc<Poster>, ended: CancellationToken) {
+    let mut suspects = HashSet::new();
     while !ended.is_cancelled() {
         if let Err(error) = lease::renew(&pool, run).await {
             tracing::warn!(%run, %error, "the lease could not be renewed");
@@ -155,6 +159,16 @@ async fn keep_lease(pool: PgPool, run: Uuid, ended: CancellationToken) {
             Ok(0) => {}
             Ok(recovered) => tracing::warn!(recovered, "took back the claims of dead workers"),
             Err(error) => tracing::warn!(%run, %error, "dead workers could not be looked for"),
+        }
+        match lease::forgotten(&pool, run, &poster.under_way()).await {
+            Ok(now) => {
+                let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
+                suspects = now;
+                if let Err(error) = take_back(&pool, &forgotten, Cause::GivenBack).await {
+                    tracing::warn!(%run, %error, "forgotten claims could not be taken back");
+                }
+            }
+            Err(error) => tracing::warn!(%run, %error, "forgotten claims could not be looked for"),
         }
         tokio::select! {
             () = sleep(lease::RENEWAL) => {}

@@ -100,7 +100,7 @@ async fn after_a_time_out_the_next_post_waits_for_the_settle_window_and_a_verifi
     scene.service.shows(Finding::Absent);
     assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
     // Past the window it asks once more, and only then posts.
-    let_pass(&scene.pool, scene.id, 30).await;
+    let_pass(&scene.pool, scene.id, 31).await;
     scene.service.shows(Finding::Absent).answers_status(201);
     assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
     assert_eq!(scene.service.asked(), ["post", "verify", "verify", "verify", "post"]);
@@ -284,10 +284,10 @@ async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
     assert!(matches!(other.process(scene.id).await.unwrap(), Turn::Took(Step::Retry { .. })));
     // It may be alive and cut off: until its own time-out what it sent is not given up, and the
     // settle window begins only then.
-    let_pass(&scene.pool, scene.id, 31).await;
+    let_pass(&scene.pool, scene.id, 32).await;
     scene.service.shows(Finding::Absent);
     assert!(matches!(other.process(scene.id).await.unwrap(), Turn::Took(Step::Retry { .. })));
-    let_pass(&scene.pool, scene.id, 10).await;
+    let_pass(&scene.pool, scene.id, 12).await;
     scene.service.shows(Finding::Found);
     assert_eq!(other.process(scene.id).await.unwrap(), Turn::Took(Step::Complete));
     assert_eq!(scene.service.asked(), ["post", "verify", "verify", "verify"]);

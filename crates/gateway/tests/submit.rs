@@ -130,7 +130,7 @@ async fn without_a_database_nothing_is_called_stored() {
     let gateway = gateway(&pool);
     pool.close().await;
     let error = submit(&gateway, json!({"amount": 1, "currency": "USD"})).await.unwrap_err();
-    assert!(matches!(error, SubmitError::Unconfirmed(_)) && error.retryable(), "{error:?}");
+    assert!(matches!(error, SubmitError::Unconfirmed { .. }) && error.retryable(), "{error:?}");
 }
 
 #[tokio::test]

@@ -157,7 +157,9 @@ impl From<SubmitError> for Problem {
             SubmitError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
             }
-            SubmitError::Unconfirmed(_) => Self::unavailable(error.to_string()).caused_by(&error),
+            SubmitError::Unconfirmed { .. } => {
+                Self::unavailable(error.to_string()).caused_by(&error)
+            }
             SubmitError::Query(error) => error.into(),
         }
     }
