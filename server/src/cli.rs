@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, env = "ONCEWARD_DATA", value_name = "ONCEWARD_DATA", default_value = "./data")]
     pub data: PathBuf,
     /// The posting service. Without it the simulator runs inside
-    #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", value_parser = http_url)]
+    #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, value_parser = http_url)]
     pub posting_url: Option<String>,
     /// Where the simulator listens when it runs inside
     #[arg(
@@ -162,7 +162,7 @@ pub struct LoadSettings {
     #[arg(long, default_value = "http://127.0.0.1:3000", value_parser = http_url)]
     pub url: String,
     /// The posting service, whose ledger is the judge
-    #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", default_value = "http://127.0.0.1:8080", value_parser = http_url)]
+    #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080", value_parser = http_url)]
     pub posting_url: String,
     /// Print the report as JSON
     #[arg(long)]

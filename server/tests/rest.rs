@@ -29,7 +29,7 @@ async fn contract(response: Response) -> Value {
         |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let mut contract =
         json!({ "status": response.status().as_u16(), "contentType": header("content-type") });
-    for name in ["location", "idempotent-replayed", "retry-after"] {
+    for name in ["location", "idempotent-replayed", "retry-after", "allow"] {
         if let Some(value) = header(name) {
             contract[name] = json!(value);
         }
@@ -108,6 +108,8 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
         ("unknown_path", "/api/nothing/here"),
         ("unknown_id", "/api/transactions/7c9e6679-7425-40de-944b-e07fc1f90ae7"),
         ("id_that_is_none", "/api/transactions/abc"),
+        ("id_that_is_no_text", "/api/transactions/%ff"),
+        ("reference_with_nul", "/api/transactions?reference=%00"),
         ("attempts_of_none", "/api/transactions/abc/attempts"),
         (
             "bad_filters",
@@ -120,6 +122,8 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
     let foreign =
         program.post("/cleanup").header("sec-fetch-site", "cross-site").send().await.unwrap();
     insta::assert_snapshot!("cross_site", redacted(contract(foreign).await, &[]));
+    let elsewhere = program.get("/").header("host", "example.com").send().await.unwrap();
+    assert_eq!(elsewhere.status(), 403);
     let wrong_method = program.post("/api/health").send().await.unwrap();
     insta::assert_snapshot!("wrong_method", redacted(contract(wrong_method).await, &[]));
     let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();

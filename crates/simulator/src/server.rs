@@ -36,8 +36,20 @@ fn router(service: Arc<Service>) -> Router {
         .route("/admin/faults", get(admin::faults).put(admin::change_faults))
         .route("/admin/audit", get(admin::audit))
         .fallback(async || error(StatusCode::NOT_FOUND, "there is no such path"))
+        .layer(middleware::from_fn(keep_other_sites_out))
         .layer(middleware::from_fn_with_state(Arc::clone(&service), break_off))
         .with_state(service)
+}
+
+/// A page of another site that is open in a browser here must not empty the ledger. Browsers say
+/// where a request comes from (`Sec-Fetch-Site`); programs send no such header.
+async fn keep_other_sites_out(request: Request, next: Next) -> Response {
+    let site = request.headers().get("sec-fetch-site");
+    let foreign = site.is_some_and(|site| site != "same-origin" && site != "none");
+    if foreign && !request.method().is_safe() {
+        return error(StatusCode::FORBIDDEN, "requests on behalf of another site are not taken");
+    }
+    next.run(request).await
 }
 
 /// Breaks the connection off where the answer says so, an outage lasts or begins, or all ends.

@@ -69,9 +69,9 @@ impl Problem {
         problem
     }
 
-    /// 403: a browser sent it for another site.
+    /// 403: a browser sent it for another site, or to another name.
     pub fn cross_site() -> Self {
-        let detail = "requests on behalf of another site are not taken";
+        let detail = "requests on behalf of another site, or to another host, are not taken";
         Self::new(StatusCode::FORBIDDEN, "cross_site", detail)
     }
 
@@ -198,8 +198,13 @@ pub async fn render(request: Request, next: Next) -> Response {
         request_id,
         errors: &problem.errors,
     };
+    let carried = std::mem::take(response.headers_mut());
     let mut response = (problem.status, Json(document)).into_response();
     let headers = response.headers_mut();
+    // What the router has said already, such as which methods a path takes.
+    if let Some(allow) = carried.get(header::ALLOW) {
+        headers.insert(header::ALLOW, allow.clone());
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body is not read, so nothing else can come on this connection.
@@ -211,20 +216,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     response
 }
 
-/// What a handler that panicked answers. It is outside of [`render`], so it writes for itself.
+/// What a handler that panicked answers.
 pub fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    tracing::error!(panic = text, "a handler panicked");
-    let problem = Problem::internal(text);
-    let document = Document {
-        kind: "about:blank",
-        title: "Internal Server Error",
-        status: 500,
-        detail: &problem.detail,
-        code: problem.code,
-        request_id: None,
-        errors: &[],
-    };
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(document)).into_response()
+    Problem::internal(format!("a handler panicked: {text}")).into_response()
 }

@@ -4,7 +4,10 @@ use std::{collections::HashMap, str::FromStr};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -48,9 +51,9 @@ async fn submit(State(gateway): State<Gateway>, body: JsonBody) -> Result<Respon
 
 async fn show(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Transaction>, Problem> {
-    let id = known(&id)?;
+    let id = known(id)?;
     gateway.transaction(id).await?.map(Json).ok_or_else(Problem::no_such_transaction)
 }
 
@@ -61,9 +64,9 @@ struct Attempts {
 
 async fn attempts(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Attempts>, Problem> {
-    let id = known(&id)?;
+    let id = known(id)?;
     let data = gateway.attempts(id).await?;
     if data.is_empty() && gateway.transaction(id).await?.is_none() {
         return Err(Problem::no_such_transaction());
@@ -73,14 +76,17 @@ async fn attempts(
 
 async fn list(
     State(gateway): State<Gateway>,
-    query: Result<Query<HashMap<String, String>>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<HashMap<String, String>>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
     let mut parameters = Parameters { query, errors: Vec::new() };
     let filter = Filter {
         status: parameters.read("status", domain::State::from_str),
         currency: parameters.read("currency", Currency::parse),
-        reference: parameters.read("reference", |text| Ok::<_, String>(text.to_owned())),
+        reference: parameters.read("reference", |text| match text.contains('\0') {
+            true => Err("must not contain the character U+0000"),
+            false => Ok(text.to_owned()),
+        }),
         from: parameters.read("from", instant),
         to: parameters.read("to", instant),
         min_attempts: parameters.read("minAttempts", |text| {
@@ -100,8 +106,8 @@ async fn list(
 }
 
 /// A text that is no UUID names no transaction.
-fn known(id: &str) -> Result<Uuid, Problem> {
-    id.parse().map_err(|_| Problem::no_such_transaction())
+fn known(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+    id.map(|Path(id)| id).map_err(|_| Problem::no_such_transaction())
 }
 
 /// Reads query parameters one by one and gathers what is wrong with them.

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
 };
 
@@ -21,13 +21,20 @@ pub enum Account {
 }
 
 impl Account {
-    /// Ours, or, where we are root, the system's `postgres`, or `nobody`.
+    /// Ours, or, where we are root, the one that owns what is at `home`, the system's `postgres`, or
+    /// `nobody`.
     ///
     /// # Errors
-    /// Where there is neither.
-    pub fn choose() -> io::Result<Self> {
+    /// Where there is none.
+    pub fn choose(home: &Path) -> io::Result<Self> {
         if !Uid::effective().is_root() {
             return Ok(Self::Own);
+        }
+        let owner = fs::metadata(home).map(|metadata| Uid::from_raw(metadata.uid())).ok();
+        if let Some(owner) = owner.filter(|owner| !owner.is_root())
+            && let Some(user) = User::from_uid(owner)?
+        {
+            return Ok(Self::Other(user));
         }
         for name in ["postgres", "nobody"] {
             if let Some(user) = User::from_name(name)? {
@@ -49,19 +56,22 @@ impl Account {
     /// Makes a folder that is this account's alone.
     ///
     /// # Errors
-    /// Where it cannot be made, or is somebody else's.
+    /// Where it cannot be made, or is there and somebody else's.
     pub fn make_dir(&self, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let owner = match self {
             Self::Own => Uid::effective(),
-            Self::Other(user) => {
-                chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-                user.uid
-            }
+            Self::Other(user) => user.uid,
         };
+        if fs::symlink_metadata(path).is_err() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            if let Self::Other(user) = self {
+                lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+            }
+        }
         let metadata = fs::symlink_metadata(path)?;
-        if metadata.uid() != owner.as_raw() || !metadata.is_dir() {
-            return Err(io::Error::other(format!("{} is not a folder of its own", path.display())));
+        if !metadata.is_dir() || metadata.uid() != owner.as_raw() {
+            let message = format!("{} is not a folder of its own account", path.display());
+            return Err(io::Error::other(message));
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
     }
@@ -70,26 +80,44 @@ impl Account {
     /// checkout in root's own home, say), under `/var/lib/onceward` with a link to it.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// Where it cannot be made, or is there and cannot be reached any more.
     pub fn home(&self, wanted: &Path) -> io::Result<PathBuf> {
-        let home = match self {
-            Self::Other(user) if !reaches(user, wanted) => {
-                let elsewhere = Path::new(REACHABLE).join(format!("{:016x}", hash(wanted)));
+        let home = match (self, fs::symlink_metadata(wanted)) {
+            (_, Ok(metadata)) if metadata.is_symlink() => fs::read_link(wanted)?,
+            (Self::Other(user), Ok(_)) if !reaches(user, wanted) => {
+                let message =
+                    format!("the account {} cannot reach {}", user.name, wanted.display());
+                return Err(io::Error::other(message));
+            }
+            (Self::Other(user), Err(_)) if !reaches(user, wanted) => {
+                let home = Path::new(REACHABLE).join(format!("{:016x}", hash(wanted)));
                 fs::create_dir_all(REACHABLE)?;
-                if fs::symlink_metadata(wanted).is_err() {
-                    std::os::unix::fs::symlink(&elsewhere, wanted)?;
-                    tracing::info!(
-                        account = user.name, home = %elsewhere.display(),
-                        "PostgreSQL's account cannot reach ONCEWARD_DATA; its files are linked from there"
-                    );
-                }
-                elsewhere
+                put_aside(&home)?;
+                std::os::unix::fs::symlink(&home, wanted)?;
+                tracing::info!(
+                    account = user.name, home = %home.display(),
+                    "PostgreSQL's account cannot reach ONCEWARD_DATA; its files are linked from there"
+                );
+                home
             }
             _ => wanted.to_path_buf(),
         };
         self.make_dir(&home)?;
         Ok(home)
     }
+}
+
+/// Moves what an ONCEWARD_DATA that was deleted had linked to out of the way of its successor.
+fn put_aside(home: &Path) -> io::Result<()> {
+    if !home.exists() {
+        return Ok(());
+    }
+    let aside = (1_u32..)
+        .map(|number| home.with_extension(format!("old{number}")))
+        .find(|path| !path.exists())
+        .ok_or_else(|| io::Error::other("no name is free"))?;
+    tracing::warn!(aside = %aside.display(), "an older database was here; it is kept");
+    fs::rename(home, aside)
 }
 
 /// Whether an account may pass through every folder above a path.

@@ -10,11 +10,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Output,
+    time::{Duration, Instant},
 };
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use thiserror::Error;
-use tokio::process::Command;
+use tokio::{process::Command, time::sleep};
 
 use account::Account;
 use programs::Programs;
@@ -25,6 +26,8 @@ const NAME: &str = "onceward";
 const PORT: u16 = 5432;
 /// The longest path of a socket that every system allows, less the socket's own name.
 const MAX_SOCKET_DIR_BYTES: usize = 80;
+/// How long a PostgreSQL may take that is starting or stopping.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What differs from PostgreSQL's own settings. Durability is as PostgreSQL ships it: on.
 const SERVER_SETTINGS: [&str; 4] =
     ["listen_addresses=", "max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"];
@@ -69,8 +72,9 @@ impl OwnPostgres {
         fs::create_dir_all(data).map_err(folder)?;
         let data = data.canonicalize().map_err(folder)?;
         let lock = lock(&data)?;
-        let account = Account::choose().map_err(folder)?;
-        let home = account.home(&data.join("postgres")).map_err(folder)?;
+        let wanted = data.join("postgres");
+        let account = Account::choose(&wanted).map_err(folder)?;
+        let home = account.home(&wanted).map_err(folder)?;
         let cluster = home.join("cluster");
         let own = Self {
             programs: Programs::find(&cluster)?,
@@ -83,14 +87,34 @@ impl OwnPostgres {
         if !own.cluster.exists() {
             own.init(&home).await?;
         }
-        if own.pg_ctl(&["status"]).await?.status.success() {
-            tracing::info!(cluster = %own.cluster.display(), "taking over a PostgreSQL that outlived its Onceward");
-        } else {
-            own.launch(&home).await?;
+        if let Err(error) = own.bring_up(&home).await {
+            // Not left running for nobody.
+            own.stop().await;
+            return Err(error);
         }
-        own.create_database().await?;
         tracing::info!(url = own.url(), "PostgreSQL of our own is running");
         Ok(own)
+    }
+
+    /// Launches it, or takes it over, until it answers: one that is being stopped, or that recovers
+    /// from a crash, takes its time.
+    async fn bring_up(&self, home: &Path) -> Result<(), OwnPostgresError> {
+        let begun = Instant::now();
+        loop {
+            if self.pg_ctl(&["status"]).await?.status.success() {
+                tracing::info!(cluster = %self.cluster.display(), "taking over a PostgreSQL that outlived its Onceward");
+            } else {
+                self.launch(home).await?;
+            }
+            match self.create_database().await {
+                Err(OwnPostgresError::Database(error))
+                    if is_passing(&error) && begun.elapsed() < PATIENCE =>
+                {
+                    sleep(Duration::from_millis(500)).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// How to connect.
@@ -171,6 +195,15 @@ impl OwnPostgres {
         command.current_dir("/").env("LC_ALL", "C").stdin(std::process::Stdio::null());
         self.account.apply(&mut command);
         command
+    }
+}
+
+/// Whether PostgreSQL is starting or stopping just now.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }
 
