@@ -108,6 +108,28 @@ async fn a_hundred_identical_submissions_at_once_are_one_row_and_one_job() {
 }
 
 #[tokio::test]
+async fn of_two_contents_under_one_id_one_is_stored_and_the_other_is_told_so() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let id = Uuid::new_v4();
+    let amount = |i: u32| i % 2 + 1;
+    let results = join_all(
+        (0..100)
+            .map(|i| submit(&gateway, json!({"id": id, "amount": amount(i), "currency": "USD"}))),
+    )
+    .await;
+    let stored = gateway.transaction(id).await.unwrap().unwrap();
+    for (i, result) in results.into_iter().enumerate() {
+        if amount(i as u32).to_string() == stored.amount.to_string() {
+            assert_eq!(result.unwrap().transaction, stored);
+        } else {
+            assert_eq!(conflict(result), "/id");
+        }
+    }
+    assert_eq!((rows(&pool).await, jobs(&pool, id).await), (1, 1));
+}
+
+#[tokio::test]
 async fn a_thousand_submissions_at_once_are_all_there() {
     let pool = database().await;
     let gateway = gateway(&pool);
