@@ -92,7 +92,7 @@ fn Lasting(from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> impl IntoView {
         Some(to) => time::lasting(to - from),
         None => format!("{} so far", time::lasting(clock.now() - from)),
     });
-    view! { <span class="tabular-nums">{text}</span> }
+    view! { <span class="lasting">{text}</span> }
 }
 
 fn http(status: u16) -> String {

@@ -12,7 +12,8 @@ use crate::{
 pub fn Header() -> impl IntoView {
     let simulator = expect_context::<Setting>().simulator;
     view! {
-        <header class="bar">
+        <header>
+            <div class="bar">
             <a class="brand" href="/">
                 <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
                     <path d="M4 12h11" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>
@@ -29,7 +30,7 @@ pub fn Header() -> impl IntoView {
                 "Onceward"
             </a>
             <LiveIndicator/>
-        </header>
+            </div>
         {simulator
             .map(|address| {
                 view! {
@@ -41,6 +42,7 @@ pub fn Header() -> impl IntoView {
                     </p>
                 }
             })}
+        </header>
     }
 }
 
