@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use reqwest::{Client, RequestBuilder, Response};
@@ -104,8 +105,14 @@ impl Program {
         request.body(body.to_owned()).send().await.unwrap()
     }
 
-    /// Follows the program's own stream until a transaction has a status.
+    /// Follows the program's own stream until a transaction has a status. Gives up after two minutes,
+    /// so that what is stuck fails and does not hang.
     pub async fn wait_for(&self, id: &str, status: &str) -> Value {
+        let waiting = tokio::time::timeout(Duration::from_secs(120), self.follow(id, status));
+        waiting.await.unwrap_or_else(|_| panic!("{id} is not {status} after two minutes"))
+    }
+
+    async fn follow(&self, id: &str, status: &str) -> Value {
         let mut stream = self.get("/api/stream").send().await.unwrap();
         loop {
             let text = self.get(&format!("/api/transactions/{id}")).send().await.unwrap();
