@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use leptos::{prelude::*, web_sys::js_sys};
+use leptos::{prelude::*, reactive::graph::Source};
+use web_sys::js_sys;
 
 /// The server's time: as the page was rendered, and once it is hydrated, every second anew.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,10 @@ impl Clock {
             let tick = move || {
                 if let Some(local) = from_millis(js_sys::Date::now()) {
                     now.set(local + skew);
+                    // Whoever follows the clock has been told, and follows it again once it has
+                    // looked. Rows that are gone would stay for ever: a signal of Leptos 0.8 never
+                    // forgets a subscriber that was dropped.
+                    now.clear_subscribers();
                 }
             };
             tick();

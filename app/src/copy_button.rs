@@ -11,8 +11,8 @@ pub fn CopyButton(
     /// What to copy.
     #[prop(into)]
     text: Signal<String>,
-    /// What the button is for.
-    label: &'static str,
+    /// What it is, after "Copy".
+    what: &'static str,
 ) -> impl IntoView {
     let allowed = RwSignal::new(false);
     let copied = RwSignal::new(false);
@@ -28,10 +28,10 @@ pub fn CopyButton(
             type="button"
             class="button-quiet not-data-allowed:invisible"
             data-allowed=allowed
-            aria-label=label
             on:click=copy
         >
             {word}
+            <span class="sr-only">{format!(" {what}")}</span>
         </button>
     }
 }

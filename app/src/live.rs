@@ -3,13 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{Counts, Transaction};
-use leptos::{
-    logging,
-    prelude::*,
-    wasm_bindgen::{JsCast, closure::Closure},
-    web_sys::{Event, EventSource, MessageEvent, VisibilityState},
-};
+use leptos::{logging, prelude::*};
 use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{Event, EventSource, MessageEvent, VisibilityState};
 
 /// Where the server sends its events.
 const STREAM: &str = "/api/stream";

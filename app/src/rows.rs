@@ -43,6 +43,8 @@ pub struct Rows {
     shown: Vec<Row>,
     waiting: Vec<Transaction>,
     older: bool,
+    /// How many have come to be shown, ever.
+    entered: usize,
 }
 
 impl Rows {
@@ -56,6 +58,7 @@ impl Rows {
             older: page.next_cursor.is_some(),
             shown: page.data.into_iter().map(Row::new).collect(),
             waiting: Vec::new(),
+            entered: 0,
         }
     }
 
@@ -67,6 +70,11 @@ impl Rows {
     /// How many wait to be shown. More than fit are not kept.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Changes after every thousand that came to be shown, and never while the list is held.
+    pub fn generation(&self) -> usize {
+        self.entered / 1_000
     }
 
     /// Whether the server has older ones than those shown.
@@ -105,6 +113,7 @@ impl Rows {
         let status = self.status;
         self.shown.retain(|row| belongs(status, &row.transaction.read_untracked()));
         let changed = self.shown.len() != before || !self.waiting.is_empty();
+        self.entered += self.waiting.len();
         self.shown.extend(self.waiting.drain(..).map(Row::new));
         self.shown.sort_by_key(|row| Reverse(row.age()));
         self.older |= self.shown.len() > self.length;

@@ -1,17 +1,12 @@
 //! The form that submits a transaction. It works as plain HTML; WASM adds that the page stays.
 
-use leptos::{
-    ev::SubmitEvent,
-    form::ActionForm,
-    html,
-    prelude::*,
-    wasm_bindgen::JsCast,
-    web_sys::{HtmlElement, HtmlFormElement, HtmlInputElement, HtmlTextAreaElement},
-};
+use leptos::{ev::SubmitEvent, form::ActionForm, html, prelude::*};
 use leptos_router::{
     NavigateOptions,
     hooks::{use_location, use_navigate},
 };
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, HtmlFormElement, HtmlInputElement, HtmlTextAreaElement};
 
 use crate::{
     field::{MetadataField, TextField},

@@ -111,3 +111,72 @@ fn standing(detail: &Detail, now: DateTime<Utc>) -> String {
         (State::Cancelled, _) => "Withdrawn; nothing was sent.".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const START: &str = "2026-01-31T12:00:00Z";
+
+    fn sentence(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> String {
+        let mut whole = json!({
+            "transactionId": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "status": status, "amount": 1,
+            "currency": "USD", "submittedAt": START, "attempts": outcomes.len(),
+        });
+        if let (Value::Object(whole), Value::Object(more)) = (&mut whole, transaction) {
+            whole.extend(more);
+        }
+        let attempts: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| {
+                json!({"number": 1, "startedAt": START, "outcome": outcome, "verifications": []})
+            })
+            .collect();
+        let detail = json!({"transaction": whole, "attempts": attempts});
+        let now = START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(2);
+        standing(&serde_json::from_value(detail).unwrap(), now)
+    }
+
+    #[test]
+    fn what_is_waiting_says_for_what_and_how_long() {
+        let due = || json!({"nextAttemptAt": "2026-01-31T12:00:05Z"});
+        assert_eq!(sentence(State::Pending, due(), &[]), "First attempt in 3 s.");
+        let not_sent = [Some(Outcome::NotSent)];
+        assert_eq!(sentence(State::Pending, due(), &not_sent), "Next attempt in 3 s.");
+        let unknown = [Some(Outcome::Unknown)];
+        assert_eq!(
+            sentence(State::Pending, due(), &unknown),
+            "Outcome unknown, verifying: next check in 3 s."
+        );
+        assert_eq!(
+            sentence(State::InDoubt, due(), &unknown),
+            "Outcome unknown, verifying: no attempts are left; next check in 3 s."
+        );
+    }
+
+    #[test]
+    fn what_is_under_way_says_whether_it_posts_or_verifies() {
+        let sentence = |outcomes: &[_]| sentence(State::Processing, json!({}), outcomes);
+        assert_eq!(sentence(&[Some(Outcome::Unknown), None]), "Attempt 2 is under way.");
+        assert_eq!(sentence(&[Some(Outcome::Unknown)]), "Outcome unknown, verifying.");
+        assert_eq!(sentence(&[]), "Claimed by a worker.");
+    }
+
+    #[test]
+    fn what_has_ended_says_how_and_after_how_long() {
+        let ended = || json!({"completedAt": "2026-01-31T12:00:04.200Z"});
+        let posted = [Some(Outcome::Unknown), Some(Outcome::Posted)];
+        assert_eq!(
+            sentence(State::Completed, ended(), &posted),
+            "Posted, 4.20 s after it was submitted."
+        );
+        let refused = [Some(Outcome::Refused)];
+        assert_eq!(
+            sentence(State::Failed, ended(), &refused),
+            "Not posted, after 1 attempt and 4.20 s."
+        );
+    }
+}

@@ -72,6 +72,17 @@ pub fn TransactionList(
         }
     };
     let shown = move || rows.read().shown().to_vec();
+    // Leptos 0.8 keeps something of every row that a `<For>` ever had (`Owner` never forgets a child),
+    // and a list may be on the page for days: from time to time it is made anew.
+    let generation = Memo::new(move |_| rows.read().generation());
+    let body = move || {
+        let _ = generation.get();
+        view! {
+            <For each=shown key=|row| row.id let:row>
+                <TransactionRow transaction=row.transaction/>
+            </For>
+        }
+    };
     let older = Signal::derive(move || {
         let rows = rows.read();
         let last = rows.shown().last().filter(|_| rows.older())?;
@@ -113,9 +124,7 @@ pub fn TransactionList(
                 on:focusin=move |_| focused.set(true)
                 on:focusout=move |_| focused.set(false)
             >
-                <For each=shown key=|row| row.id let:row>
-                    <TransactionRow transaction=row.transaction/>
-                </For>
+                {body}
             </tbody>
         </table>
         <div class="empty" hidden=not_empty>

@@ -41,8 +41,7 @@ pub fn TransactionPage() -> impl IntoView {
                 Ok(None) => view! {
                     <NotFoundPage
                         heading="Transaction not found"
-                        text="Onceward has no transaction with this id. It stores every transaction \
-                            that it has accepted, so this one was never accepted here."
+                        text="Onceward has no transaction with this id. Was it copied whole?"
                     />
                 }
                 .into_any(),
@@ -50,7 +49,10 @@ pub fn TransactionPage() -> impl IntoView {
             }
         })
     };
-    view! { <Transition>{page}</Transition> }
+    view! {
+        <Title text="Transaction · Onceward"/>
+        <Transition>{page}</Transition>
+    }
 }
 
 #[component]
@@ -73,7 +75,7 @@ fn TransactionView(detail: Detail) -> impl IntoView {
         </div>
         <p class="flex flex-wrap items-center gap-x-2">
             <code class="select-all break-all">{id.to_string()}</code>
-            <CopyButton text=Signal::stored(id.to_string()) label="Copy the id"/>
+            <CopyButton text=Signal::stored(id.to_string()) what="the id"/>
         </p>
         <Standing detail/>
         <div class="detail">
