@@ -27,7 +27,7 @@ pub enum Command {
     /// The web side alone: pages and API. Any number on one database
     Web(Settings),
     /// A worker alone: it posts. Any number on one database
-    Worker(Settings),
+    Worker(WorkerSettings),
     /// The misbehaving posting service alone
     Simulator(SimulatorSettings),
     /// Submit at a fixed rate, wait until everything is final, and audit: exit code 1 where anything
@@ -82,6 +82,17 @@ impl Settings {
     }
 }
 
+/// Settings of `worker`.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerSettings {
+    /// What it shares with the others.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where it tells of itself: /metrics, /livez and /readyz. Without it, nowhere
+    #[arg(long, env = "METRICS_ADDR", value_name = "METRICS_ADDR")]
+    pub metrics_addr: Option<SocketAddr>,
+}
+
 /// How a worker posts.
 #[derive(Debug, Clone, Args)]
 pub struct PostingSettings {
@@ -95,9 +106,15 @@ pub struct PostingSettings {
     /// How long after a write a verification may still miss it, in milliseconds
     #[arg(long, env = "POSTING_VISIBILITY_MS", value_name = "POSTING_VISIBILITY_MS", default_value_t = 1_000, value_parser = value_parser!(u64).range(..=86_400_000))]
     pub posting_visibility_ms: u64,
-    /// Requests under way per process
+    /// POSTs under way per process, each with the verification that follows it at once
     #[arg(long, env = "POSTING_CONCURRENCY", value_name = "POSTING_CONCURRENCY", default_value_t = 64, value_parser = value_parser!(u16).range(1..=4096))]
     pub posting_concurrency: u16,
+    /// Verifications of earlier attempts under way per process. They go on while nothing is posted
+    #[arg(long, env = "VERIFICATION_CONCURRENCY", value_name = "VERIFICATION_CONCURRENCY", default_value_t = 16, value_parser = value_parser!(u16).range(1..=4096))]
+    pub verification_concurrency: u16,
+    /// Requests a second to the posting service per process, of either kind. Unset: no limit
+    #[arg(long, env = "POSTING_RATE_LIMIT", value_name = "POSTING_RATE_LIMIT", value_parser = positive)]
+    pub posting_rate_limit: Option<f64>,
     /// How many attempts a transaction gets
     #[arg(long, env = "POSTING_MAX_ATTEMPTS", value_name = "POSTING_MAX_ATTEMPTS", default_value_t = 20, value_parser = value_parser!(u32).range(1..=10_000))]
     pub posting_max_attempts: u32,

@@ -6,6 +6,7 @@
 mod cli;
 mod http;
 mod load;
+mod metrics;
 mod own_postgres;
 mod run;
 mod site;
@@ -14,7 +15,7 @@ mod telemetry;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, WorkerSettings};
 use run::Role;
 
 fn main() -> ExitCode {
@@ -28,7 +29,9 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
             Command::Serve(settings) => run::run(Role::Both, settings).await,
             Command::Web(settings) => run::run(Role::Web, settings).await,
-            Command::Worker(settings) => run::run(Role::Worker, settings).await,
+            Command::Worker(WorkerSettings { settings, metrics_addr }) => {
+                run::run(Role::Worker { metrics_addr }, settings).await
+            }
             Command::Simulator(settings) => run::simulator(settings).await,
             Command::Load(settings) => return load::run(settings).await,
         }

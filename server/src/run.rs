@@ -3,7 +3,8 @@
 use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use app::Setting;
-use gateway::{Gateway, HttpPosting, Worker, WorkerSettings, database};
+use axum::Router;
+use gateway::{Gateway, HttpPosting, Limits, Worker, WorkerSettings, database};
 use simulator::{Faults, Simulator, SimulatorConfig};
 use sqlx::PgPool;
 use tokio::{
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Fatal,
     cli::{Settings, SimulatorSettings},
-    http,
+    http, metrics,
     own_postgres::OwnPostgres,
     site,
 };
@@ -26,8 +27,10 @@ use crate::{
 const WEB_CONNECTIONS: u32 = 16;
 /// Connections for claims and what follows.
 const WORKER_CONNECTIONS: u32 = 16;
+/// Connections for the lease and the like.
+const UPKEEP_CONNECTIONS: u32 = 2;
 /// Connections for apalis's fetches and heartbeats.
-const APALIS_CONNECTIONS: u32 = 3;
+const APALIS_CONNECTIONS: u32 = 4;
 
 /// Which side of Onceward a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,10 @@ pub enum Role {
     /// Pages and API.
     Web,
     /// Posting.
-    Worker,
+    Worker {
+        /// Where it tells of itself, if anywhere.
+        metrics_addr: Option<SocketAddr>,
+    },
 }
 
 /// Runs a role until SIGTERM or Ctrl-C.
@@ -45,23 +51,26 @@ pub enum Role {
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
-    let web = role != Role::Worker;
     let simulated = settings.posting_url.is_none() && role == Role::Both;
-    if web {
-        refuse_beyond_loopback("LEPTOS_SITE_ADDR", settings.site_addr)?;
+    let listens = match role {
+        Role::Both | Role::Web => Some(("LEPTOS_SITE_ADDR", settings.site_addr)),
+        Role::Worker { metrics_addr } => metrics_addr.map(|addr| ("METRICS_ADDR", addr)),
+    };
+    if let Some((setting, addr)) = listens {
+        refuse_beyond_loopback(setting, addr)?;
     }
     if simulated {
         refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
     }
-    if role == Role::Worker && settings.posting_url.is_none() {
+    if matches!(role, Role::Worker { .. }) && settings.posting_url.is_none() {
         return Err(
             "POSTING_URL must be set for a worker: the simulator runs only inside `serve`".into()
         );
     }
     // Bound before anything else starts: a port that is taken is the commonest failure.
-    let listener = match web {
-        true => Some(bind("LEPTOS_SITE_ADDR", settings.site_addr).await?),
-        false => None,
+    let listener = match listens {
+        Some((setting, addr)) => Some(bind(setting, addr).await?),
+        None => None,
     };
     let stop = stop_signal()?;
 
@@ -100,18 +109,24 @@ async fn with_database(
         (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
         (None, None) => None,
     };
+    let metrics = metrics::start()?;
     let wake = Arc::new(Notify::new());
     let gateway = Gateway::new(web_pool, wake.clone());
 
     let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
-        (Role::Both | Role::Worker, Some(posting_url)) => Some(Worker {
+        (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
             pool: pool(WORKER_CONNECTIONS)?,
+            upkeep_pool: pool(UPKEEP_CONNECTIONS)?,
             apalis_pool: pool(APALIS_CONNECTIONS)?,
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
                 policy,
-                concurrency: settings.posting.posting_concurrency.into(),
+                limits: Limits {
+                    posts: settings.posting.posting_concurrency.into(),
+                    verifications: settings.posting.verification_concurrency.into(),
+                    requests_per_second: settings.posting.posting_rate_limit,
+                },
                 grace: settings.shutdown_grace(),
             },
             wake,
@@ -129,17 +144,25 @@ async fn with_database(
             println!("An Onceward worker is posting.");
             return Ok(());
         };
+        let addr = listener.local_addr()?;
+        if let Role::Worker { .. } = role {
+            println!("An Onceward worker is posting, and tells of itself at http://{addr}");
+            let router = http::worker_router(gateway, metrics);
+            return serve(listener, router, &stop, settings.shutdown_grace()).await;
+        }
         let web = http::Web {
             gateway,
-            options: site::options(listener.local_addr()?)?,
+            options: site::options(addr)?,
             setting: Setting {
                 simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
                 max_attempts: settings.posting.posting_max_attempts,
             },
+            metrics,
             simulator: simulator.as_ref().map(Simulator::handle),
             stop: stop.clone(),
         };
-        serve(listener, web, settings.shutdown_grace()).await
+        println!("Onceward is at http://{addr}");
+        serve(listener, http::router(web), &stop, settings.shutdown_grace()).await
     };
     // Whichever side ends, by the signal or by an error, ends the other.
     let serving = async { serving.await.inspect_err(|_| stop.cancel()) };
@@ -151,11 +174,14 @@ async fn with_database(
 }
 
 /// Serves until it is told to stop, and then for as long as the grace allows.
-async fn serve(listener: TcpListener, web: http::Web, grace: Duration) -> Result<(), Fatal> {
-    let stop = web.stop.clone();
-    println!("Onceward is at http://{}", listener.local_addr()?);
-    let server = axum::serve(listener, http::router(web))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: &CancellationToken,
+    grace: Duration,
+) -> Result<(), Fatal> {
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let grace = async {
         stop.cancelled().await;
         sleep(grace).await;

@@ -6,16 +6,22 @@
 
 pub mod attempt;
 pub mod backoff;
+pub mod breaker;
 pub mod fingerprint;
+pub mod intervention;
 pub mod money;
 pub mod outcome;
+pub mod posting;
 pub mod protocol;
 pub mod submission;
 pub mod transaction;
 
 pub use attempt::{Attempt, Finding, Verification};
+pub use breaker::Circuit;
 pub use fingerprint::Fingerprint;
+pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
 pub use money::{Amount, Currency};
-pub use outcome::{Ending, Outcome, Window};
+pub use outcome::{Ending, MAX_RETRY_AFTER, Outcome, Window};
+pub use posting::{Circuits, Pause, PostingStatus};
 pub use submission::{FieldError, Submission};
 pub use transaction::{Counts, Page, Principal, State, Transaction};

@@ -68,31 +68,34 @@ pub enum Ending {
         /// `Retry-After`, where it was a number of seconds.
         retry_after: Option<Duration>,
     },
-    /// No connection was made: refused, unreachable, name not found, TLS failed.
-    NotConnected,
+    /// The request was not written whole: the connection was refused, the host unreachable or its
+    /// name not found, TLS failed, it broke or took too long before the end of the request left.
+    NotWritten,
     /// No answer within the time for one request.
     TimedOut,
-    /// The connection broke after it was made.
+    /// The connection broke after the request was written.
     Broken,
 }
 
 impl Ending {
     /// What the attempt is known to have done, and, where that is unknown, which window applies.
     ///
-    /// | ending | outcome |
-    /// |---|---|
-    /// | not connected | `not_sent` |
-    /// | timed out, broken | `unknown`, settle |
-    /// | 2xx with a readable body | `posted` |
-    /// | 2xx without | `unknown`, visibility: something answered, perhaps not the service |
-    /// | 401, 403, 404, 405, 407 | `not_sent`: we were turned away, not the transaction |
-    /// | 408 | `unknown`, settle: the service gave up waiting, as we do |
-    /// | 502, 504 | `unknown`, settle: a gateway gave up on a request that may still be applied |
-    /// | 409, 425, 429, 1xx, 3xx, any other 5xx | `unknown`, visibility |
-    /// | any other 4xx | `refused` |
+    /// | ending | outcome | counts | what follows |
+    /// |---|---|---|---|
+    /// | not written whole: connection refused, host unreachable, name not found, TLS failed, broken or out of time before the request's end left | `not_sent` | no | a POST after a backoff |
+    /// | no answer in time; broken after the request was written | `unknown`, settle | yes | verification at once, then again when the windows have passed |
+    /// | 2xx with a readable body | `posted` | yes | completed |
+    /// | 2xx without | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
+    /// | 401, 403, 404, 405, 407 | `not_sent`: we were turned away, not the transaction | no | a POST after a backoff |
+    /// | 408 | `unknown`, settle: the service gave up waiting, as we do | yes | verification at once |
+    /// | 502, 504 | `unknown`, settle: a gateway gave up on a request that may still be applied | yes | verification at once |
+    /// | 409, 425, 429, 1xx, 3xx, any other 5xx | `unknown`, visibility | yes | verification at once |
+    /// | any other 4xx | `refused` | yes | failed, with what was answered |
+    ///
+    /// `Retry-After` holds back the next request about the transaction, of whichever kind.
     pub fn outcome(&self) -> (Outcome, Option<Window>) {
         match *self {
-            Self::NotConnected => (Outcome::NotSent, None),
+            Self::NotWritten => (Outcome::NotSent, None),
             Self::TimedOut | Self::Broken => (Outcome::Unknown, Some(Window::Settle)),
             Self::Answered { status, readable, .. } => match status {
                 200..=299 if readable => (Outcome::Posted, None),
@@ -105,10 +108,10 @@ impl Ending {
         }
     }
 
-    /// How long the posting service asked us to stay away; of longer times, [`MAX_RETRY_AFTER`].
+    /// How long the posting service asked us to stay away.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Answered { retry_after, .. } => retry_after.map(|time| time.min(MAX_RETRY_AFTER)),
+            Self::Answered { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -142,7 +145,7 @@ mod tests {
     fn what_may_still_be_applied_waits_for_the_settle_window() {
         assert_eq!(Ending::TimedOut.outcome(), (Outcome::Unknown, Some(Window::Settle)));
         assert_eq!(Ending::Broken.outcome(), (Outcome::Unknown, Some(Window::Settle)));
-        assert_eq!(Ending::NotConnected.outcome(), (Outcome::NotSent, None));
+        assert_eq!(Ending::NotWritten.outcome(), (Outcome::NotSent, None));
     }
 
     #[test]

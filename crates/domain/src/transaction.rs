@@ -90,6 +90,11 @@ impl Principal {
         Self("anonymous".to_owned())
     }
 
+    /// Whoever has this name in the table.
+    pub fn named(name: String) -> Self {
+        Self(name)
+    }
+
     /// The name in the table.
     pub fn as_str(&self) -> &str {
         &self.0

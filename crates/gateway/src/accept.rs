@@ -14,7 +14,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::job::{Job, QUEUE};
+use crate::job::{Job, POSTING};
 
 /// Submissions that may wait for a commit. Beyond that the answer is "overloaded", at once.
 const QUEUE_LENGTH: usize = 4096;
@@ -104,6 +104,7 @@ async fn commit_arrivals(
         if batch.is_empty() {
             continue;
         }
+        metrics::histogram!("onceward_accept_batch_rows").record(batch.len() as f64);
         commit(&pool, batch).await;
         wake.notify_one();
     }
@@ -240,7 +241,7 @@ async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error>
         &metadata as &[Option<String>],
         &fingerprints,
         &job_ids,
-        QUEUE,
+        POSTING,
     )
     .fetch_all(pool)
     .await?;

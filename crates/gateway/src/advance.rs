@@ -1,8 +1,6 @@
 //! The changes that a claim makes. Each is one statement, guarded by the fence, and records why
 //! together with what. Where it changes no row, the claim was taken over: [`Lost`].
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use domain::{
     Outcome, State, Window,
@@ -13,8 +11,7 @@ use sqlx::PgPool;
 use crate::{
     EngineError,
     claim::Claim,
-    database::interval,
-    job::{Job, QUEUE},
+    job::{Job, POSTING, VERIFICATION},
     posting::{Answer, Sighting},
 };
 
@@ -70,7 +67,7 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
     match step {
         Step::Verify | Step::Post => Destination { state: None, due_at: None, error: trouble },
         Step::Complete => Destination { state: Some(State::Completed), due_at: None, error: None },
-        Step::Retry { at } => {
+        Step::Retry { at } | Step::PostAgain { at } => {
             Destination { state: Some(State::Pending), due_at: Some(*at), error: trouble }
         }
         Step::Fail(Failure::Refused) => {
@@ -96,53 +93,8 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
     }
 }
 
-/// Begins an attempt: raises the count, writes the attempt's row, and replaces the doubt that a
-/// verification has settled by the one that the attempt is from now on, for at most `gives_up_within`
-/// before its windows. It is committed when this returns; only then may the POST leave.
-pub async fn begin_attempt(
-    pool: &PgPool,
-    claim: &Claim,
-    evidence: &Evidence,
-    gives_up_within: Duration,
-) -> Result<Result<(), Lost>, EngineError> {
-    let seen = Seen::of(evidence);
-    let changed = sqlx::query_scalar!(
-        r#"
-        with moved as (
-            update transactions set
-                attempts = attempts + 1, verifications = 0,
-                doubt_since = clock_timestamp() + $8, doubt_window = 'settle',
-                changed_in = current_change()
-            where id = $1 and fence = $2 and claimed_by is not null
-                and state in ('processing', 'in_doubt')
-            returning id
-        ),
-        seen as (
-            insert into verifications
-                (transaction_id, fence, started_at, ended_at, finding, http_status, error)
-            select id, (select max(fence) from attempts where transaction_id = $1), $3, $4, $5, $6, $7
-            from moved
-            where $5::text is not null
-        ),
-        begun as (insert into attempts (transaction_id, fence) select id, $2 from moved)
-        select count(*) as "count!" from moved
-        "#,
-        claim.posting.id,
-        claim.fence,
-        seen.started_at,
-        seen.ended_at,
-        seen.finding,
-        seen.http_status,
-        seen.error,
-        interval(gives_up_within)?,
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(if changed == 1 { Ok(()) } else { Err(Lost) })
-}
-
-/// Records the evidence and does what `step` says to the transaction and its job. After a step that
-/// goes on, the claim holds; after any other it is over.
+/// Records the evidence and does what `step` says to the transaction and its job. After
+/// [`Step::Verify`] the claim holds; after any other step it is over.
 pub async fn record(
     pool: &PgPool,
     claim: &Claim,
@@ -150,11 +102,14 @@ pub async fn record(
     step: &Step,
 ) -> Result<Result<(), Lost>, EngineError> {
     let to = destination(step, evidence);
-    let seen = Seen::of(evidence);
-    let ended = match evidence {
-        Evidence::Attempt { answer, outcome, window } => Some((answer, *outcome, *window)),
-        _ => None,
-    };
+    let (mut ended, mut seen) = (None, None);
+    match evidence {
+        Evidence::None => {}
+        Evidence::Attempt { answer, outcome, window } => ended = Some((answer, *outcome, *window)),
+        Evidence::Verification { sighting, started_at, ended_at } => {
+            seen = Some((sighting, *started_at, *ended_at));
+        }
+    }
     let http_status = ended.and_then(|(answer, ..)| match answer.ending {
         domain::Ending::Answered { status, .. } => Some(i32::from(status)),
         _ => None,
@@ -171,13 +126,16 @@ pub async fn record(
                 -- An attempt that was not sent is given back.
                 attempts = attempts - case when $7 = 'not_sent' then 1 else 0 end,
                 verifications = verifications + case when $12::text is null then 0 else 1 end,
-                doubt_since = case when $7::text is null then doubt_since
+                -- What ends a claim without losing its worker shows that it can be worked on.
+                lost_claims = case when $3::text is null then lost_claims else 0 end,
+                doubt_since = case when $20 then null when $7::text is null then doubt_since
                     when $8::text is null then null else clock_timestamp() end,
-                doubt_window = case when $7::text is null then doubt_window else $8 end,
+                doubt_window = case when $20 then null when $7::text is null then doubt_window
+                    else $8 end,
                 changed_in = current_change()
             where id = $1 and fence = $2 and claimed_by is not null
                 and state in ('processing', 'in_doubt')
-            returning id
+            returning id, doubt_since
         ),
         ended as (
             update attempts set
@@ -201,11 +159,13 @@ pub async fn record(
         ),
         due as (
             insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
-            select $17, $18, convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, $4, 0
+            select $17, case when doubt_since is null then $18 else $19 end,
+                convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, $4, 0
             from moved
             where $4::timestamptz is not null
             on conflict (id) do update set
-                status = 'Pending', attempts = 0, run_at = excluded.run_at, lock_by = null, lock_at = null
+                job_type = excluded.job_type, status = 'Pending', attempts = 0,
+                run_at = excluded.run_at, lock_by = null, lock_at = null
         ),
         over as (
             delete from apalis.jobs using moved
@@ -224,40 +184,17 @@ pub async fn record(
         http_status,
         ended.and_then(|(answer, ..)| answer.transport_error.as_deref()),
         ended.and_then(|(answer, ..)| answer.excerpt.as_deref()),
-        seen.finding,
-        seen.started_at,
-        seen.ended_at,
-        seen.http_status,
-        seen.error,
+        seen.map(|(sighting, ..)| sighting.finding.as_str()),
+        seen.map(|(_, started_at, _)| started_at),
+        seen.map(|(.., ended_at)| ended_at),
+        seen.and_then(|(sighting, ..)| sighting.http_status).map(i32::from),
+        seen.and_then(|(sighting, ..)| sighting.error.as_deref()),
         Job::id_of(claim.posting.id),
-        QUEUE,
+        POSTING,
+        VERIFICATION,
+        matches!(step, Step::PostAgain { .. }),
     )
     .fetch_one(pool)
     .await?;
     Ok(if changed == 1 { Ok(()) } else { Err(Lost) })
-}
-
-/// A verification as its columns.
-#[derive(Default)]
-struct Seen<'a> {
-    started_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
-    finding: Option<&'static str>,
-    http_status: Option<i32>,
-    error: Option<&'a str>,
-}
-
-impl<'a> Seen<'a> {
-    fn of(evidence: &'a Evidence) -> Self {
-        match evidence {
-            Evidence::Verification { sighting, started_at, ended_at } => Self {
-                started_at: Some(*started_at),
-                ended_at: Some(*ended_at),
-                finding: Some(sighting.finding.as_str()),
-                http_status: sighting.http_status.map(i32::from),
-                error: sighting.error.as_deref(),
-            },
-            _ => Self::default(),
-        }
-    }
 }

@@ -11,18 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Counts, Transaction};
+use domain::{Counts, PostingStatus, Transaction};
 use sqlx::PgPool;
 use tokio::{
     sync::{Mutex, broadcast},
     time::sleep,
 };
 
-use crate::{QueryError, query::counts, row::Row};
+use crate::{EngineError, pause::posting, query::counts, row::Row};
 
 /// How often PostgreSQL is asked for changes.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How often the states are counted, while something changes: it reads an index from end to end.
+/// How often the states are counted, while something changes: it reads an index from end to end. And
+/// how often posting as a whole is looked at.
 const COUNTING_INTERVAL: Duration = Duration::from_secs(1);
 /// Transactions in one change at most; of more, the latest are shown. A page cannot show more.
 const MOST: i64 = 200;
@@ -36,6 +37,8 @@ pub struct Change {
     pub transactions: Arc<[Transaction]>,
     /// How many are in each state now, where that was counted.
     pub counts: Option<Counts>,
+    /// How posting as a whole stands, where that has changed.
+    pub posting: Option<PostingStatus>,
 }
 
 /// The feed of one process. Cheap to clone.
@@ -82,25 +85,34 @@ impl Changes {
     }
 
     /// What has changed since a position, as one change; without one, how far the feed has come.
-    /// Counted either way.
+    /// Counted either way, and with how posting stands.
     ///
     /// # Errors
-    /// See [`QueryError`].
-    pub async fn since(&self, position: Option<i64>) -> Result<Change, QueryError> {
+    /// See [`EngineError`].
+    pub async fn since(&self, position: Option<i64>) -> Result<Change, EngineError> {
         let mut change = match position {
             Some(position) => since(&self.pool, position).await?,
             None => {
                 let position = horizon(&self.pool).await?;
-                Change { position, transactions: Arc::new([]), counts: None }
+                Change { position, transactions: Arc::new([]), counts: None, posting: None }
             }
         };
         change.counts = Some(counts(&self.pool).await?);
+        change.posting = Some(posting(&self.pool).await?);
         Ok(change)
     }
 }
 
 async fn read(pool: PgPool, listeners: Weak<broadcast::Sender<Change>>) {
-    let mut reading = Reading { pool, position: None, uncounted: false, counted: Instant::now() };
+    let now = Instant::now();
+    let mut reading = Reading {
+        pool,
+        position: None,
+        uncounted: false,
+        counted: now,
+        posting: PostingStatus::default(),
+        looked: now,
+    };
     while let Some(sender) = listeners.upgrade() {
         match reading.next().await {
             Ok(Some(change)) => {
@@ -121,10 +133,12 @@ struct Reading {
     /// Whether something has changed since the states were counted.
     uncounted: bool,
     counted: Instant,
+    posting: PostingStatus,
+    looked: Instant,
 }
 
 impl Reading {
-    async fn next(&mut self) -> Result<Option<Change>, QueryError> {
+    async fn next(&mut self) -> Result<Option<Change>, EngineError> {
         let Some(position) = self.position else {
             self.position = Some(horizon(&self.pool).await?);
             return Ok(None);
@@ -137,12 +151,21 @@ impl Reading {
             self.uncounted = false;
             self.counted = Instant::now();
         }
-        Ok((change.counts.is_some() || !change.transactions.is_empty()).then_some(change))
+        if self.looked.elapsed() >= COUNTING_INTERVAL {
+            let posting = posting(&self.pool).await?;
+            if posting != self.posting {
+                self.posting = posting.clone();
+                change.posting = Some(posting);
+            }
+            self.looked = Instant::now();
+        }
+        let news = change.counts.is_some() || change.posting.is_some();
+        Ok((news || !change.transactions.is_empty()).then_some(change))
     }
 }
 
 /// The number below which every database transaction has ended.
-async fn horizon(pool: &PgPool) -> Result<i64, QueryError> {
+async fn horizon(pool: &PgPool) -> Result<i64, EngineError> {
     Ok(sqlx::query_scalar!(
         r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!""#
     )
@@ -150,7 +173,7 @@ async fn horizon(pool: &PgPool) -> Result<i64, QueryError> {
     .await?)
 }
 
-async fn since(pool: &PgPool, position: i64) -> Result<Change, QueryError> {
+async fn since(pool: &PgPool, position: i64) -> Result<Change, EngineError> {
     // Read first: what ends in between is seen the next time, not missed.
     let horizon = horizon(pool).await?;
     let mut rows = sqlx::query_as!(
@@ -168,5 +191,5 @@ async fn since(pool: &PgPool, position: i64) -> Result<Change, QueryError> {
     .await?;
     rows.reverse();
     let transactions = rows.into_iter().map(Transaction::try_from).collect::<Result<_, _>>()?;
-    Ok(Change { position: horizon, transactions, counts: None })
+    Ok(Change { position: horizon, transactions, counts: None, posting: None })
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{EngineError, database::interval, posting::Posting};
+use crate::{EngineError, database::interval, job::Purpose, posting::Posting};
 
 /// A claimed transaction.
 #[derive(Debug)]
@@ -22,10 +22,7 @@ pub struct Claim {
     pub fence: i64,
     /// What is known of its way so far.
     pub progress: Progress,
-    /// Whether the claim has begun an attempt, in the same commit.
-    pub attempt_begun: bool,
-    /// When the attempt was asked for that is in the table. A POST that is held up much longer than
-    /// that must not leave any more.
+    /// When it was asked for: no later than its attempt was written.
     pub asked: Instant,
     claimed_at: DateTime<Utc>,
     claimed: Instant,
@@ -39,14 +36,17 @@ impl Claim {
     }
 }
 
-/// Claims a transaction that is due, for a worker; `None` where it is not there, not due, or claimed.
+/// Claims a transaction that is due, for a worker; `None` where it is not there, not due, claimed, in
+/// doubt where it is to be posted, or without a doubt where it is to be verified. While posting is
+/// paused nothing is claimed that would be posted.
 ///
-/// Where no earlier attempt may have reached the posting service and one is left, the next step can
-/// only be a POST: its attempt is written and counted in the same statement.
+/// Where an attempt is left, a claim that is to post begins it: it is written and counted in the same
+/// statement, together with the doubt that it is from now on.
 pub async fn claim(
     pool: &PgPool,
     id: Uuid,
     worker: Uuid,
+    purpose: Purpose,
     policy: &Policy,
 ) -> Result<Option<Claim>, EngineError> {
     let asked = Instant::now();
@@ -59,6 +59,8 @@ pub async fn claim(
                 and state in ('pending', 'in_doubt')
                 and claimed_by is null
                 and next_attempt_at <= clock_timestamp()
+                and case when $5 then doubt_since is null and not exists (select from posting_pause)
+                    else doubt_since is not null end
             for update
         ),
         claimed as (
@@ -88,16 +90,17 @@ pub async fn claim(
         worker,
         policy.max_attempts as i32,
         interval(policy.gives_up_within())?,
+        purpose == Purpose::Post,
     )
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
     let claimed = Instant::now();
-    let attempt_begun = row.begins.unwrap_or_default();
+    let begun = row.begins.unwrap_or_default();
     let unreadable = |column| EngineError::Unreadable { id, column };
     // The attempt that was begun just now is not one that is in doubt already.
     let doubt = match (row.doubt_since, row.doubt_window.as_deref()) {
-        (Some(_), Some(_)) if attempt_begun => None,
+        (Some(_), Some(_)) if begun => None,
         (Some(since), Some("settle")) => Some(Doubt { since, window: Window::Settle }),
         (Some(since), Some("visibility")) => Some(Doubt { since, window: Window::Visibility }),
         (None, None) => None,
@@ -119,12 +122,11 @@ pub async fn claim(
         fence: row.fence,
         progress: Progress {
             attempts: row.attempts.unsigned_abs(),
+            begun,
             doubt,
             verifications: row.verifications.unsigned_abs(),
             claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
-            not_before: None,
         },
-        attempt_begun,
         asked,
         claimed_at: row.claimed_at,
         claimed,

@@ -1,8 +1,9 @@
 //! How the whole is doing, from the tables alone: every process gives the same answer.
 
+use domain::{Circuit, PostingStatus};
 use serde::Serialize;
 
-use crate::{Gateway, QueryError};
+use crate::{EngineError, Gateway, pause::posting};
 
 /// A transaction that has been due for this long says that posting does not keep up.
 const LATE_SECONDS: f64 = 60.0;
@@ -15,7 +16,7 @@ const MANY_ERRORS: f64 = 0.5;
 pub enum Status {
     /// All is well.
     Healthy,
-    /// Transactions are accepted, but posting them is late, or most attempts fail.
+    /// Transactions are accepted, but posting them is late or has stopped, or most attempts fail.
     Degraded,
     /// Transactions cannot be accepted.
     Unhealthy,
@@ -27,6 +28,8 @@ pub enum Status {
 pub struct Health {
     /// The verdict.
     pub status: Status,
+    /// Why it is not healthy, in short sentences; none where it is.
+    pub reasons: Vec<String>,
     /// Transactions that wait for a worker.
     pub queue_depth: u64,
     /// Transactions that a worker has claimed.
@@ -39,6 +42,12 @@ pub struct Health {
     pub error_rate: f64,
     /// For how long the transaction that has been due for longest has been due.
     pub oldest_pending_seconds: f64,
+    /// Whether posting is paused.
+    pub paused: bool,
+    /// Live workers.
+    pub workers: u32,
+    /// The circuit breaker of the worker that is best off; closed where there is no worker.
+    pub circuit: Circuit,
 }
 
 impl Health {
@@ -46,12 +55,16 @@ impl Health {
     pub fn unreachable() -> Self {
         Self {
             status: Status::Unhealthy,
+            reasons: vec!["the database does not answer".to_owned()],
             queue_depth: 0,
             in_flight: 0,
             retry_count: 0,
             in_doubt: 0,
             error_rate: 0.0,
             oldest_pending_seconds: 0.0,
+            paused: false,
+            workers: 0,
+            circuit: Circuit::Closed,
         }
     }
 }
@@ -60,19 +73,20 @@ impl Gateway {
     /// How the engine is doing.
     ///
     /// # Errors
-    /// See [`QueryError`]; [`Health::unreachable`] is the answer then.
-    pub async fn health(&self) -> Result<Health, QueryError> {
+    /// See [`EngineError`]; [`Health::unreachable`] is the answer then.
+    pub async fn health(&self) -> Result<Health, EngineError> {
+        // Each count has an index that holds just what is counted.
         let waiting = sqlx::query!(
             r#"select
-                count(*) filter (where state = 'pending') as "queue_depth!",
-                count(*) filter (where claimed_by is not null) as "in_flight!",
-                count(*) filter (where state = 'pending' and fence > 0) as "retry_count!",
-                count(*) filter (where state = 'in_doubt') as "in_doubt!",
-                coalesce(extract(epoch from
-                    clock_timestamp() - min(next_attempt_at) filter (where state = 'pending')
-                ), 0)::float8 as "oldest_pending_seconds!"
+                count(*) as "queue_depth!",
+                count(*) filter (where fence > 0) as "retry_count!",
+                coalesce(
+                    extract(epoch from clock_timestamp() - min(next_attempt_at)), 0
+                )::float8 as "oldest_pending_seconds!",
+                (select count(*) from transactions where claimed_by is not null) as "in_flight!",
+                (select count(*) from transactions where state = 'in_doubt') as "in_doubt!"
             from transactions
-            where state in ('pending', 'processing', 'in_doubt')"#
+            where state = 'pending'"#
         )
         .fetch_one(&self.pool)
         .await?;
@@ -83,16 +97,97 @@ impl Gateway {
         )
         .fetch_one(&self.pool)
         .await?;
+        let posting = posting(&self.pool).await?;
         let oldest_pending_seconds = waiting.oldest_pending_seconds.max(0.0);
-        let degraded = oldest_pending_seconds > LATE_SECONDS || error_rate > MANY_ERRORS;
+        let reasons = reasons(&posting, oldest_pending_seconds, error_rate);
         Ok(Health {
-            status: if degraded { Status::Degraded } else { Status::Healthy },
+            status: if reasons.is_empty() { Status::Healthy } else { Status::Degraded },
+            reasons,
             queue_depth: waiting.queue_depth.unsigned_abs(),
             in_flight: waiting.in_flight.unsigned_abs(),
             retry_count: waiting.retry_count.unsigned_abs(),
             in_doubt: waiting.in_doubt.unsigned_abs(),
             error_rate,
             oldest_pending_seconds,
+            paused: posting.paused.is_some(),
+            workers: posting.circuits.workers(),
+            circuit: best(&posting),
         })
+    }
+}
+
+/// Where at least one worker posts, posting goes on.
+fn best(posting: &PostingStatus) -> Circuit {
+    let circuits = posting.circuits;
+    if circuits.closed > 0 || circuits.workers() == 0 {
+        Circuit::Closed
+    } else if circuits.half_open > 0 {
+        Circuit::HalfOpen
+    } else {
+        Circuit::Open
+    }
+}
+
+fn reasons(posting: &PostingStatus, oldest_pending_seconds: f64, error_rate: f64) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if posting.paused.is_some() {
+        reasons.push("posting is paused".to_owned());
+    }
+    if posting.circuits.workers() == 0 {
+        reasons.push("no worker is alive".to_owned());
+    }
+    if best(posting) != Circuit::Closed {
+        reasons.push("nothing gets through to the posting service".to_owned());
+    }
+    if oldest_pending_seconds > LATE_SECONDS {
+        reasons.push(format!("a transaction has been due for {oldest_pending_seconds:.0} seconds"));
+    }
+    if error_rate > MANY_ERRORS {
+        let percent = error_rate * 100.0;
+        reasons.push(format!("{percent:.0} % of the attempts of the last minute did not post"));
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use domain::{Circuits, Pause};
+
+    use super::*;
+
+    fn posting(closed: u32, half_open: u32, open: u32) -> PostingStatus {
+        PostingStatus { paused: None, circuits: Circuits { closed, open, half_open } }
+    }
+
+    #[test]
+    fn one_worker_that_posts_is_enough() {
+        for (circuits, expected) in [
+            ([0, 0, 0], Circuit::Closed),
+            ([1, 1, 1], Circuit::Closed),
+            ([0, 1, 1], Circuit::HalfOpen),
+            ([0, 0, 1], Circuit::Open),
+        ] {
+            let [closed, half_open, open] = circuits;
+            assert_eq!(best(&posting(closed, half_open, open)), expected, "{circuits:?}");
+        }
+        assert_eq!(reasons(&posting(1, 0, 1), 60.0, 0.5), [""; 0]);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let paused =
+            Pause { paused_at: Utc::now(), paused_by: "anonymous".to_owned(), reason: None };
+        let status = PostingStatus { paused: Some(paused), ..posting(0, 0, 1) };
+        assert_eq!(
+            reasons(&status, 75.4, 0.7),
+            [
+                "posting is paused",
+                "nothing gets through to the posting service",
+                "a transaction has been due for 75 seconds",
+                "70 % of the attempts of the last minute did not post",
+            ]
+        );
+        assert_eq!(reasons(&posting(0, 0, 0), 0.0, 0.0), ["no worker is alive"]);
     }
 }

@@ -1,15 +1,22 @@
 //! The posting service over HTTP.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
-use domain::{Amount, Ending, Finding};
+use chrono::{DateTime, Utc};
+use domain::{Amount, Ending, Finding, protocol::POST_WITHIN};
 use futures::{FutureExt, future::BoxFuture};
-use reqwest::{Client, Response, StatusCode, header, redirect};
+use reqwest::{Body, Client, Response, StatusCode, header, redirect};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::posting::{Answer, Posting, PostingService, Sighting};
+use crate::{
+    posting::{Answer, Posting, PostingService, Sighting},
+    timed_body::{Departure, TimedBody},
+};
 
 /// The most that is read of an answer.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -23,7 +30,7 @@ pub struct HttpPosting {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct Entry<'a> {
     id: Uuid,
     amount: Amount,
     currency: &'static str,
@@ -43,7 +50,7 @@ impl HttpPosting {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(timeout)
-            .connect_timeout(timeout)
+            .connect_timeout(timeout.min(POST_WITHIN))
             // One call is one request on the wire: what is repeated is decided by the protocol.
             .retry(reqwest::retry::never())
             .redirect(redirect::Policy::none())
@@ -55,9 +62,9 @@ impl HttpPosting {
 }
 
 impl PostingService for HttpPosting {
-    fn post<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Answer> {
+    fn post<'a>(&'a self, posting: &'a Posting, leaves_before: Instant) -> BoxFuture<'a, Answer> {
         async move {
-            let body = Body {
+            let body = Entry {
                 id: posting.id,
                 amount: posting.amount,
                 currency: posting.currency.code(),
@@ -65,14 +72,20 @@ impl PostingService for HttpPosting {
                 timestamp: posting.timestamp,
                 metadata: posting.metadata.as_ref(),
             };
+            let body = match serde_json::to_vec(&body) {
+                Ok(body) => TimedBody::new(body, leaves_before),
+                Err(error) => return not_written(error.to_string()),
+            };
+            let departure = body.departure();
             let request = self
                 .client
                 .post(format!("{}/transactions", self.base))
+                .header(header::CONTENT_TYPE, "application/json")
                 .header("idempotency-key", posting.id.to_string())
                 .header("traceparent", traceparent(posting.id))
-                .json(&body);
+                .body(Body::wrap(body));
             match request.send().await {
-                Err(error) => broken(&error),
+                Err(error) => broken(&error, &departure),
                 Ok(response) => answered(response).await,
             }
         }
@@ -85,25 +98,23 @@ impl PostingService for HttpPosting {
                 .client
                 .get(format!("{}/transactions/{}", self.base, posting.id))
                 .header("traceparent", traceparent(posting.id));
-            let (http_status, seen) = match request.send().await {
-                Err(error) => (None, Err(explain(&error))),
-                Ok(response) => {
-                    let status = response.status();
-                    (Some(status.as_u16()), sight(status, response, posting).await)
+            let response = match request.send().await {
+                Ok(response) => response,
+                Err(error) => {
+                    let (finding, error) = (Finding::Failed, Some(explain(&error)));
+                    return Sighting { finding, http_status: None, error, retry_after: None };
                 }
             };
-            let (finding, error) = match seen {
+            let (status, retry_after) = (response.status(), retry_after(&response));
+            let (finding, error) = match sight(status, response, posting).await {
+                Ok(Finding::Mismatch) => {
+                    let error = "the entry has another amount or currency".to_owned();
+                    (Finding::Mismatch, Some(error))
+                }
                 Ok(finding) => (finding, None),
                 Err(error) => (Finding::Failed, Some(error)),
             };
-            match finding {
-                Finding::Mismatch => Sighting {
-                    finding,
-                    http_status,
-                    error: Some("the entry has another amount or currency".to_owned()),
-                },
-                _ => Sighting { finding, http_status, error },
-            }
+            Sighting { finding, http_status: Some(status.as_u16()), error, retry_after }
         }
         .boxed()
     }
@@ -114,10 +125,14 @@ fn traceparent(id: Uuid) -> String {
     format!("00-{}-{:016x}-01", id.simple(), rand::random::<u64>().max(1))
 }
 
-fn broken(error: &reqwest::Error) -> Answer {
-    // A time-out while connecting is both; nothing was sent then.
-    let ending = if error.is_connect() {
-        Ending::NotConnected
+fn not_written(error: String) -> Answer {
+    Answer { ending: Ending::NotWritten, transport_error: Some(error), excerpt: None }
+}
+
+fn broken(error: &reqwest::Error, departure: &Departure) -> Answer {
+    // From here on it cannot leave any more, whatever the connection still does.
+    let ending = if departure.prevent() {
+        return not_written(explain(error));
     } else if error.is_timeout() {
         Ending::TimedOut
     } else {
@@ -128,11 +143,7 @@ fn broken(error: &reqwest::Error) -> Answer {
 
 async fn answered(response: Response) -> Answer {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
+    let retry_after = retry_after(&response);
     let (body, error) = match read(response).await {
         Ok(body) => (body, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -143,6 +154,15 @@ async fn answered(response: Response) -> Answer {
         ending: Ending::Answered { status, readable, retry_after },
         transport_error: error,
         excerpt: excerpt(&body),
+    }
+}
+
+/// `Retry-After`: a number of seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - Utc::now()).to_std().ok(),
     }
 }
 

@@ -1,12 +1,34 @@
-//! The apalis job of a transaction. A transaction that is not final has exactly one, under an id
-//! derived from its own; it carries nothing but that id, for the transaction's row owns the rest.
+//! The apalis job of a transaction. A transaction that has something to come has exactly one, under an
+//! id derived from its own; it carries nothing but that id, for the transaction's row owns the rest.
 
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 use uuid::Uuid;
 
-/// The apalis queue.
-pub const QUEUE: &str = "transactions";
+/// What a turn is for. Each has an apalis queue of its own, so that verification goes on while nothing
+/// is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To post: nothing that was sent before may have arrived.
+    Post,
+    /// To ask about an attempt that may have arrived.
+    Verify,
+}
+
+impl Purpose {
+    /// The name of the apalis queue.
+    pub fn queue(self) -> &'static str {
+        match self {
+            Self::Post => POSTING,
+            Self::Verify => VERIFICATION,
+        }
+    }
+}
+
+/// The queue of [`Purpose::Post`].
+pub const POSTING: &str = "transactions";
+/// The queue of [`Purpose::Verify`].
+pub const VERIFICATION: &str = "verifications";
 
 /// Asks for one turn of the transaction.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

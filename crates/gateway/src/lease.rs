@@ -1,13 +1,21 @@
 //! The lease of a worker's run, by the database's clock. Every worker renews its own and takes back
 //! the claims of those whose lease has expired.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
+use domain::{Circuit, protocol::Policy};
 use sqlx::PgPool;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    Poster,
     database::interval,
+    gate::Gate,
     take_back::{Cause, take_back},
 };
 
@@ -18,22 +26,59 @@ pub const RENEWAL: Duration = Duration::from_secs(1);
 /// Claims that are taken back in one statement.
 const BATCH: i64 = 500;
 
-/// Begins or renews the lease of a run.
-pub async fn renew(pool: &PgPool, run: Uuid) -> Result<(), sqlx::Error> {
+/// Begins or renews the lease of a run, and tells where its circuit breaker stands.
+pub async fn renew(pool: &PgPool, run: Uuid, circuit: Circuit) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into workers (id, expires_at) values ($1, clock_timestamp() + $2)
-         on conflict (id) do update set expires_at = excluded.expires_at",
+        "insert into workers (id, expires_at, circuit) values ($1, clock_timestamp() + $2, $3)
+         on conflict (id) do update set
+            expires_at = excluded.expires_at, circuit = excluded.circuit",
         run,
         interval(LEASE)?,
+        circuit.as_str(),
     )
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// Takes back what dead runs had claimed, and forgets runs that have been dead for an hour. Gives
-/// how many claims were taken back.
-pub async fn recover(pool: &PgPool) -> Result<usize, sqlx::Error> {
+/// Renews the lease and takes back what dead runs had claimed, and what this one has forgotten, until
+/// told to end.
+pub async fn keep(
+    pool: &PgPool,
+    run: Uuid,
+    poster: &Poster,
+    gate: &Gate,
+    policy: &Policy,
+    ended: &CancellationToken,
+) {
+    let mut suspects = HashSet::new();
+    // Since when this run has been able to renew. After the database was gone every lease may have
+    // expired, and the live have to renew before anyone can be called dead.
+    let mut renewing_since = None;
+    while !ended.is_cancelled() {
+        let result = async {
+            renew(pool, run, gate.circuit()).await?;
+            if renewing_since.get_or_insert_with(Instant::now).elapsed() > LEASE {
+                match recover(pool, policy).await? {
+                    0 => {}
+                    recovered => tracing::warn!(recovered, "took back the claims of dead workers"),
+                }
+            }
+            let now = forgotten(pool, run, &poster.under_way()).await?;
+            let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
+            suspects = now;
+            take_back(pool, &forgotten, Cause::GivenBack, policy).await
+        };
+        if let Err(error) = result.await {
+            tracing::warn!(%run, %error, "the lease could not be kept");
+            renewing_since = None;
+        }
+        ended.run_until_cancelled(sleep(RENEWAL)).await;
+    }
+}
+
+/// Takes back what dead runs had claimed. Gives how many claims that were.
+pub async fn recover(pool: &PgPool, policy: &Policy) -> Result<usize, sqlx::Error> {
     let mut recovered = 0;
     loop {
         let lost = sqlx::query!(
@@ -47,20 +92,16 @@ pub async fn recover(pool: &PgPool) -> Result<usize, sqlx::Error> {
         .fetch_all(pool)
         .await?;
         let claims: Vec<_> = lost.iter().map(|row| (row.id, row.fence)).collect();
-        recovered += take_back(pool, &claims, Cause::WorkerLost).await?;
+        recovered += take_back(pool, &claims, Cause::WorkerLost, policy).await?;
         if (claims.len() as i64) < BATCH {
-            break;
+            return Ok(recovered);
         }
     }
-    sqlx::query!("delete from workers where expires_at < now() - interval '1 hour'")
-        .execute(pool)
-        .await?;
-    Ok(recovered)
 }
 
 /// The claims of a run other than those of the turns that are under way. One that is there on two
 /// looks in a row belongs to nobody: the claim's answer was lost, and what gave it up came too early.
-pub async fn forgotten(
+async fn forgotten(
     pool: &PgPool,
     run: Uuid,
     under_way: &[Uuid],
@@ -75,13 +116,22 @@ pub async fn forgotten(
     Ok(rows.into_iter().map(|row| (row.id, row.fence)).collect())
 }
 
-/// Ends a run: gives back what it still holds, and its lease.
-pub async fn end(pool: &PgPool, run: Uuid) -> Result<usize, sqlx::Error> {
+/// Ends a run: gives back what it still holds, the jobs that it has fetched and not begun, and its
+/// lease.
+pub async fn end(pool: &PgPool, run: Uuid, policy: &Policy) -> Result<usize, sqlx::Error> {
     let held = sqlx::query!("select id, fence from transactions where claimed_by = $1", run)
         .fetch_all(pool)
         .await?;
     let claims: Vec<_> = held.iter().map(|row| (row.id, row.fence)).collect();
-    let given_back = take_back(pool, &claims, Cause::GivenBack).await?;
+    let given_back = take_back(pool, &claims, Cause::GivenBack, policy).await?;
+    sqlx::query!(
+        "update apalis.jobs set status = 'Pending', lock_by = null, lock_at = null
+         where status = 'Queued'
+            and lock_by in (select id from apalis.workers where starts_with(id, $1))",
+        run.to_string(),
+    )
+    .execute(pool)
+    .await?;
     sqlx::query!("delete from workers where id = $1", run).execute(pool).await?;
     Ok(given_back)
 }

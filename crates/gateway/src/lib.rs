@@ -6,19 +6,28 @@
 
 mod accept;
 mod advance;
+mod bulk_retry;
 mod changes;
 mod claim;
 pub mod database;
+mod error;
+mod filter;
+mod gate;
 mod health;
+pub mod housekeeping;
 mod http_posting;
+mod intervention;
 mod job;
 mod lease;
+mod pause;
 mod posting;
 mod process;
 mod query;
 mod row;
+mod statistics;
 mod submit;
 mod take_back;
+mod timed_body;
 mod worker;
 
 use std::sync::Arc;
@@ -26,13 +35,21 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+pub use bulk_retry::BulkRetry;
 pub use changes::{Change, Changes, Listener};
+pub use domain::Intervened;
+pub use error::EngineError;
+pub use filter::Filter;
+pub use gate::{Gate, Limits};
 pub use health::{Health, Status};
 pub use http_posting::HttpPosting;
+pub use intervention::InterventionError;
+pub use job::Purpose;
 pub use lease::recover;
 pub use posting::{Answer, Posting, PostingService, Sighting};
-pub use process::{EngineError, Poster, Turn};
-pub use query::{Cursor, Filter, MAX_PAGE, QueryError};
+pub use process::{Poster, Turn};
+pub use query::{Cursor, MAX_PAGE};
+pub use statistics::{Statistics, TableStatistics};
 pub use submit::{SubmitError, Submitted};
 pub use worker::{Worker, WorkerSettings};
 
@@ -62,20 +79,29 @@ impl Gateway {
         &self.changes
     }
 
-    /// Empties everything: transactions, attempts and jobs. For a simulated posting service only.
+    /// Empties everything, and lets posting go on. For a simulated posting service only.
     ///
     /// # Errors
-    /// [`QueryError`] where PostgreSQL does not answer.
-    pub async fn cleanup(&self) -> Result<u64, QueryError> {
-        let mut tx = self.pool.begin().await?;
-        let count = sqlx::query_scalar!(r#"select count(*) as "count!" from transactions"#)
-            .fetch_one(&mut *tx)
-            .await?;
-        sqlx::query!("truncate transactions, attempts, verifications").execute(&mut *tx).await?;
-        sqlx::query!("delete from apalis.jobs where job_type = $1", job::QUEUE)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(count.unsigned_abs())
+    /// [`EngineError`] where PostgreSQL does not answer.
+    pub async fn cleanup(&self) -> Result<u64, EngineError> {
+        // A task of its own: a client that goes away must not leave the transaction half begun.
+        let emptied = tokio::spawn(empty(self.pool.clone())).await;
+        Ok(emptied.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??)
     }
+}
+
+async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
+    #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
+    let mut tx = pool.begin().await?;
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from transactions"#)
+        .fetch_one(&mut *tx)
+        .await?;
+    sqlx::query!(
+        "truncate transactions, attempts, verifications, interventions, bulk_retries, posting_pause"
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("delete from apalis.jobs").execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(count.unsigned_abs())
 }

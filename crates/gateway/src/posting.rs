@@ -1,6 +1,8 @@
 //! What the engine wants of a posting service. Two things implement it: [`crate::HttpPosting`], and
 //! the scripted service of the tests.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use domain::{Amount, Currency, Ending, Finding};
 use futures::future::BoxFuture;
@@ -44,12 +46,15 @@ pub struct Sighting {
     pub http_status: Option<u16>,
     /// What went wrong, or how the entry differs.
     pub error: Option<String>,
+    /// How long it asked us to stay away.
+    pub retry_after: Option<Duration>,
 }
 
 /// The system of record downstream.
 pub trait PostingService: Send + Sync + 'static {
     /// Sends one POST and waits for its end, at most for the time of one request. Never sends twice.
-    fn post<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Answer>;
+    /// What has not left by `leaves_before` never leaves: [`domain::Ending::NotWritten`].
+    fn post<'a>(&'a self, posting: &'a Posting, leaves_before: Instant) -> BoxFuture<'a, Answer>;
 
     /// Asks once whether the posting service has the id.
     fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting>;

@@ -8,53 +8,33 @@ use std::{
 };
 
 use domain::{
-    Ending, Finding, Outcome,
-    protocol::{self, Doubt, POST_WITHIN, Policy, Step},
+    Circuit, Finding, Outcome,
+    protocol::{self, POST_WITHIN, Policy, Step},
 };
 use futures::FutureExt;
 use sqlx::PgPool;
-use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    advance::{Evidence, Lost, begin_attempt, record},
+    EngineError,
+    advance::{Evidence, Lost, record},
     claim::{Claim, claim},
-    job::Job,
-    posting::{Answer, PostingService},
+    gate::{Gate, Pass},
+    job::{Job, POSTING, Purpose, VERIFICATION},
+    posting::PostingService,
     take_back::{Cause, take_back},
 };
 
 /// How long to wait before telling the database again what it did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Why a turn was cut short.
-#[derive(Debug, Error)]
-pub enum EngineError {
-    /// PostgreSQL did not answer, or with an error.
-    #[error("the database does not answer: {0}")]
-    Database(#[from] sqlx::Error),
-    /// A row holds what this version cannot read.
-    #[error("transaction {id} has an unreadable {column}")]
-    Unreadable {
-        /// The transaction.
-        id: Uuid,
-        /// The column of its row.
-        column: &'static str,
-    },
-}
-
-impl EngineError {
-    /// Whether the same turn may go well later.
-    pub fn retryable(&self) -> bool {
-        matches!(self, Self::Database(_))
-    }
-}
-
 /// What a turn came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// There is no such transaction, it is not due, or another worker has it.
+    /// There is no such transaction, it is not due, or not for this purpose, or another worker has it.
     NotDue,
+    /// The gate lets nothing through.
+    Held,
     /// It took this last step.
     Took(Step),
     /// Another worker took it over meanwhile; what this one learnt is void.
@@ -65,6 +45,7 @@ pub enum Turn {
 pub struct Poster {
     pool: PgPool,
     posting: Arc<dyn PostingService>,
+    gate: Arc<Gate>,
     policy: Policy,
     run: Uuid,
     turns: Mutex<Vec<Uuid>>,
@@ -72,15 +53,21 @@ pub struct Poster {
 
 impl Poster {
     /// A poster whose claims are those of `run`.
-    pub fn new(pool: PgPool, posting: Arc<dyn PostingService>, policy: Policy, run: Uuid) -> Self {
-        Self { pool, posting, policy, run, turns: Mutex::default() }
+    pub fn new(
+        pool: PgPool,
+        posting: Arc<dyn PostingService>,
+        gate: Arc<Gate>,
+        policy: Policy,
+        run: Uuid,
+    ) -> Self {
+        Self { pool, posting, gate, policy, run, turns: Mutex::default() }
     }
 
     /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
     /// the transaction is given back.
-    pub async fn turn(&self, id: Uuid) {
+    pub async fn turn(&self, id: Uuid, purpose: Purpose) {
         self.turns().push(id);
-        self.take_turn(id).await;
+        self.take_turn(id, purpose).await;
         let mut turns = self.turns();
         if let Some(ended) = turns.iter().position(|turn| *turn == id) {
             turns.swap_remove(ended);
@@ -96,9 +83,9 @@ impl Poster {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn take_turn(&self, id: Uuid) {
-        let cause = match AssertUnwindSafe(self.process(id)).catch_unwind().await {
-            Ok(Ok(Turn::NotDue)) => match self.settle_job(id).await {
+    async fn take_turn(&self, id: Uuid, purpose: Purpose) {
+        let cause = match AssertUnwindSafe(self.process(id, purpose)).catch_unwind().await {
+            Ok(Ok(Turn::NotDue | Turn::Held)) => match self.settle_job(id).await {
                 Ok(()) => return,
                 Err(error) => {
                     tracing::error!(transaction_id = %id, %error, "a job could not be settled");
@@ -128,27 +115,22 @@ impl Poster {
     ///
     /// # Errors
     /// See [`EngineError`]. The claim may still hold then; [`Poster::turn`] gives it back.
-    pub async fn process(&self, id: Uuid) -> Result<Turn, EngineError> {
-        let Some(mut claim) = claim(&self.pool, id, self.run, &self.policy).await? else {
-            return Ok(Turn::NotDue);
-        };
-        let mut step = protocol::on_claim(&claim.progress, &self.policy);
+    pub async fn process(&self, id: Uuid, purpose: Purpose) -> Result<Turn, EngineError> {
+        let (mut pass, mut slot) = (None, None);
+        match purpose {
+            Purpose::Post => pass = self.gate.pass().await,
+            Purpose::Verify => slot = self.gate.verification_slot().await,
+        }
+        if pass.is_none() && slot.is_none() {
+            return Ok(Turn::Held);
+        }
+        let claim = claim(&self.pool, id, self.run, purpose, &self.policy).await?;
+        let Some(claim) = claim else { return Ok(Turn::NotDue) };
+        let (mut turn, mut step) = protocol::Turn::begin(claim.progress, self.policy);
         let mut evidence = Evidence::None;
-        let mut posted = false;
         loop {
             (evidence, step) = match step {
-                Step::Post => {
-                    if !claim.attempt_begun {
-                        claim.asked = Instant::now();
-                        let within = self.policy.gives_up_within();
-                        match begin_attempt(&self.pool, &claim, &evidence, within).await? {
-                            Ok(()) => claim.progress.attempts += 1,
-                            Err(Lost) => return Ok(Turn::TakenOver),
-                        }
-                    }
-                    posted = true;
-                    self.post(&mut claim).await
-                }
+                Step::Post => self.post(&claim, &mut turn, pass.as_mut()).await,
                 Step::Verify => {
                     // An attempt's end is told before the question: a crash must not forget it.
                     if matches!(evidence, Evidence::Attempt { .. })
@@ -156,7 +138,7 @@ impl Poster {
                     {
                         return Ok(Turn::TakenOver);
                     }
-                    self.verify(&mut claim, posted).await
+                    self.verify(&claim, &mut turn).await
                 }
                 end => {
                     return Ok(match record(&self.pool, &claim, &evidence, &end).await? {
@@ -168,52 +150,59 @@ impl Poster {
         }
     }
 
-    async fn post(&self, claim: &mut Claim) -> (Evidence, Step) {
-        // Whoever takes over counts on it that a POST which did not leave by now never will.
-        let answer = match claim.asked.elapsed() < POST_WITHIN {
-            true => self.posting.post(&claim.posting).await,
-            false => held_up(),
-        };
-        let now = claim.now();
-        let (outcome, window) = answer.ending.outcome();
-        claim.progress.not_before = answer.ending.retry_after().map(|time| now + time);
-        claim.progress.doubt = window.map(|window| Doubt { since: now, window });
-        claim.progress.verifications = 0;
-        if outcome == Outcome::NotSent {
-            claim.progress.attempts = claim.progress.attempts.saturating_sub(1);
+    async fn post(
+        &self,
+        claim: &Claim,
+        turn: &mut protocol::Turn,
+        pass: Option<&mut Pass<'_>>,
+    ) -> (Evidence, Step) {
+        // Whoever takes over counts on it that a POST which did not leave by then never will.
+        let leaves_before = claim.asked + POST_WITHIN;
+        let begun = Instant::now();
+        let answer = self.posting.post(&claim.posting, leaves_before).await;
+        let (outcome, window, step) = turn.after_post(&answer.ending, claim.now(), rand::random());
+        metrics::counter!("onceward_attempts_total", "outcome" => outcome.as_str()).increment(1);
+        metrics::histogram!("onceward_attempt_duration_seconds", "outcome" => outcome.as_str())
+            .record(begun.elapsed());
+        // What was held up here tells nothing about the posting service.
+        if let Some(pass) = pass
+            && (outcome != Outcome::NotSent || Instant::now() < leaves_before)
+        {
+            pass.ended(outcome);
         }
-        let step =
-            protocol::after_post(outcome, &claim.progress, &self.policy, now, rand::random());
+        metrics::gauge!("onceward_circuit_open")
+            .set(f64::from(u8::from(self.gate.circuit() != Circuit::Closed)));
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
-    async fn verify(&self, claim: &mut Claim, posted: bool) -> (Evidence, Step) {
+    async fn verify(&self, claim: &Claim, turn: &mut protocol::Turn) -> (Evidence, Step) {
+        self.gate.pace_verification().await;
         let started_at = claim.now();
         let sighting = self.posting.verify(&claim.posting).await;
         let ended_at = claim.now();
-        claim.progress.verifications += 1;
-        let step = protocol::after_verification(
+        let step = turn.after_verification(
             sighting.finding,
+            sighting.retry_after,
             started_at,
-            &claim.progress,
-            &self.policy,
             ended_at,
-            posted,
             rand::random(),
         );
+        metrics::counter!("onceward_verifications_total", "finding" => sighting.finding.as_str())
+            .increment(1);
         if sighting.finding == Finding::Mismatch {
             tracing::error!(transaction_id = %claim.posting.id, "the posting service has another entry under this id");
         }
         (Evidence::Verification { sighting, started_at, ended_at }, step)
     }
 
-    /// What to do with the job of a transaction that could not be claimed: none where nothing is to
-    /// come, a later one where it is due later, and none of our business where another worker has it.
+    /// What to do with the job of a transaction that was not claimed: none where nothing is to come, one
+    /// for when it is due where something is, and none of our business where another worker has it.
     async fn settle_job(&self, id: Uuid) -> Result<(), sqlx::Error> {
         let job_id = Job::id_of(id);
         sqlx::query!(
             "with later as (
                 update apalis.jobs set
+                    job_type = case when t.doubt_since is null then $3 else $4 end,
                     status = 'Pending', run_at = t.next_attempt_at, lock_by = null, lock_at = null
                 from transactions t
                 where jobs.id = $2 and t.id = $1 and t.claimed_by is null and t.next_attempt_at is not null
@@ -224,6 +213,8 @@ impl Poster {
              )",
             id,
             job_id,
+            POSTING,
+            VERIFICATION,
         )
         .execute(&self.pool)
         .await?;
@@ -240,16 +231,10 @@ impl Poster {
         .fetch_optional(&self.pool)
         .await?;
         match held {
-            Some(row) => take_back(&self.pool, &[(row.id, row.fence)], cause).await.map(|_| ()),
+            Some(row) => {
+                take_back(&self.pool, &[(row.id, row.fence)], cause, &self.policy).await.map(|_| ())
+            }
             None => self.settle_job(id).await,
         }
-    }
-}
-
-fn held_up() -> Answer {
-    Answer {
-        ending: Ending::NotConnected,
-        transport_error: Some("held up for too long before it was sent".to_owned()),
-        excerpt: None,
     }
 }

@@ -8,50 +8,10 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Gateway, row::Row};
+use crate::{EngineError, Filter, Gateway, row::Row};
 
 /// The most transactions in one page.
 pub const MAX_PAGE: u32 = 200;
-
-/// Why a question was not answered.
-#[derive(Debug, Error)]
-pub enum QueryError {
-    /// PostgreSQL did not answer, or with an error.
-    #[error("the database does not answer")]
-    Database(#[from] sqlx::Error),
-    /// A row holds what this version cannot read.
-    #[error("transaction {id} has an unreadable {column}")]
-    Unreadable {
-        /// The transaction.
-        id: Uuid,
-        /// The column of its row.
-        column: &'static str,
-    },
-}
-
-impl QueryError {
-    /// Whether the same question may be answered later.
-    pub fn retryable(&self) -> bool {
-        matches!(self, Self::Database(_))
-    }
-}
-
-/// Which transactions a list shows. What is `None` does not restrict.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Of this state.
-    pub status: Option<State>,
-    /// In this currency.
-    pub currency: Option<domain::Currency>,
-    /// With this reference.
-    pub reference: Option<String>,
-    /// Submitted at or after.
-    pub from: Option<DateTime<Utc>>,
-    /// Submitted before.
-    pub to: Option<DateTime<Utc>>,
-    /// With at least this many counted attempts.
-    pub min_attempts: Option<u32>,
-}
 
 /// Where in the list, newest first, a page begins: after this transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +48,8 @@ impl Gateway {
     /// One transaction, or `None` where there is none with this id.
     ///
     /// # Errors
-    /// See [`QueryError`].
-    pub async fn transaction(&self, id: Uuid) -> Result<Option<Transaction>, QueryError> {
+    /// See [`EngineError`].
+    pub async fn transaction(&self, id: Uuid) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
             r#"select id, state, amount, currency, reference, description, occurred_at,
@@ -107,13 +67,13 @@ impl Gateway {
     /// [`MAX_PAGE`].
     ///
     /// # Errors
-    /// See [`QueryError`].
+    /// See [`EngineError`].
     pub async fn transactions(
         &self,
         filter: &Filter,
         cursor: Option<&Cursor>,
         limit: u32,
-    ) -> Result<Page, QueryError> {
+    ) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         // Built, so that each combination of filters is planned for itself.
         let mut query = QueryBuilder::<Postgres>::new(
@@ -122,24 +82,7 @@ impl Gateway {
                 attempts, next_attempt_at
             from transactions where true",
         );
-        if let Some(status) = filter.status {
-            query.push(" and state = ").push_bind(status.as_str());
-        }
-        if let Some(currency) = filter.currency {
-            query.push(" and currency = ").push_bind(currency.code());
-        }
-        if let Some(reference) = &filter.reference {
-            query.push(" and reference = ").push_bind(reference);
-        }
-        if let Some(from) = filter.from {
-            query.push(" and submitted_at >= ").push_bind(from);
-        }
-        if let Some(to) = filter.to {
-            query.push(" and submitted_at < ").push_bind(to);
-        }
-        if let Some(min_attempts) = filter.min_attempts {
-            query.push(" and attempts >= ").push_bind(i64::from(min_attempts));
-        }
+        filter.push(&mut query);
         if let Some(cursor) = cursor {
             query.push(" and (submitted_at, id) < (").push_bind(cursor.submitted_at);
             query.push(", ").push_bind(cursor.id).push(")");
@@ -159,8 +102,8 @@ impl Gateway {
     /// Every attempt of a transaction, first to last, each with the verifications after it.
     ///
     /// # Errors
-    /// See [`QueryError`].
-    pub async fn attempts(&self, id: Uuid) -> Result<Vec<Attempt>, QueryError> {
+    /// See [`EngineError`].
+    pub async fn attempts(&self, id: Uuid) -> Result<Vec<Attempt>, EngineError> {
         let rows = sqlx::query!(
             r#"select a.fence, a.started_at, a.ended_at, a.outcome, a.http_status,
                 a.transport_error, a.answer_excerpt,
@@ -208,22 +151,22 @@ impl Gateway {
     /// How many transactions are in each state, at one instant.
     ///
     /// # Errors
-    /// See [`QueryError`].
-    pub async fn counts(&self) -> Result<Counts, QueryError> {
+    /// See [`EngineError`].
+    pub async fn counts(&self) -> Result<Counts, EngineError> {
         counts(&self.pool).await
     }
 
     /// Whether PostgreSQL answers.
     ///
     /// # Errors
-    /// [`QueryError::Database`] where it does not.
-    pub async fn ping(&self) -> Result<(), QueryError> {
+    /// [`EngineError::Database`] where it does not.
+    pub async fn ping(&self) -> Result<(), EngineError> {
         sqlx::query_scalar!(r#"select true as "alive!""#).fetch_one(&self.pool).await?;
         Ok(())
     }
 }
 
-pub async fn counts(pool: &PgPool) -> Result<Counts, QueryError> {
+pub async fn counts(pool: &PgPool) -> Result<Counts, EngineError> {
     let rows =
         sqlx::query!(r#"select state, count(*) as "count!" from transactions group by state"#)
             .fetch_all(pool)
@@ -237,14 +180,14 @@ pub async fn counts(pool: &PgPool) -> Result<Counts, QueryError> {
     Ok(counts)
 }
 
-fn outcome(id: Uuid, text: &str) -> Result<Outcome, QueryError> {
+fn outcome(id: Uuid, text: &str) -> Result<Outcome, EngineError> {
     let known = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text);
-    known.ok_or(QueryError::Unreadable { id, column: "outcome" })
+    known.ok_or(EngineError::Unreadable { id, column: "outcome" })
 }
 
-fn finding(id: Uuid, text: &str) -> Result<Finding, QueryError> {
+fn finding(id: Uuid, text: &str) -> Result<Finding, EngineError> {
     let known = Finding::ALL.into_iter().find(|finding| finding.as_str() == text);
-    known.ok_or(QueryError::Unreadable { id, column: "finding" })
+    known.ok_or(EngineError::Unreadable { id, column: "finding" })
 }
 
 #[cfg(test)]

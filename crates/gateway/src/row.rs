@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::QueryError;
+use crate::EngineError;
 
 /// The columns that make a [`Transaction`].
 #[derive(Debug, sqlx::FromRow)]
@@ -29,10 +29,10 @@ pub struct Row {
 }
 
 impl TryFrom<Row> for Transaction {
-    type Error = QueryError;
+    type Error = EngineError;
 
-    fn try_from(row: Row) -> Result<Self, QueryError> {
-        let unreadable = |column: &'static str| QueryError::Unreadable { id: row.id, column };
+    fn try_from(row: Row) -> Result<Self, EngineError> {
+        let unreadable = |column: &'static str| EngineError::Unreadable { id: row.id, column };
         Ok(Self {
             transaction_id: row.id,
             status: row.state.parse().map_err(|_| unreadable("state"))?,

@@ -7,7 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    Gateway, QueryError,
+    EngineError, Gateway,
     accept::{Accepted, Entry, Refusal},
 };
 
@@ -43,7 +43,7 @@ pub enum SubmitError {
     },
     /// The table could not be read.
     #[error(transparent)]
-    Query(#[from] QueryError),
+    Query(#[from] EngineError),
 }
 
 impl SubmitError {
@@ -137,7 +137,7 @@ impl Gateway {
         )
         .fetch_all(&self.pool)
         .await
-        .map_err(QueryError::from)?;
+        .map_err(EngineError::from)?;
         let Some(row) = taken.first() else { return Ok(None) };
         let pointer = if row.id == id { "/id" } else { "/reference" };
         // A chosen id is a promise that it is this one; the reference then names another.

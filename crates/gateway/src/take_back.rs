@@ -2,25 +2,28 @@
 //! worker still does changes nothing. An attempt under way is a doubt since its beginning, and is not
 //! given up before its own time: its worker may be alive, and cut off from the database only.
 
+use domain::protocol::Policy;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::job::{Job, QUEUE};
+use crate::job::{Job, POSTING, VERIFICATION};
 
 /// Why claims are taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The worker died over it. Counted: what kills its worker must not do so for ever.
+    /// The worker died over it. Counted: what kills its workers is set aside in the end.
     WorkerLost,
     /// The worker gave it back, or could not reach the database.
     GivenBack,
 }
 
-/// Makes the claims that still hold due again, with a job each. Gives how many did hold.
+/// Makes the claims that still hold due again, with a job each; but what has lost its worker too often
+/// in a row is put in doubt, without a job, for a person. Gives how many did hold.
 pub async fn take_back(
     pool: &PgPool,
     claims: &[(Uuid, i64)],
     cause: Cause,
+    policy: &Policy,
 ) -> Result<usize, sqlx::Error> {
     if claims.is_empty() {
         return Ok(0);
@@ -30,20 +33,29 @@ pub async fn take_back(
     let rows = sqlx::query_scalar!(
         r#"
         with given as (
-            select * from unnest($1::uuid[], $2::bigint[], $3::text[]) as given (id, fence, job_id)
+            select given.*, t.lost_claims, $4 and t.lost_claims + 1 >= $5 as set_aside
+            from unnest($1::uuid[], $2::bigint[], $3::text[]) as given (id, fence, job_id)
+            join transactions t on t.id = given.id and t.fence = given.fence
+            where t.claimed_by is not null
+            for update of t
         ),
         freed as (
             update transactions t set
-                state = case t.state when 'processing' then 'pending' else t.state end,
+                state = case when given.set_aside then 'in_doubt'
+                    when t.state = 'processing' then 'pending' else t.state end,
                 fence = t.fence + 1,
                 claimed_by = null,
-                lost_claims = t.lost_claims + $4,
+                lost_claims = t.lost_claims + $4::int,
                 -- The first time at once; what is lost again and again comes back ever later.
-                next_attempt_at = clock_timestamp() + least(t.lost_claims, 60) * interval '1 second',
+                next_attempt_at = case when not given.set_aside
+                    then clock_timestamp() + least(t.lost_claims, 60) * interval '1 second' end,
+                error = case when given.set_aside
+                    then 'its worker stopped over it ' || t.lost_claims + 1 || ' times in a row'
+                    else t.error end,
                 changed_in = current_change()
             from given
-            where t.id = given.id and t.fence = given.fence and t.claimed_by is not null
-            returning t.id, given.fence, given.job_id, t.next_attempt_at
+            where t.id = given.id
+            returning t.id, t.doubt_since, given.fence, given.job_id, t.next_attempt_at
         ),
         ended as (
             update attempts set
@@ -55,18 +67,27 @@ pub async fn take_back(
         ),
         due as (
             insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
-            select job_id, $5, convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, next_attempt_at, 0
+            select job_id, case when doubt_since is null then $6 else $7 end,
+                convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, next_attempt_at, 0
             from freed
+            where next_attempt_at is not null
             on conflict (id) do update set
-                status = 'Pending', attempts = 0, run_at = excluded.run_at, lock_by = null, lock_at = null
+                job_type = excluded.job_type, status = 'Pending', attempts = 0,
+                run_at = excluded.run_at, lock_by = null, lock_at = null
+        ),
+        over as (
+            delete from apalis.jobs using freed
+            where jobs.id = freed.job_id and freed.next_attempt_at is null
         )
         select id as "id!" from freed
         "#,
         &ids,
         &fences,
         &job_ids,
-        i32::from(cause == Cause::WorkerLost),
-        QUEUE,
+        cause == Cause::WorkerLost,
+        i32::try_from(policy.max_losses()).unwrap_or(i32::MAX),
+        POSTING,
+        VERIFICATION,
     )
     .fetch_all(pool)
     .await?;

@@ -1,11 +1,11 @@
 //! The workers: apalis fetches jobs and dispatches them to [`Poster::turn`], under supervision.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
-use domain::protocol::Policy;
-use futures::{Stream, stream};
+use domain::{Circuit, protocol::Policy};
+use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use sqlx::PgPool;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,11 @@ use uuid::Uuid;
 
 use crate::{
     Poster, PostingService,
-    job::{Job, QUEUE},
-    lease,
-    take_back::{Cause, take_back},
+    bulk_retry::{self, BulkRetryJob},
+    gate::{Gate, Limits},
+    housekeeping,
+    job::{Job, Purpose},
+    lease, pause,
 };
 
 /// Behind the wake-ups stands an interval: for due retries, and for what other processes accept.
@@ -31,8 +33,8 @@ const RESTART: Duration = Duration::from_secs(1);
 pub struct WorkerSettings {
     /// The protocol's settings.
     pub policy: Policy,
-    /// Turns under way at once.
-    pub concurrency: usize,
+    /// How much may be asked of the posting service.
+    pub limits: Limits,
     /// How long a shutdown waits for the turns that are under way.
     pub grace: Duration,
 }
@@ -41,7 +43,11 @@ pub struct WorkerSettings {
 pub struct Worker {
     /// For claims and what follows.
     pub pool: PgPool,
-    /// For apalis, which ends its worker on any database error: it must not wait for a connection.
+    /// For the lease and what else must not wait for a connection behind the turns.
+    pub upkeep_pool: PgPool,
+    /// For apalis, and for nothing else: it begins database transactions in futures that are dropped,
+    /// and sqlx leaves such a connection within its transaction. Whatever used it next would be told
+    /// of success, and not be committed.
     pub apalis_pool: PgPool,
     /// Where to post.
     pub posting: Arc<dyn PostingService>,
@@ -51,128 +57,176 @@ pub struct Worker {
     pub wake: Arc<Notify>,
 }
 
+/// What a turn needs, beside its job.
+#[derive(Clone)]
+struct Turns {
+    poster: Arc<Poster>,
+    purpose: Purpose,
+}
+
 impl Worker {
     /// Runs until `shutdown`, and then for as long as the grace allows. Errors of the database stop
     /// nothing for good.
     pub async fn run(self, shutdown: CancellationToken) {
         let run = Uuid::now_v7();
-        while let Err(error) = lease::renew(&self.pool, run).await {
+        while let Err(error) = lease::renew(&self.upkeep_pool, run, Circuit::Closed).await {
             tracing::warn!(%error, "a worker cannot start yet");
-            tokio::select! {
-                () = sleep(RESTART) => {}
-                () = shutdown.cancelled() => return,
+            if shutdown.run_until_cancelled(sleep(RESTART)).await.is_none() {
+                return;
             }
         }
-        tracing::info!(%run, concurrency = self.settings.concurrency, "a worker has started");
-        let poster = Arc::new(Poster::new(
-            self.pool.clone(),
-            self.posting.clone(),
-            self.settings.policy,
-            run,
-        ));
+        let WorkerSettings { policy, limits, grace } = self.settings;
+        tracing::info!(%run, ?limits, "a worker has started");
+        let gate = Arc::new(Gate::new(limits, shutdown.clone()));
+        let (pool, posting) = (self.pool.clone(), self.posting.clone());
+        let poster = Arc::new(Poster::new(pool, posting, gate.clone(), policy, run));
         let ended = CancellationToken::new();
-        let leases =
-            tokio::spawn(keep_lease(self.pool.clone(), run, poster.clone(), ended.clone()));
-        let grace = async {
-            shutdown.cancelled().await;
-            sleep(self.settings.grace).await;
+        let upkeep = tokio::spawn({
+            let (pool, gate, poster) = (self.upkeep_pool.clone(), gate.clone(), poster.clone());
+            let ended = ended.clone();
+            async move {
+                tokio::select! {
+                    () = lease::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
+                    () = pause::obey(&pool, &gate) => {}
+                    () = housekeeping::sweep_on(&pool) => {}
+                }
+            }
+        });
+        let turns = async {
+            tokio::join!(
+                self.take_turns(run, Purpose::Post, limits.posts, &poster, &gate, &shutdown),
+                self.take_turns(
+                    run,
+                    Purpose::Verify,
+                    limits.verifications,
+                    &poster,
+                    &gate,
+                    &shutdown
+                ),
+                self.retry_in_bulk(run, &shutdown),
+            )
         };
         tokio::select! {
-            () = self.supervise(run, &poster, shutdown.clone()) => {}
-            () = grace => tracing::warn!(%run, "turns are still under way; giving them back"),
+            _ = turns => {}
+            () = async { shutdown.cancelled().await; sleep(grace).await } => {
+                tracing::warn!(%run, "turns are still under way; giving them back");
+            }
         }
         ended.cancel();
-        let _ = leases.await;
-        match lease::end(&self.pool, run).await {
+        let _ = upkeep.await;
+        match lease::end(&self.upkeep_pool, run, &policy).await {
             Ok(given_back) => tracing::info!(%run, given_back, "the worker has stopped"),
             Err(error) => tracing::warn!(%run, %error, "the worker's lease runs out by itself"),
         }
     }
 
-    /// Runs one apalis worker after another. A name that was used before would leave the jobs of its
-    /// last use stuck, so each has its own.
-    async fn supervise(&self, run: Uuid, poster: &Arc<Poster>, shutdown: CancellationToken) {
-        for restart in 0_u64.. {
+    /// Takes the turns of one queue.
+    async fn take_turns(
+        &self,
+        run: Uuid,
+        purpose: Purpose,
+        concurrency: usize,
+        poster: &Arc<Poster>,
+        gate: &Arc<Gate>,
+        shutdown: &CancellationToken,
+    ) {
+        let turns = Turns { poster: poster.clone(), purpose };
+        let gate = (purpose == Purpose::Post).then(|| gate.clone());
+        let (pool, wake) = (self.apalis_pool.clone(), self.wake.clone());
+        let work = move |name, stop| {
             // A part of what it can do: what a worker has fetched, an idle one cannot have.
-            let config = Config::default()
-                .queue(QUEUE)
-                .batch_size(self.settings.concurrency.div_ceil(4))
-                .heartbeat_interval(lease::RENEWAL)
-                .missed_heartbeats(lease::LEASE.as_secs() as usize)
-                // The transaction's row says what is under way and what came of it.
-                .lock_tasks(false)
-                .persist_results(false);
-            let backend = PostgresStorage::<Job>::new(&self.apalis_pool)
+            let config = config(purpose.queue()).batch_size(concurrency.div_ceil(4));
+            let backend = PostgresStorage::<Job>::new(&pool)
                 .with_config(config)
-                .poll_with_stream(Box::pin(looks(self.wake.clone())));
-            let worker = WorkerBuilder::new(format!("{run}-{restart}"))
+                .poll_with_stream(Box::pin(looks(wake.clone(), gate.clone())));
+            let worker = WorkerBuilder::new(name)
                 .backend(backend)
-                .data(poster.clone())
-                .concurrency(self.settings.concurrency)
+                .data(turns.clone())
+                .concurrency(concurrency)
                 .build(take_turn);
-            let stop = shutdown.clone().cancelled_owned();
-            let result = worker
-                .run_until(async move {
-                    stop.await;
-                    Ok::<_, WorkerError>(())
-                })
-                .await;
-            if shutdown.is_cancelled() {
-                return;
-            }
-            tracing::warn!(%run, ?result, "an apalis worker ended and is started again");
-            tokio::select! {
-                () = sleep(RESTART) => {}
-                () = shutdown.cancelled() => return,
-            }
-        }
+            worker.run_until(stop).boxed()
+        };
+        supervise(run, purpose.queue(), shutdown, work).await;
+    }
+
+    /// Carries out bulk retries, one after the other.
+    async fn retry_in_bulk(&self, run: Uuid, shutdown: &CancellationToken) {
+        let (apalis_pool, pool) = (self.apalis_pool.clone(), self.pool.clone());
+        let work = move |name, stop| {
+            let backend = PostgresStorage::<BulkRetryJob>::new(&apalis_pool)
+                .with_config(config(bulk_retry::QUEUE).batch_size(1))
+                .poll_with_stream(Box::pin(looks(Arc::default(), None)));
+            let worker = WorkerBuilder::new(name)
+                .backend(backend)
+                .data(pool.clone())
+                .concurrency(1)
+                .build(retry_in_bulk);
+            worker.run_until(stop).boxed()
+        };
+        supervise(run, bulk_retry::QUEUE, shutdown, work).await;
     }
 }
 
-async fn take_turn(job: Job, poster: Data<Arc<Poster>>) -> Result<(), BoxDynError> {
+fn config(queue: &str) -> Config {
+    Config::default()
+        .queue(queue)
+        .heartbeat_interval(lease::RENEWAL)
+        .missed_heartbeats(lease::LEASE.as_secs() as usize)
+        // Our own rows say what is under way and what came of it.
+        .lock_tasks(false)
+        .persist_results(false)
+}
+
+/// Runs one apalis worker after another. A name that was used before would leave the jobs of its last
+/// use stuck, so each has its own.
+async fn supervise(
+    run: Uuid,
+    queue: &str,
+    shutdown: &CancellationToken,
+    work: impl Fn(String, Stop) -> BoxFuture<'static, Result<(), WorkerError>>,
+) {
+    for restart in 0_u64.. {
+        let stop = shutdown.clone().cancelled_owned();
+        let stop: Stop = Box::pin(async move {
+            stop.await;
+            Ok(())
+        });
+        let result = work(format!("{run}-{queue}-{restart}"), stop).await;
+        if shutdown.is_cancelled() {
+            return;
+        }
+        tracing::warn!(%run, queue, ?result, "an apalis worker ended and is started again");
+        shutdown.run_until_cancelled(sleep(RESTART)).await;
+    }
+}
+
+/// Ends when the program is to stop.
+type Stop = BoxFuture<'static, Result<(), WorkerError>>;
+
+async fn take_turn(job: Job, turns: Data<Turns>) -> Result<(), BoxDynError> {
     // A task of its own: turns run beside each other, and none is cut short where apalis's worker is.
-    let turn = tokio::spawn(async move { poster.turn(job.0).await });
+    let turn = tokio::spawn(async move { turns.poster.turn(job.0, turns.purpose).await });
     Ok(turn.await?)
 }
 
-/// When to look for jobs.
-fn looks(wake: Arc<Notify>) -> impl Stream<Item = ()> + Send {
-    stream::unfold((wake, false), |(wake, woken)| async move {
-        if woken {
-            sleep(SECOND_LOOK).await;
-            return Some(((), (wake, false)));
-        }
-        let woken = tokio::time::timeout(INTERVAL, wake.notified()).await.is_ok();
-        Some(((), (wake, woken)))
-    })
+async fn retry_in_bulk(job: BulkRetryJob, pool: Data<PgPool>) -> Result<(), BoxDynError> {
+    // A task of its own, for the same reason, and because it begins database transactions.
+    let carried_on = tokio::spawn(async move { bulk_retry::carry_on(&pool, job.0).await });
+    Ok(carried_on.await?)
 }
 
-/// Renews the lease and takes back what dead runs had claimed, and what this one has forgotten, until
-/// told to end.
-async fn keep_lease(pool: PgPool, run: Uuid, poster: Arc<Poster>, ended: CancellationToken) {
-    let mut suspects = HashSet::new();
-    while !ended.is_cancelled() {
-        if let Err(error) = lease::renew(&pool, run).await {
-            tracing::warn!(%run, %error, "the lease could not be renewed");
+/// When to look for jobs. With a gate, only while it is open.
+fn looks(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> + Send {
+    stream::unfold((wake, gate, false), |(wake, gate, woken)| async move {
+        let woken = if woken {
+            sleep(SECOND_LOOK).await;
+            false
+        } else {
+            tokio::time::timeout(INTERVAL, wake.notified()).await.is_ok()
+        };
+        if let Some(gate) = &gate {
+            gate.opened().await;
         }
-        match lease::recover(&pool).await {
-            Ok(0) => {}
-            Ok(recovered) => tracing::warn!(recovered, "took back the claims of dead workers"),
-            Err(error) => tracing::warn!(%run, %error, "dead workers could not be looked for"),
-        }
-        match lease::forgotten(&pool, run, &poster.under_way()).await {
-            Ok(now) => {
-                let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
-                suspects = now;
-                if let Err(error) = take_back(&pool, &forgotten, Cause::GivenBack).await {
-                    tracing::warn!(%run, %error, "forgotten claims could not be taken back");
-                }
-            }
-            Err(error) => tracing::warn!(%run, %error, "forgotten claims could not be looked for"),
-        }
-        tokio::select! {
-            () = sleep(lease::RENEWAL) => {}
-            () = ended.cancelled() => {}
-        }
-    }
+        Some(((), (wake, gate, woken)))
+    })
 }

@@ -9,9 +9,9 @@ use domain::{
     Ending, Finding, Outcome, State,
     protocol::{DoubtReason, Failure, Step},
 };
-use gateway::{Poster, Turn};
+use gateway::{Poster, Purpose, Turn};
 use sqlx::PgPool;
-use support::{Scripted, database, gateway, jobs, let_pass, poster, state, stored};
+use support::{POLICY, Scripted, database, gateway, jobs, let_pass, poster, state, stored};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -35,7 +35,16 @@ async fn scene() -> Scene {
 
 impl Scene {
     async fn turn(&self) -> Turn {
-        self.poster.process(self.id).await.unwrap()
+        support::turn(&self.poster, &self.pool, self.id).await.unwrap()
+    }
+
+    /// An attempt that is answered with an error, and proven absent when its window has passed.
+    async fn attempt_in_vain(&self) {
+        self.service.answers_status(500).shows(Finding::Absent);
+        assert!(matches!(self.turn().await, Turn::Took(Step::Retry { .. })));
+        let_pass(&self.pool, self.id, 60).await;
+        self.service.shows(Finding::Absent);
+        assert!(matches!(self.turn().await, Turn::Took(Step::PostAgain { .. })));
     }
 
     async fn state(&self) -> State {
@@ -102,6 +111,7 @@ async fn after_a_time_out_the_next_post_waits_for_the_settle_window_and_a_verifi
     // Past the window it asks once more, and only then posts.
     let_pass(&scene.pool, scene.id, 31).await;
     scene.service.shows(Finding::Absent).answers_status(201);
+    assert!(matches!(scene.turn().await, Turn::Took(Step::PostAgain { .. })));
     assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
     assert_eq!(scene.service.asked(), ["post", "verify", "verify", "verify", "post"]);
     assert_eq!(scene.outcomes().await, [Some(Outcome::Unknown), Some(Outcome::Posted)]);
@@ -126,10 +136,7 @@ async fn a_verification_that_fails_never_leads_to_a_post() {
 async fn with_no_attempts_left_unknown_is_in_doubt_until_verification_tells() {
     let scene = scene().await;
     for _ in 0..2 {
-        scene.service.answers_status(500).shows(Finding::Absent);
-        assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
-        let_pass(&scene.pool, scene.id, 60).await;
-        scene.service.shows(Finding::Absent);
+        scene.attempt_in_vain().await;
     }
     scene.service.answers(Ending::Broken).shows(Finding::Failed);
     let doubtful = |turn: &Turn| {
@@ -155,10 +162,7 @@ async fn with_no_attempts_left_unknown_is_in_doubt_until_verification_tells() {
 async fn only_proven_absence_with_no_attempts_left_is_called_failed() {
     let scene = scene().await;
     for _ in 0..2 {
-        scene.service.answers_status(500).shows(Finding::Absent);
-        scene.turn().await;
-        let_pass(&scene.pool, scene.id, 60).await;
-        scene.service.shows(Finding::Absent);
+        scene.attempt_in_vain().await;
     }
     scene.service.answers(Ending::TimedOut).shows(Finding::Absent);
     scene.turn().await;
@@ -174,7 +178,7 @@ async fn only_proven_absence_with_no_attempts_left_is_called_failed() {
 async fn what_was_not_sent_uses_up_no_attempt() {
     let scene = scene().await;
     for _ in 0..5 {
-        scene.service.answers(Ending::NotConnected);
+        scene.service.answers(Ending::NotWritten);
         assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
         let_pass(&scene.pool, scene.id, 0).await;
     }
@@ -201,7 +205,7 @@ async fn an_attempt_is_in_the_table_before_its_post_arrives() {
     *scene.service.hold.lock().unwrap() = Some(hold.clone());
     scene.service.answers_status(201);
     let (poster, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { poster.process(id).await });
+    let turn = tokio::spawn(async move { poster.process(id, Purpose::Post).await });
     scene.service.arrived.notified().await;
     assert_eq!(scene.outcomes().await, [None]);
     assert_eq!(scene.state().await, State::Processing);
@@ -225,9 +229,9 @@ async fn two_workers_do_not_claim_the_same_transaction() {
     scene.service.answers_status(201);
     let (other, _) = poster(&scene.pool, &scene.service).await;
     let (first, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { first.process(id).await });
+    let turn = tokio::spawn(async move { first.process(id, Purpose::Post).await });
     scene.service.arrived.notified().await;
-    assert_eq!(other.process(scene.id).await.unwrap(), Turn::NotDue);
+    assert_eq!(other.process(scene.id, Purpose::Post).await.unwrap(), Turn::NotDue);
     hold.notify_one();
     assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
 }
@@ -237,9 +241,9 @@ async fn a_worker_that_was_taken_for_dead_changes_nothing_when_it_wakes() {
     let scene = scene().await;
     let hold = Arc::new(Notify::new());
     *scene.service.hold.lock().unwrap() = Some(hold.clone());
-    scene.service.answers(Ending::NotConnected);
+    scene.service.answers(Ending::NotWritten);
     let (stalled, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { stalled.process(id).await });
+    let turn = tokio::spawn(async move { stalled.process(id, Purpose::Post).await });
     scene.service.arrived.notified().await;
 
     sqlx::query("update workers set expires_at = now() - interval '1 second' where id = $1")
@@ -247,7 +251,7 @@ async fn a_worker_that_was_taken_for_dead_changes_nothing_when_it_wakes() {
         .execute(&scene.pool)
         .await
         .unwrap();
-    assert_eq!(gateway::recover(&scene.pool).await.unwrap(), 1);
+    assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 1);
     let taken_back = scene.gateway.transaction(scene.id).await.unwrap();
 
     hold.notify_one();
@@ -262,34 +266,43 @@ async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
     let hold = Arc::new(Notify::new());
     *scene.service.hold.lock().unwrap() = Some(hold.clone());
     let (dying, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { dying.process(id).await });
+    let turn = tokio::spawn(async move { dying.process(id, Purpose::Post).await });
     scene.service.arrived.notified().await;
     turn.abort();
     let _ = turn.await;
     *scene.service.hold.lock().unwrap() = None;
 
     // Its lease still holds: nobody touches it.
-    assert_eq!(gateway::recover(&scene.pool).await.unwrap(), 0);
+    assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 0);
     let (other, _) = poster(&scene.pool, &scene.service).await;
-    assert_eq!(other.process(scene.id).await.unwrap(), Turn::NotDue);
+    assert_eq!(other.process(scene.id, Purpose::Post).await.unwrap(), Turn::NotDue);
 
     sqlx::query("delete from workers where id = $1")
         .bind(scene.run)
         .execute(&scene.pool)
         .await
         .unwrap();
-    assert_eq!(gateway::recover(&scene.pool).await.unwrap(), 1);
+    assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 1);
     assert_eq!((scene.state().await, scene.jobs().await), (State::Pending, 1));
     scene.service.shows(Finding::Absent);
-    assert!(matches!(other.process(scene.id).await.unwrap(), Turn::Took(Step::Retry { .. })));
+    assert!(matches!(
+        support::turn(&other, &scene.pool, scene.id).await.unwrap(),
+        Turn::Took(Step::Retry { .. })
+    ));
     // It may be alive and cut off: until its own time-out what it sent is not given up, and the
     // settle window begins only then.
     let_pass(&scene.pool, scene.id, 32).await;
     scene.service.shows(Finding::Absent);
-    assert!(matches!(other.process(scene.id).await.unwrap(), Turn::Took(Step::Retry { .. })));
+    assert!(matches!(
+        support::turn(&other, &scene.pool, scene.id).await.unwrap(),
+        Turn::Took(Step::Retry { .. })
+    ));
     let_pass(&scene.pool, scene.id, 12).await;
     scene.service.shows(Finding::Found);
-    assert_eq!(other.process(scene.id).await.unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(
+        support::turn(&other, &scene.pool, scene.id).await.unwrap(),
+        Turn::Took(Step::Complete)
+    );
     assert_eq!(scene.service.asked(), ["post", "verify", "verify", "verify"]);
 }
 
@@ -297,7 +310,7 @@ async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
 async fn a_turn_that_panics_gives_its_transaction_back() {
     let scene = scene().await;
     // The script is empty: the POST panics.
-    scene.poster.turn(scene.id).await;
+    scene.poster.turn(scene.id, Purpose::Post).await;
     assert_eq!((scene.state().await, scene.jobs().await), (State::Pending, 1));
     assert_eq!(scene.outcomes().await, [Some(Outcome::Unknown)]);
 }
@@ -309,7 +322,7 @@ async fn a_job_without_a_transaction_is_dropped_and_one_too_early_comes_again() 
         .execute(&scene.pool)
         .await
         .unwrap();
-    scene.poster.turn(scene.id).await;
+    scene.poster.turn(scene.id, Purpose::Post).await;
     let due: bool = sqlx::query_scalar(
         "select run_at > now() + interval '50 minutes' and status = 'Pending' from apalis.jobs",
     )
@@ -318,7 +331,7 @@ async fn a_job_without_a_transaction_is_dropped_and_one_too_early_comes_again() 
     .unwrap();
     assert!(due);
     sqlx::query("delete from transactions").execute(&scene.pool).await.unwrap();
-    scene.poster.turn(scene.id).await;
+    scene.poster.turn(scene.id, Purpose::Post).await;
     assert_eq!(scene.jobs().await, 0);
 }
 

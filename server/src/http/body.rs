@@ -3,11 +3,11 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::header,
+    http::{HeaderMap, header},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{MAX_BODY_BYTES, problem::Problem};
+use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
 
 /// A JSON body, whatever is in it.
 pub struct JsonBody(pub Value);
@@ -16,26 +16,52 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE);
-        if !kind.and_then(|value| value.to_str().ok()).is_some_and(is_json) {
+        if !is_json(request.headers()) {
             return Err(Problem::unsupported_media_type());
         }
-        let bytes =
-            Bytes::from_request(request, state).await.map_err(|rejection| {
-                match rejection.status().as_u16() {
-                    413 => Problem::too_large(MAX_BODY_BYTES),
-                    _ => Problem::malformed("the body could not be read"),
-                }
-            })?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))
+        parse(&read(request, state).await?).map(Self)
     }
 }
 
+/// Why somebody does what they do: the body's `reason`. Neither needs to be there.
+pub struct Reason(pub Option<String>);
+
+impl<S: Send + Sync> FromRequest<S> for Reason {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = read(request, state).await?;
+        let body = match (bytes.is_empty(), is_json) {
+            (true, _) => Value::Object(Map::new()),
+            (false, true) => parse(&bytes)?,
+            (false, false) => return Err(Problem::unsupported_media_type()),
+        };
+        let mut fields = Fields::of_body(body);
+        let reason = fields.reason();
+        fields.end(Some(reason)).map(Self)
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        match rejection.status().as_u16() {
+            413 => Problem::too_large(MAX_BODY_BYTES),
+            _ => Problem::malformed("the body could not be read"),
+        }
+    })
+}
+
+fn parse(bytes: &Bytes) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))
+}
+
 /// `application/json` and anything that ends in `+json`, with any parameters.
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }

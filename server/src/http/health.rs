@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Instant};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{FromRef, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
@@ -20,10 +20,16 @@ static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The routes of health. Building them marks the start of the uptime.
 pub fn routes() -> Router<Web> {
     LazyLock::force(&STARTED);
-    Router::new()
-        .route("/api/health", get(health))
-        .route("/livez", get(async || "alive"))
-        .route("/readyz", get(ready))
+    probes().route("/api/health", get(health))
+}
+
+/// The routes for orchestrators.
+pub fn probes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Gateway: FromRef<S>,
+{
+    Router::new().route("/livez", get(async || "alive")).route("/readyz", get(ready))
 }
 
 async fn health(State(gateway): State<Gateway>) -> Response {

@@ -1,9 +1,15 @@
 //! The web side: the REST API, the stream, and the pages.
 
 mod body;
+mod bulk_retries;
 mod cleanup;
+mod fields;
+mod filter;
 mod health;
 mod home;
+mod interventions;
+mod metrics;
+mod posting;
 mod problem;
 mod same_origin;
 mod stream;
@@ -15,10 +21,12 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef},
     http::{HeaderName, HeaderValue, header},
     middleware,
+    routing::get,
 };
 use gateway::Gateway;
 use leptos::{config::LeptosOptions, prelude::provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list};
+use metrics_exporter_prometheus::PrometheusHandle;
 use problem::Problem;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +51,8 @@ pub struct Web {
     pub options: LeptosOptions,
     /// What the pages tell of how this process is set up.
     pub setting: Setting,
+    /// What this process has counted.
+    pub metrics: PrometheusHandle,
     /// The simulator, where it runs inside.
     pub simulator: Option<SimulatorHandle>,
     /// Cancelled when the program stops: a stream would hold the shutdown otherwise.
@@ -68,7 +78,13 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
-    let mut api = transactions::routes().merge(health::routes()).merge(stream::routes());
+    let mut api = transactions::routes()
+        .merge(interventions::routes())
+        .merge(bulk_retries::routes())
+        .merge(posting::routes())
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(stream::routes());
     if web.simulator.is_some() {
         api = api.merge(cleanup::routes());
     }
@@ -82,6 +98,7 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn(same_origin::only))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn(problem::render))
+        .layer(middleware::from_fn(metrics::measure))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
@@ -100,6 +117,15 @@ pub fn router(web: Web) -> Router {
             HeaderValue::from_static("DENY"),
         ))
         .with_state(web)
+}
+
+/// What a worker tells of itself. The database is for the web side to tell of: there are many workers.
+pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
+    health::probes()
+        .route("/metrics", get(async move || metrics::text(metrics.render())))
+        .layer(middleware::from_fn(same_origin::only))
+        .layer(middleware::from_fn(problem::render))
+        .with_state(gateway)
 }
 
 /// Events must leave one by one.

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::FieldError;
-use gateway::{QueryError, SubmitError};
+use gateway::{EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
@@ -85,6 +85,11 @@ impl Problem {
         Self::not_found("there is no transaction with this id")
     }
 
+    /// 404 for a bulk retry.
+    pub fn no_such_bulk_retry() -> Self {
+        Self::not_found("there is no bulk retry with this id")
+    }
+
     /// 405.
     pub fn method_not_allowed() -> Self {
         let detail = "this path does not take this method";
@@ -136,11 +141,11 @@ impl Problem {
     }
 }
 
-impl From<QueryError> for Problem {
-    fn from(error: QueryError) -> Self {
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
         match error {
-            QueryError::Database(_) => Self::unavailable(error.to_string()).caused_by(&error),
-            QueryError::Unreadable { id, .. } => Self::internal(error.to_string()).about(Some(id)),
+            EngineError::Database(_) => Self::unavailable(error.to_string()).caused_by(&error),
+            EngineError::Unreadable { id, .. } => Self::internal(error.to_string()).about(Some(id)),
         }
     }
 }
@@ -161,6 +166,19 @@ impl From<SubmitError> for Problem {
                 Self::unavailable(error.to_string()).caused_by(&error)
             }
             SubmitError::Query(error) => error.into(),
+        }
+    }
+}
+
+impl From<InterventionError> for Problem {
+    fn from(error: InterventionError) -> Self {
+        match error {
+            InterventionError::NoSuchTransaction => Self::no_such_transaction(),
+            InterventionError::NotPermitted(_) => {
+                Self::new(StatusCode::CONFLICT, "not_permitted", error.to_string())
+            }
+            InterventionError::Changing => Self::unavailable(error.to_string()),
+            InterventionError::Engine(error) => error.into(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `GET /api/stream`: what changes, as server-sent events.
 //!
 //! `transactions` carries the latest version of each transaction that changed; `counts` how many are
-//! in each state. The id of an event is a position in the change feed: with it in `Last-Event-ID` a
-//! client goes on where it was. At most the latest 200 changes are made up.
+//! in each state; `posting` whether posting is paused, and the workers' circuit breakers. The id of an
+//! event is a position in the change feed: with it in `Last-Event-ID` a client goes on where it was. At
+//! most the latest 200 changes are made up.
 
 use std::convert::Infallible;
 
@@ -54,7 +55,8 @@ fn events(change: &Change) -> Vec<Event> {
     let transactions = (!change.transactions.is_empty())
         .then(|| event("transactions", change.position, &change.transactions));
     let counts = change.counts.map(|counts| event("counts", change.position, &counts));
-    transactions.into_iter().chain(counts).flatten().collect()
+    let posting = change.posting.as_ref().map(|posting| event("posting", change.position, posting));
+    transactions.into_iter().chain(counts).chain(posting).flatten().collect()
 }
 
 fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {

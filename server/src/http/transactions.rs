@@ -1,6 +1,6 @@
 //! `/api/transactions`.
 
-use std::{collections::HashMap, str::FromStr};
+use std::str::FromStr;
 
 use axum::{
     Json, Router,
@@ -12,13 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chrono::{DateTime, Utc};
-use domain::{Attempt, Currency, FieldError, Page, Principal, Submission, Transaction};
-use gateway::{Cursor, Filter, Gateway, MAX_PAGE};
+use domain::{Attempt, Page, Principal, Submission, Transaction};
+use gateway::{Cursor, Gateway, MAX_PAGE};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Web, body::JsonBody, problem::Problem};
+use super::{Web, body::JsonBody, fields::Fields, filter, problem::Problem};
 
 /// Transactions in a page where the client does not say.
 const DEFAULT_LIMIT: u32 = 50;
@@ -39,6 +39,8 @@ async fn submit(State(gateway): State<Gateway>, body: JsonBody) -> Result<Respon
         .submit(&Principal::anonymous(), submission)
         .await
         .map_err(|error| Problem::from(error).about(id))?;
+    let result = if submitted.replayed { "replayed" } else { "new" };
+    metrics::counter!("onceward_accepted_total", "result" => result).increment(1);
     let location = format!("/api/transactions/{}", submitted.transaction.transaction_id);
     let mut response =
         (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(submitted.transaction))
@@ -76,65 +78,22 @@ async fn attempts(
 
 async fn list(
     State(gateway): State<Gateway>,
-    query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    query: Result<Query<Map<String, Value>>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
-    let mut parameters = Parameters { query, errors: Vec::new() };
-    let filter = Filter {
-        status: parameters.read("status", domain::State::from_str),
-        currency: parameters.read("currency", Currency::parse),
-        reference: parameters.read("reference", |text| match text.contains('\0') {
-            true => Err("must not contain the character U+0000"),
-            false => Ok(text.to_owned()),
-        }),
-        from: parameters.read("from", instant),
-        to: parameters.read("to", instant),
-        min_attempts: parameters.read("minAttempts", |text| {
-            text.parse().map_err(|_| "must be a whole number, zero or more")
-        }),
-    };
-    let cursor = parameters.read("cursor", Cursor::from_str);
-    let limit = parameters.read("limit", |text| match text.parse() {
+    let mut fields = Fields::of_query(query);
+    let filter = filter::read(&mut fields, "", domain::State::from_str);
+    let cursor = fields.text("/cursor", Cursor::from_str);
+    let limit = fields.text("/limit", |text| match text.parse() {
         Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
         _ => Err(format!("must be a whole number from 1 to {MAX_PAGE}")),
     });
-    if !parameters.errors.is_empty() {
-        return Err(Problem::invalid(parameters.errors));
-    }
+    let (filter, cursor, limit) = fields.end(Some((filter, cursor, limit)))?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     Ok(Json(gateway.transactions(&filter, cursor.as_ref(), limit).await?))
 }
 
 /// A text that is no UUID names no transaction.
-fn known(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+pub fn known(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
     id.map(|Path(id)| id).map_err(|_| Problem::no_such_transaction())
-}
-
-/// Reads query parameters one by one and gathers what is wrong with them.
-struct Parameters {
-    query: HashMap<String, String>,
-    errors: Vec<FieldError>,
-}
-
-impl Parameters {
-    /// An empty parameter counts as absent: that is what an empty form field sends.
-    fn read<T, E: ToString>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = self.query.get(name).filter(|text| !text.is_empty())?;
-        match parse(text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.errors.push(FieldError::new(format!("/{name}"), error.to_string()));
-                None
-            }
-        }
-    }
-}
-
-fn instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
-    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
-    at.map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")
 }

@@ -13,82 +13,104 @@ const POLICY: Policy = Policy {
 };
 
 const FRESH: Progress =
-    Progress { attempts: 0, doubt: None, verifications: 0, claims: 1, not_before: None };
+    Progress { attempts: 1, begun: true, doubt: None, verifications: 0, claims: 1 };
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
 }
 
 fn doubted(attempts: u32, window: Window) -> Progress {
-    Progress { attempts, doubt: Some(Doubt { since: at(100), window }), verifications: 1, ..FRESH }
+    let doubt = Some(Doubt { since: at(100), window });
+    Progress { attempts, begun: false, doubt, verifications: 0, claims: 2 }
 }
 
-/// A verification sent and answered at `second`, with no POST made in this claim.
-fn verified(finding: Finding, progress: &Progress, second: i64) -> Step {
-    after_verification(finding, at(second), progress, &POLICY, at(second), false, 0.5)
+fn begin(progress: Progress) -> Turn {
+    Turn::begin(progress, POLICY).0
+}
+
+/// A verification sent and answered at `second`, in a turn of its own.
+fn verified(finding: Finding, progress: Progress, second: i64) -> Step {
+    begin(progress).after_verification(finding, None, at(second), at(second), 0.5)
+}
+
+fn answered(status: u16, retry_after: Option<Duration>) -> Ending {
+    Ending::Answered { status, readable: true, retry_after }
 }
 
 #[test]
-fn a_fresh_transaction_is_posted() {
-    assert_eq!(on_claim(&FRESH, &POLICY), Step::Post);
+fn the_attempt_that_a_claim_has_begun_is_posted_even_if_it_is_the_last() {
+    for attempts in 1..=3 {
+        assert_eq!(Turn::begin(Progress { attempts, ..FRESH }, POLICY).1, Step::Post);
+    }
+}
+
+#[test]
+fn an_attempt_is_begun_only_where_nothing_is_in_doubt_and_attempts_are_left() {
+    let doubt = Some(Doubt { since: at(0), window: Window::Settle });
+    assert!(begins_attempt(None, 2, &POLICY));
+    assert!(!begins_attempt(None, 3, &POLICY));
+    assert!(!begins_attempt(doubt, 0, &POLICY));
 }
 
 #[test]
 fn verification_comes_before_the_next_post() {
-    assert_eq!(on_claim(&doubted(1, Window::Settle), &POLICY), Step::Verify);
-    assert_eq!(on_claim(&doubted(3, Window::Settle), &POLICY), Step::Verify);
+    for attempts in [1, 3] {
+        assert_eq!(Turn::begin(doubted(attempts, Window::Settle), POLICY).1, Step::Verify);
+    }
+}
+
+#[test]
+fn with_no_attempts_and_no_doubt_left_it_is_proven_absent() {
+    let progress = Progress { attempts: 3, begun: false, ..FRESH };
+    assert_eq!(Turn::begin(progress, POLICY).1, Step::Fail(Failure::ProvenAbsent));
 }
 
 #[test]
 fn absence_allows_the_next_post_only_when_its_window_has_passed() {
     let settle = doubted(1, Window::Settle);
     // A write at the end of the settle window may be missed for the visibility window.
-    assert_eq!(verified(Finding::Absent, &settle, 130), Step::Retry { at: at(131) });
-    assert_eq!(verified(Finding::Absent, &settle, 131), Step::Post);
+    assert_eq!(verified(Finding::Absent, settle, 130), Step::Retry { at: at(131) });
+    assert_eq!(verified(Finding::Absent, settle, 131), Step::PostAgain { at: at(131) });
     let visibility = doubted(1, Window::Visibility);
     assert!(
-        matches!(verified(Finding::Absent, &visibility, 100), Step::Retry { at: due } if due >= at(101))
+        matches!(verified(Finding::Absent, visibility, 100), Step::Retry { at: due } if due >= at(101))
     );
-    assert_eq!(verified(Finding::Absent, &visibility, 101), Step::Post);
+    assert_eq!(verified(Finding::Absent, visibility, 101), Step::PostAgain { at: at(101) });
 }
 
 #[test]
 fn an_absence_counts_from_when_the_question_was_sent() {
-    let step = after_verification(
-        Finding::Absent,
-        at(130),
-        &doubted(1, Window::Settle),
-        &POLICY,
-        at(140),
-        false,
-        0.5,
-    );
+    let mut turn = begin(doubted(1, Window::Settle));
+    let step = turn.after_verification(Finding::Absent, None, at(130), at(140), 0.5);
     assert!(matches!(step, Step::Retry { .. }), "{step:?}");
 }
 
 #[test]
-fn a_claim_posts_once() {
-    let progress = doubted(1, Window::Visibility);
-    let step = after_verification(Finding::Absent, at(200), &progress, &POLICY, at(200), true, 0.5);
-    assert!(matches!(step, Step::Retry { .. }), "{step:?}");
+fn a_turn_that_has_posted_backs_off_before_the_next_post() {
+    let mut turn = begin(FRESH);
+    let (outcome, window, step) = turn.after_post(&answered(500, None), at(100), 1.0);
+    assert_eq!(outcome, Outcome::Unknown);
+    assert_eq!((window, step), (Some(Window::Visibility), Step::Verify));
+    let step = turn.after_verification(Finding::Absent, None, at(101), at(101), 1.0);
+    assert_eq!(step, Step::PostAgain { at: at(101) + TimeDelta::milliseconds(500) });
 }
 
 #[test]
 fn a_found_entry_completes_at_once() {
-    assert_eq!(verified(Finding::Found, &doubted(1, Window::Settle), 100), Step::Complete);
+    assert_eq!(verified(Finding::Found, doubted(1, Window::Settle), 100), Step::Complete);
 }
 
 #[test]
 fn a_found_entry_that_is_not_ours_is_for_a_person() {
-    let step = verified(Finding::Mismatch, &doubted(1, Window::Settle), 100);
+    let step = verified(Finding::Mismatch, doubted(1, Window::Settle), 100);
     assert_eq!(step, Step::InDoubt { reason: DoubtReason::Mismatch, at: None });
 }
 
 #[test]
 fn with_no_attempts_left_only_proven_absence_fails() {
     let last = doubted(3, Window::Settle);
-    assert_eq!(verified(Finding::Absent, &last, 131), Step::Fail(Failure::ProvenAbsent));
-    for step in [verified(Finding::Absent, &last, 130), verified(Finding::Failed, &last, 500)] {
+    assert_eq!(verified(Finding::Absent, last, 131), Step::Fail(Failure::ProvenAbsent));
+    for step in [verified(Finding::Absent, last, 130), verified(Finding::Failed, last, 500)] {
         assert!(
             matches!(step, Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(_) }),
             "{step:?}"
@@ -97,31 +119,55 @@ fn with_no_attempts_left_only_proven_absence_fails() {
 }
 
 #[test]
-fn what_was_not_sent_is_retried_ever_later_and_never_before_the_service_asked_for() {
-    let at_claim = |claims| {
-        let progress = Progress { claims, ..FRESH };
-        after_post(Outcome::NotSent, &progress, &POLICY, at(0), 1.0)
-    };
-    assert_eq!(at_claim(2), Step::Retry { at: at(1) });
-    assert_eq!(at_claim(20), Step::Retry { at: at(60) });
-    let asked = Progress { not_before: Some(at(90)), ..FRESH };
-    let step = after_post(Outcome::NotSent, &asked, &POLICY, at(0), 1.0);
+fn what_was_not_sent_is_retried_ever_later_and_uses_up_no_attempt() {
+    for (claims, second) in [(2, 1), (20, 60)] {
+        let mut turn = begin(Progress { claims, ..FRESH });
+        let (outcome, window, step) = turn.after_post(&Ending::NotWritten, at(0), 1.0);
+        assert_eq!((outcome, window), (Outcome::NotSent, None));
+        assert_eq!(step, Step::Retry { at: at(second) });
+        assert_eq!(turn.progress.attempts, 0);
+    }
+}
+
+#[test]
+fn what_the_service_asked_for_is_waited_for_but_not_for_ever() {
+    let ninety = Some(Duration::from_secs(90));
+    let (.., step) = begin(FRESH).after_post(&answered(403, ninety), at(0), 1.0);
     assert_eq!(step, Step::Retry { at: at(90) });
-    let asked = Progress { not_before: Some(at(500)), ..doubted(1, Window::Visibility) };
-    assert_eq!(verified(Finding::Absent, &asked, 100), Step::Retry { at: at(500) });
+
+    let mut turn = begin(FRESH);
+    turn.after_post(&answered(429, ninety), at(0), 1.0);
+    let step = turn.after_verification(Finding::Absent, None, at(2), at(2), 1.0);
+    assert_eq!(step, Step::PostAgain { at: at(90) });
+
+    let mut turn = begin(doubted(1, Window::Settle));
+    let step = turn.after_verification(Finding::Failed, ninety, at(200), at(200), 1.0);
+    assert_eq!(step, Step::Retry { at: at(290) });
+
+    let mut turn = begin(doubted(3, Window::Settle));
+    let day = Some(Duration::from_secs(86_400));
+    let step = turn.after_verification(Finding::Failed, day, at(200), at(200), 1.0);
+    let hour = Some(at(200 + 3600));
+    assert_eq!(step, Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: hour });
+}
+
+#[test]
+fn a_worker_may_be_lost_over_a_transaction_as_often_as_it_may_be_attempted_but_not_only_once() {
+    assert_eq!(Policy { max_attempts: 20, ..POLICY }.max_losses(), 20);
+    assert_eq!(Policy { max_attempts: 1, ..POLICY }.max_losses(), MIN_LOSSES);
+    assert_eq!(delay_after_loss(0), Duration::ZERO);
+    assert_eq!(delay_after_loss(1000), Duration::from_secs(60));
 }
 
 proptest! {
     #[test]
     fn a_failed_verification_never_leads_to_a_post_or_an_end(
         attempts in 1u32..6, verifications in 0u32..50, second in 100i64..10_000, draw in 0.0f64..1.0,
-        posted in any::<bool>(), settle in any::<bool>(),
+        settle in any::<bool>(),
     ) {
         let window = if settle { Window::Settle } else { Window::Visibility };
-        let progress = Progress { verifications, ..doubted(attempts, window) };
-        let step = after_verification(
-            Finding::Failed, at(second), &progress, &POLICY, at(second), posted, draw,
-        );
+        let mut turn = begin(Progress { verifications, ..doubted(attempts, window) });
+        let step = turn.after_verification(Finding::Failed, None, at(second), at(second), draw);
         let waits = matches!(
             step,
             Step::Retry { .. } | Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(_) }
@@ -133,12 +179,11 @@ proptest! {
     fn nothing_in_doubt_is_posted_within_its_window(
         attempts in 1u32..3, second in 100i64..131, draw in 0.0f64..1.0,
     ) {
-        let progress = doubted(attempts, Window::Settle);
         for finding in Finding::ALL {
-            let step = after_verification(
-                finding, at(second), &progress, &POLICY, at(second), false, draw,
-            );
-            prop_assert_ne!(step, Step::Post);
+            let mut turn = begin(doubted(attempts, Window::Settle));
+            let step = turn.after_verification(finding, None, at(second), at(second), draw);
+            let posts = matches!(step, Step::Post | Step::PostAgain { .. });
+            prop_assert!(!posts, "{finding:?}: {step:?}");
         }
     }
 }

@@ -7,15 +7,19 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{Ending, Finding, State, Submission, backoff::Backoff, protocol::Policy};
 use futures::future::BoxFuture;
-use gateway::{Answer, Gateway, Poster, Posting, PostingService, Sighting, database};
+use gateway::{
+    Answer, EngineError, Gate, Gateway, Limits, Poster, Posting, PostingService, Purpose, Sighting,
+    Turn, database,
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub const POLICY: Policy = Policy {
@@ -26,6 +30,8 @@ pub const POLICY: Policy = Policy {
     backoff: Backoff { base: Duration::from_millis(500), max: Duration::from_secs(60) },
     in_doubt_backoff: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(600) },
 };
+
+pub const LIMITS: Limits = Limits { posts: 16, verifications: 4, requests_per_second: None };
 
 fn server_url() -> String {
     std::env::var("ONCEWARD_TEST_DATABASE_URL")
@@ -60,6 +66,11 @@ pub async fn database() -> PgPool {
     database::pool(&url_of(&name), 10).unwrap()
 }
 
+/// Connections of their own to the same database.
+pub fn another(pool: &PgPool) -> PgPool {
+    pool.options().clone().connect_lazy_with(pool.connect_options().as_ref().clone())
+}
+
 async fn execute(pool: &PgPool, statement: &str) {
     sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(pool).await.unwrap();
 }
@@ -87,7 +98,27 @@ pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Poster, Uuid) {
         .execute(pool)
         .await
         .unwrap();
-    (Poster::new(pool.clone(), service.clone(), POLICY, run), run)
+    let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
+    (Poster::new(pool.clone(), service.clone(), gate, POLICY, run), run)
+}
+
+/// What the transaction's job is for; to post, where it has none.
+pub async fn purpose(pool: &PgPool, id: Uuid) -> Purpose {
+    let queue: Option<String> =
+        sqlx::query_scalar("select job_type from apalis.jobs where convert_from(job, 'UTF8') = $1")
+            .bind(format!("\"{id}\""))
+            .fetch_optional(pool)
+            .await
+            .unwrap();
+    match queue {
+        Some(queue) if queue == Purpose::Verify.queue() => Purpose::Verify,
+        _ => Purpose::Post,
+    }
+}
+
+/// The turn that the transaction's job asks for.
+pub async fn turn(poster: &Poster, pool: &PgPool, id: Uuid) -> Result<Turn, EngineError> {
+    poster.process(id, purpose(pool, id).await).await
 }
 
 /// Moves everything that is known of a transaction into the past, and makes it due.
@@ -151,7 +182,12 @@ impl Scripted {
     /// The next verification shows this.
     pub fn shows(self: &Arc<Self>, finding: Finding) -> &Arc<Self> {
         let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
-        self.sightings.lock().unwrap().push_back(Sighting { finding, http_status: None, error });
+        self.sightings.lock().unwrap().push_back(Sighting {
+            finding,
+            http_status: None,
+            error,
+            retry_after: None,
+        });
         self
     }
 
@@ -162,7 +198,7 @@ impl Scripted {
 }
 
 impl PostingService for Scripted {
-    fn post<'a>(&'a self, _: &'a Posting) -> BoxFuture<'a, Answer> {
+    fn post<'a>(&'a self, _: &'a Posting, _: Instant) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             self.said.lock().unwrap().push("post");
             self.arrived.notify_one();

@@ -1,0 +1,196 @@
+//! Retrying all transactions that pass a filter: an apalis job that goes through them in batches and
+//! keeps its progress in the table, so that another worker can go on with it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::{Principal, State};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
+use ulid::Ulid;
+use uuid::Uuid;
+
+use crate::{
+    EngineError, Filter, Gateway,
+    intervention::{By, retry},
+};
+
+/// The apalis queue of bulk retries.
+pub const QUEUE: &str = "bulk_retries";
+/// Transactions in one commit.
+const BATCH: i64 = 500;
+/// Before the database is asked again where it did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Asks for one bulk retry to be carried on to its end.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BulkRetryJob(pub Uuid);
+
+/// A bulk retry and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BulkRetry {
+    /// Its id.
+    pub bulk_retry_id: Uuid,
+    /// `running` or `finished`.
+    pub status: &'static str,
+    /// Which transactions it is about. Of them, those that are failed or in doubt, and were submitted
+    /// before it was requested.
+    pub filter: Filter,
+    /// Transactions that it has come past.
+    pub examined: u64,
+    /// Of these, those that it has retried. The others changed meanwhile.
+    pub retried: u64,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When it was through.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl Gateway {
+    /// Asks for a retry of all transactions that pass the filter and are failed or in doubt. A worker
+    /// carries it out.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn retry_all(
+        &self,
+        principal: &Principal,
+        filter: Filter,
+        reason: Option<&str>,
+    ) -> Result<BulkRetry, EngineError> {
+        let id = Uuid::now_v7();
+        let requested_at = sqlx::query_scalar!(
+            r#"
+            with requested as (
+                insert into bulk_retries (id, principal, reason, filter) values ($1, $2, $3, $4)
+                returning requested_at
+            ),
+            due as (
+                insert into apalis.jobs
+                    (id, job_type, job, status, attempts, max_attempts, run_at, priority)
+                values ($5, $6, convert_to('"' || $1::uuid || '"', 'UTF8'), 'Pending', 0, 1, now(), 0)
+            )
+            select requested_at from requested
+            "#,
+            id,
+            principal.as_str(),
+            reason,
+            Json(&filter) as _,
+            job_id(id),
+            QUEUE,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(BulkRetry {
+            bulk_retry_id: id,
+            status: status(None),
+            filter,
+            examined: 0,
+            retried: 0,
+            requested_at,
+            finished_at: None,
+        })
+    }
+
+    /// How far a bulk retry has come; `None` where there is none with this id.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn bulk_retry(&self, id: Uuid) -> Result<Option<BulkRetry>, EngineError> {
+        let row = sqlx::query!(
+            r#"select filter as "filter: Json<Filter>", examined, retried, requested_at, finished_at
+            from bulk_retries where id = $1"#,
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| BulkRetry {
+            bulk_retry_id: id,
+            status: status(row.finished_at),
+            filter: row.filter.0,
+            examined: row.examined.unsigned_abs(),
+            retried: row.retried.unsigned_abs(),
+            requested_at: row.requested_at,
+            finished_at: row.finished_at,
+        }))
+    }
+}
+
+fn job_id(id: Uuid) -> String {
+    Ulid::from_bytes(id.into_bytes()).to_string()
+}
+
+fn status(finished_at: Option<DateTime<Utc>>) -> &'static str {
+    if finished_at.is_some() { "finished" } else { "running" }
+}
+
+/// Carries a bulk retry on to its end, however often the database does not answer.
+pub async fn carry_on(pool: &PgPool, id: Uuid) {
+    loop {
+        match carry_on_by(pool, id, BATCH).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(bulk_retry_id = %id, %error, "a bulk retry has to wait");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One batch, in one commit with the progress. False where there is nothing left to do.
+async fn carry_on_by(pool: &PgPool, id: Uuid, batch: i64) -> Result<bool, sqlx::Error> {
+    #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
+    let mut tx = pool.begin().await?;
+    // Whoever else carries it on waits here, and then goes on from where this batch ends.
+    let row = sqlx::query!(
+        r#"select principal, reason, filter as "filter: Json<Filter>", requested_at, at_submitted_at, at_id
+        from bulk_retries where id = $1 and finished_at is null
+        for update"#,
+        id,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    let mut query = QueryBuilder::<Postgres>::new(
+        "select id, fence, submitted_at from transactions where submitted_at <= ",
+    );
+    query.push_bind(row.requested_at);
+    query.push(" and state in (").push_bind(State::Failed.as_str());
+    query.push(", ").push_bind(State::InDoubt.as_str()).push(")");
+    row.filter.push(&mut query);
+    if let (Some(submitted_at), Some(at_id)) = (row.at_submitted_at, row.at_id) {
+        query.push(" and (submitted_at, id) < (").push_bind(submitted_at);
+        query.push(", ").push_bind(at_id).push(")");
+    }
+    query.push(" order by submitted_at desc, id desc limit ").push_bind(batch);
+    let found: Vec<(Uuid, i64, DateTime<Utc>)> = query.build_query_as().fetch_all(&mut *tx).await?;
+
+    let given: Vec<_> = found.iter().map(|(id, fence, _)| (*id, *fence)).collect();
+    let principal = Principal::named(row.principal);
+    let by = By { principal: &principal, reason: row.reason.as_deref(), bulk_retry: Some(id) };
+    let retried = retry(&mut *tx, &given, by).await?;
+    let (last, more) = (found.last(), found.len() as i64 == batch);
+    sqlx::query!(
+        "update bulk_retries set
+            examined = examined + $2, retried = retried + $3,
+            at_id = coalesce($4, at_id), at_submitted_at = coalesce($5, at_submitted_at),
+            finished_at = case when $6 then clock_timestamp() end
+         where id = $1",
+        id,
+        found.len() as i64,
+        retried,
+        last.map(|(id, ..)| *id),
+        last.map(|(.., submitted_at)| *submitted_at),
+        !more,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if !more {
+        sqlx::query!("delete from apalis.jobs where id = $1", job_id(id)).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(more)
+}

@@ -1,0 +1,49 @@
+//! Which transactions are meant: of a list, and of a bulk retry.
+
+use chrono::{DateTime, Utc};
+use domain::{Currency, State};
+use serde::{Deserialize, Serialize};
+use sqlx::{Postgres, QueryBuilder};
+
+/// What is `None` does not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Filter {
+    /// Of this state.
+    pub status: Option<State>,
+    /// In this currency.
+    pub currency: Option<Currency>,
+    /// With this reference.
+    pub reference: Option<String>,
+    /// Submitted at or after.
+    pub from: Option<DateTime<Utc>>,
+    /// Submitted before.
+    pub to: Option<DateTime<Utc>>,
+    /// With at least this many counted attempts.
+    pub min_attempts: Option<u32>,
+}
+
+impl Filter {
+    /// Adds its conditions to a query on `transactions` that has a `where` already. Built, so that each
+    /// combination of filters is planned for itself.
+    pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(status) = self.status {
+            query.push(" and state = ").push_bind(status.as_str());
+        }
+        if let Some(currency) = self.currency {
+            query.push(" and currency = ").push_bind(currency.code());
+        }
+        if let Some(reference) = &self.reference {
+            query.push(" and reference = ").push_bind(reference.clone());
+        }
+        if let Some(from) = self.from {
+            query.push(" and submitted_at >= ").push_bind(from);
+        }
+        if let Some(to) = self.to {
+            query.push(" and submitted_at < ").push_bind(to);
+        }
+        if let Some(min_attempts) = self.min_attempts {
+            query.push(" and attempts >= ").push_bind(i64::from(min_attempts));
+        }
+    }
+}

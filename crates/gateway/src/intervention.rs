@@ -1,0 +1,220 @@
+//! What people do to transactions: cancel, retry, resolve. Each is recorded in the statement that
+//! makes the change.
+
+use domain::{Intervened, Intervention, NotPermitted, Principal, State, Transaction};
+use sqlx::PgExecutor;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{
+    EngineError, Gateway,
+    job::{Job, POSTING, VERIFICATION},
+};
+
+/// How often a change is tried anew where the transaction changed between the look and the change.
+const TRIES: usize = 10;
+
+/// Why an intervention was not made.
+#[derive(Debug, Error)]
+pub enum InterventionError {
+    /// There is no such transaction.
+    #[error("there is no transaction with this id")]
+    NoSuchTransaction,
+    /// It does not permit it as it is.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
+    /// It changes all the time.
+    #[error("the transaction is changing; try again")]
+    Changing,
+    /// The table could not be read or written.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl InterventionError {
+    /// Whether the same may go well later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::NoSuchTransaction | Self::NotPermitted(_) => false,
+            Self::Changing => true,
+            Self::Engine(error) => error.retryable(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Does something to a transaction, on behalf of a person, and gives it as it is then.
+    ///
+    /// # Errors
+    /// See [`InterventionError`].
+    pub async fn intervene(
+        &self,
+        principal: &Principal,
+        id: Uuid,
+        intervention: Intervention,
+        reason: Option<&str>,
+    ) -> Result<Transaction, InterventionError> {
+        for _ in 0..TRIES {
+            let row = sqlx::query!(
+                r#"select state, fence, exists (
+                    select from attempts a
+                    where a.transaction_id = t.id and a.outcome is distinct from 'not_sent'
+                ) as "sent!"
+                from transactions t where id = $1"#,
+                id,
+            )
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(EngineError::from)?
+            .ok_or(InterventionError::NoSuchTransaction)?;
+            let state: State =
+                row.state.parse().map_err(|_| EngineError::Unreadable { id, column: "state" })?;
+            let to = intervention.leads_to(state, row.sent)?;
+            let by = By { principal, reason, bulk_retry: None };
+            let changed = match intervention {
+                Intervention::Retry => retry(&self.pool, &[(id, row.fence)], by).await,
+                Intervention::Cancel | Intervention::Resolve(_) => {
+                    conclude(&self.pool, id, row.fence, state, to, intervention, by).await
+                }
+            };
+            if changed.map_err(EngineError::from)? == 1 {
+                let transaction = self.transaction(id).await?;
+                return transaction.ok_or(InterventionError::NoSuchTransaction);
+            }
+        }
+        Err(InterventionError::Changing)
+    }
+
+    /// What people did to a transaction, first to last.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn interventions(&self, id: Uuid) -> Result<Vec<Intervened>, EngineError> {
+        let rows = sqlx::query_as!(
+            Intervened,
+            "select at, principal, action, from_state as from_status, to_state as to_status, reason
+             from interventions where transaction_id = $1 order by id",
+            id,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows)
+    }
+}
+
+/// On whose behalf, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    pub principal: &'a Principal,
+    pub reason: Option<&'a str>,
+    pub bulk_retry: Option<Uuid>,
+}
+
+/// Puts a transaction into a final state, where its state and its fence are still these. Gives how
+/// many changed.
+async fn conclude(
+    executor: impl PgExecutor<'_>,
+    id: Uuid,
+    fence: i64,
+    from: State,
+    to: State,
+    intervention: Intervention,
+    by: By<'_>,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        with moved as (
+            update transactions set
+                state = $4, fence = fence + 1, claimed_by = null, next_attempt_at = null,
+                completed_at = clock_timestamp(),
+                error = case when $4 = 'completed' then null else coalesce($7, error) end,
+                changed_in = current_change()
+            where id = $1 and fence = $2 and state = $3
+            returning id
+        ),
+        over as (delete from apalis.jobs using moved where jobs.id = $8),
+        recorded as (
+            insert into interventions
+                (principal, action, transaction_id, from_state, to_state, reason)
+            select $5, $6, id, $3, $4, $7 from moved
+        )
+        select count(*) as "count!" from moved
+        "#,
+        id,
+        fence,
+        from.as_str(),
+        to.as_str(),
+        by.principal.as_str(),
+        intervention.as_str(),
+        by.reason,
+        Job::id_of(id),
+    )
+    .fetch_one(executor)
+    .await
+}
+
+/// Makes transactions due at once, where they may be retried and their fences are still these. Gives
+/// how many changed.
+///
+/// What failed or is in doubt gets all its attempts anew. Where anything was ever sent for it, a
+/// verification comes first; the posting service has had since its end to show a write.
+pub async fn retry(
+    executor: impl PgExecutor<'_>,
+    given: &[(Uuid, i64)],
+    by: By<'_>,
+) -> Result<i64, sqlx::Error> {
+    let (ids, fences): (Vec<Uuid>, Vec<i64>) = given.iter().copied().unzip();
+    let job_ids: Vec<String> = ids.iter().copied().map(Job::id_of).collect();
+    sqlx::query_scalar!(
+        r#"
+        with given as (
+            select given.*, t.state
+            from unnest($1::uuid[], $2::bigint[], $3::text[]) as given (id, fence, job_id)
+            join transactions t on t.id = given.id and t.fence = given.fence
+            where t.state in ('pending', 'failed', 'in_doubt')
+            order by t.id
+            for update of t
+        ),
+        moved as (
+            update transactions t set
+                state = 'pending', fence = t.fence + 1, claimed_by = null,
+                next_attempt_at = clock_timestamp(), completed_at = null, lost_claims = 0,
+                attempts = case given.state when 'pending' then t.attempts else 0 end,
+                verifications = case given.state when 'pending' then t.verifications else 0 end,
+                doubt_since = case given.state when 'pending' then t.doubt_since
+                    else coalesce(t.doubt_since, t.completed_at, clock_timestamp()) end,
+                doubt_window = case given.state when 'pending' then t.doubt_window
+                    else coalesce(t.doubt_window, 'visibility') end,
+                changed_in = current_change()
+            from given
+            where t.id = given.id
+            returning t.id, t.doubt_since, t.next_attempt_at, given.job_id, given.state
+        ),
+        due as (
+            insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
+            select job_id, case when doubt_since is null then $4 else $5 end,
+                convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, next_attempt_at, 0
+            from moved
+            on conflict (id) do update set
+                job_type = excluded.job_type, status = 'Pending', attempts = 0,
+                run_at = excluded.run_at, lock_by = null, lock_at = null
+        ),
+        recorded as (
+            insert into interventions
+                (principal, action, transaction_id, from_state, to_state, reason, bulk_retry_id)
+            select $6, 'retry', id, state, 'pending', $7, $8 from moved
+        )
+        select count(*) as "count!" from moved
+        "#,
+        &ids,
+        &fences,
+        &job_ids,
+        POSTING,
+        VERIFICATION,
+        by.principal.as_str(),
+        by.reason,
+        by.bulk_retry,
+    )
+    .fetch_one(executor)
+    .await
+}

@@ -1,0 +1,48 @@
+//! The posting client against a server that ends a request in every way there is: what the client
+//! makes of it, and what it has sent.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/wire.rs"]
+mod wire;
+
+mod departures;
+mod posts;
+mod requests;
+mod verifications;
+
+use std::time::{Duration, Instant};
+
+use domain::{Amount, Currency};
+use gateway::{HttpPosting, Posting};
+use uuid::Uuid;
+use wire::Act;
+
+/// For what must not depend on how busy the machine is.
+const LONG: Duration = Duration::from_secs(30);
+/// For what ends by time-out.
+const SHORT: Duration = Duration::from_millis(700);
+
+fn client(url: &str, timeout: Duration) -> HttpPosting {
+    HttpPosting::new(url, timeout).unwrap()
+}
+
+fn posting() -> Posting {
+    Posting {
+        id: Uuid::now_v7(),
+        amount: Amount::parse("100.50").unwrap(),
+        currency: Currency::parse("USD").unwrap(),
+        description: Some("rent".to_owned()),
+        timestamp: chrono::DateTime::UNIX_EPOCH,
+        metadata: None,
+    }
+}
+
+/// A time that does not pass in a test.
+fn in_time() -> Instant {
+    Instant::now() + 2 * LONG
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Act {
+    let length = body.len();
+    Act::Say(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"))
+}

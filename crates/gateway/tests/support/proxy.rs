@@ -1,0 +1,182 @@
+//! Stands between a pool and PostgreSQL, and loses the answer of a statement that was carried out.
+#![allow(dead_code)]
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The proxy, and what it is to do.
+pub struct Proxy {
+    port: u16,
+    orders: Arc<Mutex<Orders>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Orders {
+    /// Of the statements with this text, the answer to the one that makes this zero is lost.
+    lose: Option<(&'static str, usize)>,
+    lost: usize,
+    /// Ends the connections that there are.
+    cut: CancellationToken,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Proxy {
+    /// In front of the server that this pool is connected to.
+    pub async fn start(pool: &PgPool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = pool.connect_options();
+        let orders = Arc::<Mutex<Orders>>::default();
+        let task = tokio::spawn({
+            let orders = orders.clone();
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    let (server, orders) = (server.clone(), orders.clone());
+                    tokio::spawn(async move {
+                        let cut = orders.lock().unwrap().cut.clone();
+                        // However it ends: both connections are closed then.
+                        let _ = cut.run_until_cancelled(carry(client, &server, &orders)).await;
+                    });
+                }
+            }
+        });
+        Self { port, orders, task }
+    }
+
+    /// How to connect through it, to the database of this pool.
+    pub fn options(&self, pool: &PgPool, session: &str) -> PgConnectOptions {
+        let server = pool.connect_options();
+        PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(server.get_username())
+            .database(server.get_database().unwrap())
+            .ssl_mode(PgSslMode::Disable)
+            .application_name(session)
+            // Each statement is sent with its text.
+            .statement_cache_capacity(0)
+    }
+
+    /// The `nth` statement with this text from now on is carried out, and its answer is lost together
+    /// with its connection.
+    pub fn lose_answer(&self, text: &'static str, nth: usize) {
+        self.orders.lock().unwrap().lose = Some((text, nth));
+    }
+
+    /// How many answers have been lost since this was asked last.
+    pub fn take_lost(&self) -> usize {
+        std::mem::take(&mut self.orders.lock().unwrap().lost)
+    }
+
+    /// Ends all connections. What is under way on them is carried out.
+    pub fn cut(&self) {
+        std::mem::take(&mut self.orders.lock().unwrap().cut).cancel();
+    }
+}
+
+async fn carry(client: TcpStream, server: &PgConnectOptions, orders: &Mutex<Orders>) -> io::Result<()> {
+    let (from_client, to_client) = client.into_split();
+    match server.get_socket() {
+        Some(folder) => {
+            let path: PathBuf = folder.join(format!(".s.PGSQL.{}", server.get_port()));
+            let (from_server, to_server) = UnixStream::connect(path).await?.into_split();
+            forward(from_client, to_client, from_server, to_server, orders).await
+        }
+        None => {
+            let address = (server.get_host(), server.get_port());
+            let (from_server, to_server) = TcpStream::connect(address).await?.into_split();
+            forward(from_client, to_client, from_server, to_server, orders).await
+        }
+    }
+}
+
+/// Carries messages both ways until one side ends, or an answer is to be lost.
+async fn forward(
+    mut from_client: impl AsyncRead + Unpin,
+    mut to_client: impl AsyncWrite + Unpin,
+    mut from_server: impl AsyncRead + Unpin,
+    mut to_server: impl AsyncWrite + Unpin,
+    orders: &Mutex<Orders>,
+) -> io::Result<()> {
+    let losing = Mutex::new(false);
+    let requests = async {
+        // The first message has no type.
+        let startup = read_rest(&mut from_client, Vec::new()).await?;
+        to_server.write_all(&startup).await?;
+        let mut wanted = false;
+        loop {
+            let kind = from_client.read_u8().await?;
+            let message = read_rest(&mut from_client, vec![kind]).await?;
+            match kind {
+                b'P' => wanted = is_wanted(&message, orders),
+                b'E' if wanted => *losing.lock().unwrap() = true,
+                _ => {}
+            }
+            to_server.write_all(&message).await?;
+        }
+    };
+    let answers = async {
+        loop {
+            let kind = from_server.read_u8().await?;
+            let message = read_rest(&mut from_server, vec![kind]).await?;
+            let lose = *losing.lock().unwrap();
+            match (kind, lose) {
+                // Ready for the next query: this one is committed.
+                (b'Z', true) => {
+                    orders.lock().unwrap().lost += 1;
+                    return Ok(());
+                }
+                (_, true) => {}
+                (_, false) => to_client.write_all(&message).await?,
+            }
+        }
+    };
+    tokio::select! {
+        ended = requests => ended,
+        ended = answers => ended,
+    }
+}
+
+fn is_wanted(message: &[u8], orders: &Mutex<Orders>) -> bool {
+    let mut orders = orders.lock().unwrap();
+    let Some((text, left)) = &mut orders.lose else { return false };
+    if !String::from_utf8_lossy(message).contains(*text) {
+        return false;
+    }
+    *left -= 1;
+    let wanted = *left == 0;
+    if wanted {
+        orders.lose = None;
+    }
+    wanted
+}
+
+/// Reads a message's length and what it covers, behind what was read of it.
+async fn read_rest(from: &mut (impl AsyncRead + Unpin), mut message: Vec<u8>) -> io::Result<Vec<u8>> {
+    let length = from.read_u32().await?;
+    message.extend_from_slice(&length.to_be_bytes());
+    let start = message.len();
+    message.resize(start + length as usize - 4, 0);
+    from.read_exact(&mut message[start..]).await?;
+    Ok(message)
+}

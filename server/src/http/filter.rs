@@ -1,0 +1,34 @@
+//! Which transactions are meant, as a query or a body says it.
+
+use chrono::{DateTime, Utc};
+use domain::{Currency, State};
+use gateway::Filter;
+
+use super::fields::{Fields, without_nul};
+
+/// Reads the filter whose fields are below `at`, a JSON pointer; `status` says which states it may ask
+/// for.
+pub fn read<E: ToString>(
+    fields: &mut Fields,
+    at: &str,
+    status: impl FnOnce(&str) -> Result<State, E>,
+) -> Filter {
+    let at = |name: &str| format!("{at}/{name}");
+    Filter {
+        status: fields.text(&at("status"), status),
+        currency: fields.text(&at("currency"), Currency::parse),
+        reference: fields.text(&at("reference"), without_nul),
+        from: fields.text(&at("from"), instant),
+        to: fields.text(&at("to"), instant),
+        min_attempts: fields.read(&at("minAttempts"), |value| {
+            // A number in a body, a text in a query.
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text.parse().map_err(|_| "must be a whole number, zero or more")
+        }),
+    }
+}
+
+fn instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
+    at.map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")
+}

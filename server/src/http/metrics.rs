@@ -1,0 +1,80 @@
+//! `GET /metrics`, and the counting of requests.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use gateway::Gateway;
+use metrics::{counter, histogram};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::timeout;
+
+use super::Web;
+
+/// How long the database may take. Prometheus gives up after ten seconds, and what this process tells
+/// of itself is wanted most where the database does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The route of the metrics.
+pub fn routes() -> Router<Web> {
+    Router::new().route("/metrics", get(show))
+}
+
+async fn show(
+    State(gateway): State<Gateway>,
+    State(metrics): State<PrometheusHandle>,
+) -> impl IntoResponse {
+    let of_database = match timeout(PATIENCE, gateway.statistics()).await {
+        Ok(Ok(statistics)) => crate::metrics::render(&statistics),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the metrics lack those of the database");
+            String::new()
+        }
+        Err(_) => {
+            tracing::warn!("the metrics lack those of the database: it takes too long");
+            String::new()
+        }
+    };
+    text(metrics.render() + &of_database)
+}
+
+/// Metrics as they leave.
+pub fn text(metrics: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics)
+}
+
+/// Counts a request and takes its time.
+pub async fn measure(request: Request, next: Next) -> Response {
+    let method = known(request.method());
+    // Never the path itself: there are as many as there are transactions.
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "unmatched".to_owned(), |route| route.as_str().to_owned());
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    histogram!("onceward_http_request_duration_seconds", "method" => method, "route" => route.clone())
+        .record(begun.elapsed());
+    counter!("onceward_http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
+    response
+}
+
+/// A client may call any method.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,157 @@
+//! What the program tells a monitor, in Prometheus's text format: the names, in one place, and their
+//! rendering. Counters and histograms are of this process; gauges of the database are gathered when they
+//! are asked for, and are missing where it does not answer.
+
+use std::time::Duration;
+
+use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use domain::{Circuit, State};
+use gateway::Statistics;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::sleep;
+
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+/// How often what histograms have recorded is put into their buckets where nobody asks.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Starts counting. Call it once, within a tokio runtime.
+///
+/// # Errors
+/// Where it was called before.
+pub fn start() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), &ROWS)?
+        .install_recorder()?;
+    describe_counter!(
+        "onceward_http_requests_total",
+        "HTTP requests that were answered, by method, route and status."
+    );
+    describe_histogram!(
+        "onceward_http_request_duration_seconds",
+        Unit::Seconds,
+        "Time until an HTTP request was answered, by method and route; of the stream, until it began."
+    );
+    describe_counter!(
+        "onceward_accepted_total",
+        "Submissions over REST that were accepted: new ones, and replayed ones that an earlier had stored."
+    );
+    describe_histogram!(
+        "onceward_accept_batch_rows",
+        Unit::Count,
+        "Submissions that one commit stored together."
+    );
+    describe_counter!(
+        "onceward_attempts_total",
+        "POSTs to the posting service, by what they are known to have done right after."
+    );
+    describe_histogram!(
+        "onceward_attempt_duration_seconds",
+        Unit::Seconds,
+        "Time until a POST to the posting service was answered or given up, by outcome."
+    );
+    describe_counter!(
+        "onceward_verifications_total",
+        "Questions to the posting service whether it has a transaction, by what they showed."
+    );
+    describe_gauge!(
+        "onceward_circuit_open",
+        "1 where this process holds its POSTs back, because nothing got through to the posting service."
+    );
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            sleep(UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+/// The gauges of the database. They have a recorder of their own for each time, so that none stays
+/// that is not told any more.
+pub fn render(statistics: &Statistics) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    ::metrics::with_local_recorder(&recorder, || tell(statistics));
+    recorder.handle().render()
+}
+
+fn tell(statistics: &Statistics) {
+    let set = |name: &'static str, help: &'static str, value: f64| {
+        describe_gauge!(name, help);
+        gauge!(name).set(value);
+    };
+    describe_gauge!("onceward_transactions", "Transactions by state.");
+    for state in State::ALL {
+        gauge!("onceward_transactions", "state" => state.as_str())
+            .set(statistics.transactions.of(state) as f64);
+    }
+    set("onceward_pending_due", "Pending transactions whose time has come.", statistics.due as f64);
+    set(
+        "onceward_pending_waiting",
+        "Pending transactions whose time is still to come.",
+        statistics.waiting as f64,
+    );
+    set(
+        "onceward_oldest_due_age_seconds",
+        "For how long the pending transaction that has been due for longest has been due.",
+        statistics.oldest_due_age,
+    );
+    set(
+        "onceward_posting_paused",
+        "1 where posting is paused.",
+        f64::from(u8::from(statistics.posting.paused.is_some())),
+    );
+    describe_gauge!("onceward_workers", "Live workers by circuit breaker.");
+    let circuits = statistics.posting.circuits;
+    for (circuit, workers) in [
+        (Circuit::Closed, circuits.closed),
+        (Circuit::Open, circuits.open),
+        (Circuit::HalfOpen, circuits.half_open),
+    ] {
+        gauge!("onceward_workers", "circuit" => circuit.as_str()).set(f64::from(workers));
+    }
+    describe_gauge!("onceward_jobs", "Jobs by queue.");
+    for (queue, count) in statistics.jobs {
+        gauge!("onceward_jobs", "queue" => queue).set(count as f64);
+    }
+    describe_gauge!("onceward_table_live_tuples", "Rows of a table, as PostgreSQL estimates them.");
+    describe_gauge!(
+        "onceward_table_dead_tuples",
+        "Versions of rows that nobody needs any more and no vacuum has removed, as PostgreSQL estimates them."
+    );
+    describe_gauge!(
+        "onceward_table_autovacuum_age_seconds",
+        "Time since the last autovacuum of a table; missing where there was none."
+    );
+    for table in &statistics.tables {
+        let labels = [("table", table.table.clone())];
+        gauge!("onceward_table_live_tuples", &labels).set(table.live_tuples as f64);
+        gauge!("onceward_table_dead_tuples", &labels).set(table.dead_tuples as f64);
+        if let Some(age) = table.autovacuum_age {
+            gauge!("onceward_table_autovacuum_age_seconds", &labels).set(age);
+        }
+    }
+    set(
+        "onceward_database_oldest_transaction_age_seconds",
+        "Age of the oldest open database transaction.",
+        statistics.oldest_transaction_age,
+    );
+    set(
+        "onceward_database_oldest_snapshot_age_seconds",
+        "Age of the oldest database transaction that holds a snapshot. What was deleted since cannot be vacuumed.",
+        statistics.oldest_snapshot_age,
+    );
+    set(
+        "onceward_database_oldest_snapshot_age_transactions",
+        "Database transactions since the oldest snapshot, prepared transactions and replication slots included.",
+        statistics.oldest_snapshot_age_transactions as f64,
+    );
+    set(
+        "onceward_database_size_bytes",
+        "Size of the database on disk.",
+        statistics.database_size as f64,
+    );
+}
