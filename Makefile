@@ -9,7 +9,7 @@ export SQLX_OFFLINE := true
 SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f)
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench audit sqlx
+.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench chaos audit sqlx
 
 help: ## lists the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ screenshots: setup build ## takes the screenshots in docs/screenshots anew
 
 bench: build ## a load against a fresh release, then the audit; LOAD="--rate 500" changes it
 	@scripts/bench $(LOAD)
+
+chaos: setup ## every fault test with real processes; CHAOS="--transactions 500 --seed 1" changes it
+	@cargo test --quiet -p server --test chaos -- --full $(CHAOS)
 
 audit: ## licences, sources and known vulnerabilities of the dependencies (needs cargo-deny)
 	@cargo deny check

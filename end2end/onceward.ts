@@ -1,4 +1,4 @@
-// Runs the release program for all tests, with a PostgreSQL and a posting service of its own.
+// Runs the release program, with a PostgreSQL and a posting service of its own.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,23 +10,40 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const root = resolve(__dirname, "..");
 const results = join(__dirname, "test-results");
-const log = join(results, "onceward.log");
+
+/** A running program. */
+export interface Onceward {
+  /** Where its pages and its API are. */
+  url: string;
+  /** Where its simulated posting service is, if it has one. */
+  simulator: string;
+  stop(): Promise<void>;
+}
 
 /** Called once by Playwright, before all tests; what it returns is called after them. */
-export default async function start(): Promise<() => Promise<void>> {
+export default async function startForAll(): Promise<() => Promise<void>> {
+  const onceward = await start("onceward");
+  process.env.ONCEWARD_URL = onceward.url;
+  return onceward.stop;
+}
+
+/** Starts a program and waits until it is ready. `name` is its log's. */
+export async function start(name: string, command: "serve" | "web" = "serve"): Promise<Onceward> {
   const data = mkdtempSync(join(tmpdir(), "onceward-e2e-"));
   chmodSync(data, 0o755); // under root, the program's PostgreSQL is another user, who must get in
   mkdirSync(results, { recursive: true });
+  const log = join(results, `${name}.log`);
   const output = openSync(log, "w");
 
   const site = await freeAddress();
-  const program = spawn(join(root, "target/release/onceward"), ["serve"], {
+  const simulator = await freeAddress();
+  const program = spawn(join(root, "target/release/onceward"), [command], {
     cwd: root,
     stdio: ["ignore", output, output],
     env: {
       ...process.env,
       LEPTOS_SITE_ADDR: site,
-      SIMULATOR_ADDR: await freeAddress(),
+      SIMULATOR_ADDR: simulator,
       ONCEWARD_DATA: join(data, "data"),
       // Whatever the shell has: this run has its own.
       DATABASE_URL: undefined,
@@ -37,23 +54,22 @@ export default async function start(): Promise<() => Promise<void>> {
       POSTING_RETRY_BASE_MS: "200",
     },
   });
-  process.env.ONCEWARD_URL = `http://${site}`;
 
   const stop = async () => {
     try {
-      await end(program);
+      await end(program, log);
     } finally {
       rmSync(data, { recursive: true, force: true });
     }
   };
   try {
     await once(program, "spawn");
-    await ready(program, `http://${site}/readyz`);
+    await ready(program, `http://${site}/readyz`, log);
   } catch (error) {
     await stop().catch(() => {});
     throw error;
   }
-  return stop;
+  return { url: `http://${site}`, simulator: `http://${simulator}`, stop };
 }
 
 /** An address on this machine that nothing listens on. */
@@ -66,7 +82,7 @@ async function freeAddress(): Promise<string> {
   return `${address}:${port}`;
 }
 
-async function ready(program: ChildProcess, url: string): Promise<void> {
+async function ready(program: ChildProcess, url: string, log: string): Promise<void> {
   const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
     if (program.exitCode !== null) {
@@ -82,7 +98,7 @@ async function ready(program: ChildProcess, url: string): Promise<void> {
 }
 
 /** Ends the program as an operator would, and insists that it ends well. */
-async function end(program: ChildProcess): Promise<void> {
+async function end(program: ChildProcess, log: string): Promise<void> {
   if (program.exitCode === null && program.signalCode === null) {
     const ended = once(program, "exit");
     program.kill("SIGTERM");

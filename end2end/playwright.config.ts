@@ -9,6 +9,9 @@ function chromium(): string | undefined {
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
 }
 
+// What does not depend on the size of the page.
+const onceOnly = ["download", "posting", "interventions", "retry-all"].map((name) => `${name}.spec.ts`);
+
 // Taken on demand: they are committed, and never quite the same.
 const screenshots = process.env.SCREENSHOTS ? [] : ["screenshots.spec.ts"];
 
@@ -45,7 +48,7 @@ export default defineConfig({
     },
     {
       name: "phone",
-      testIgnore: ["download.spec.ts", "screenshots.spec.ts"],
+      testIgnore: [...onceOnly, "screenshots.spec.ts"],
       use: { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
     },
   ],

@@ -1,19 +1,38 @@
 //! What every page begins with: the name, whether the page is live, and what must not be overlooked.
 
+use domain::PostingStatus;
 use leptos::prelude::*;
 
 use crate::{
+    form_post::forget_answer_in_address,
     live::{Connection, Live},
+    posting::read_posting_status,
+    posting_bar::{PauseButton, PostingBar},
     surroundings::Setting,
 };
 
-/// The bar at the top, with the notice beneath it that the posting service is simulated.
+/// The bar at the top; beneath it what is off with posting, and the notice that the posting service
+/// is simulated.
 #[component]
 pub fn Header() -> impl IntoView {
+    forget_answer_in_address();
     let simulator = expect_context::<Setting>().simulator;
+    let live = expect_context::<Live>();
+    let initial = Resource::new_blocking(|| (), |()| read_posting_status());
+    let status = move |initial: Option<PostingStatus>| {
+        Signal::derive(move || live.posting().or_else(|| initial.clone()))
+    };
+    let posting = move || {
+        Suspend::new(async move {
+            let status = status(initial.await.ok());
+            view! {
+                <PauseButton status/>
+                <PostingBar status/>
+            }
+        })
+    };
     view! {
         <header>
-            <div class="bar">
             <a class="brand" href="/">
                 <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
                     <path d="M4 12h11" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>
@@ -30,7 +49,7 @@ pub fn Header() -> impl IntoView {
                 "Onceward"
             </a>
             <LiveIndicator/>
-            </div>
+            <Suspense>{posting}</Suspense>
         {simulator
             .map(|address| {
                 view! {

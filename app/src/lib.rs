@@ -5,18 +5,28 @@
 //! it, [`pages`] what is at each address.
 
 pub mod attempts;
+pub mod bulk_retry;
 pub mod clock;
 pub mod copy_button;
 pub mod cursor;
 pub mod empty_list;
 pub mod field;
+pub mod form_post;
 pub mod header;
+pub mod intervene;
+pub mod interventions;
 pub mod live;
 pub mod load_error;
 pub mod load_failed;
 pub mod money;
+pub mod not_done;
 pub mod pages;
+pub mod popover;
+pub mod posting;
+pub mod posting_bar;
 pub mod queries;
+pub mod reason;
+pub mod retry_all;
 pub mod rows;
 pub mod state_badge;
 pub mod state_tabs;
@@ -25,6 +35,7 @@ pub mod submit_form;
 pub mod summary;
 pub mod surroundings;
 pub mod time;
+pub mod timeline;
 pub mod timestamp;
 pub mod transaction_id;
 pub mod transaction_list;

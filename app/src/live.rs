@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Counts, Transaction};
+use domain::{Counts, PostingStatus, Transaction};
 use leptos::{logging, prelude::*};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, closure::Closure};
@@ -41,6 +41,7 @@ type Listener = Arc<dyn Fn(News<'_>) + Send + Sync>;
 pub struct Live {
     connection: RwSignal<Connection>,
     counts: RwSignal<Option<Counts>>,
+    posting: RwSignal<Option<PostingStatus>>,
     listeners: StoredValue<Vec<Listener>>,
 }
 
@@ -50,6 +51,7 @@ impl Live {
         let live = Self {
             connection: RwSignal::new(Connection::Unopened),
             counts: RwSignal::new(None),
+            posting: RwSignal::new(None),
             listeners: StoredValue::default(),
         };
         provide_context(live);
@@ -68,6 +70,16 @@ impl Live {
     /// The latest counts that arrived; `None` before the first.
     pub fn counts(self) -> Option<Counts> {
         self.counts.get()
+    }
+
+    /// How posting as a whole stood last; `None` before that arrived first.
+    pub fn posting(self) -> Option<PostingStatus> {
+        self.posting.get()
+    }
+
+    /// Takes up how posting stands from elsewhere, until the feed tells more.
+    pub fn set_posting(self, posting: PostingStatus) {
+        self.posting.set(Some(posting));
     }
 
     /// Calls `listener` with all news, until the scope that this is called in ends.
@@ -128,7 +140,7 @@ impl Feed {
 /// An open EventSource with what it calls; closed when it is dropped.
 struct Stream {
     source: EventSource,
-    _callbacks: [Closure<dyn Fn(Event)>; 4],
+    _callbacks: [Closure<dyn Fn(Event)>; 5],
 }
 
 impl Stream {
@@ -164,6 +176,14 @@ impl Stream {
                 Box::new(move |event| {
                     if let Some(counts) = read(&event) {
                         feed.live.counts.set(Some(counts));
+                    }
+                }),
+            )?,
+            on(
+                "posting",
+                Box::new(move |event| {
+                    if let Some(posting) = read(&event) {
+                        feed.live.set_posting(posting);
                     }
                 }),
             )?,

@@ -23,8 +23,8 @@ impl FromServerFnError for LoadError {
 }
 
 #[cfg(feature = "ssr")]
-impl From<gateway::QueryError> for LoadError {
-    fn from(error: gateway::QueryError) -> Self {
+impl From<gateway::EngineError> for LoadError {
+    fn from(error: gateway::EngineError) -> Self {
         tracing::warn!(%error, source = ?error, "a page could not be loaded");
         Self(error.to_string())
     }

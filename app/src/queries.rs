@@ -1,6 +1,6 @@
 //! What the pages ask of the server: the engine's own answers, over `/fn`.
 
-use domain::{Attempt, Counts, Page, State, Transaction};
+use domain::{Attempt, Counts, Intervened, Outcome, Page, State, Transaction};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -43,6 +43,15 @@ pub struct Detail {
     pub transaction: Transaction,
     /// Its attempts, first to last.
     pub attempts: Vec<Attempt>,
+    /// What people did to it, first to last.
+    pub interventions: Vec<Intervened>,
+}
+
+impl Detail {
+    /// Whether an attempt may have reached the posting service ever, one under way included.
+    pub fn sent(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.outcome != Some(Outcome::NotSent))
+    }
 }
 
 /// One transaction, or `None` where there is none with this id.
@@ -52,8 +61,9 @@ pub async fn find_transaction(
     id: Uuid,
 ) -> Result<Option<Detail>, LoadError> {
     let gateway = expect_context::<gateway::Gateway>();
-    // In this order: an attempt that is made in between is then shown, not missed.
+    // In this order: what is done in between is then shown, not missed.
     let Some(transaction) = gateway.transaction(id).await? else { return Ok(None) };
     let attempts = gateway.attempts(id).await?;
-    Ok(Some(Detail { transaction, attempts }))
+    let interventions = gateway.interventions(id).await?;
+    Ok(Some(Detail { transaction, attempts, interventions }))
 }

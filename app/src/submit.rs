@@ -41,20 +41,26 @@ impl NotAccepted {
         let error = self.errors.iter().find(|error| error.pointer == pointer)?;
         Some(&error.message)
     }
+
+    /// Reads what the server answered; anything else is no answer.
+    pub fn from_answer(json: &str) -> Self {
+        serde_json::from_str(json).unwrap_or_else(|_| {
+            let message =
+                "Onceward cannot be reached. Submit again; it will be stored once at most.";
+            Self::as_a_whole(message.to_owned())
+        })
+    }
+
+    fn as_a_whole(message: String) -> Self {
+        Self { errors: vec![FieldError::new("", message)], typed: Typed::default() }
+    }
 }
 
 impl FromServerFnError for NotAccepted {
     type Encoder = Json;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        let message = match error {
-            ServerFnErrorErr::Request(_) => {
-                "Onceward cannot be reached. Submit again; it will be stored once at most."
-                    .to_owned()
-            }
-            other => other.to_string(),
-        };
-        Self { errors: vec![FieldError::new("", message)], typed: Typed::default() }
+        Self::as_a_whole(error.to_string())
     }
 }
 
@@ -92,22 +98,15 @@ async fn store(typed: Typed) -> Result<Uuid, NotAccepted> {
     Ok(submitted.map_err(|error| explain(&error, typed))?.transaction.transaction_id)
 }
 
-/// A plain form post is always redirected, where it was not accepted back to the form, by Leptos;
-/// to the page's own code a form that was not accepted is no failure of the server.
+/// A form that was not accepted is no failure of the server.
 #[cfg(feature = "ssr")]
 fn answer(stored: &Result<Uuid, NotAccepted>) {
-    use axum::http::{StatusCode, header::ACCEPT, request::Parts};
+    use crate::form_post::{is_plain, set_status};
 
-    let accept = use_context::<Parts>().and_then(|parts| parts.headers.get(ACCEPT).cloned());
-    let plain = accept.is_some_and(|it| it.to_str().is_ok_and(|text| text.contains("text/html")));
     match stored {
-        Ok(id) if plain => leptos_axum::redirect(&format!("/transactions/{id}")),
-        Err(_) if !plain => {
-            if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
-                response.set_status(StatusCode::UNPROCESSABLE_ENTITY);
-            }
-        }
-        _ => {}
+        Ok(id) if is_plain() => leptos_axum::redirect(&format!("/transactions/{id}")),
+        Ok(_) => {}
+        Err(_) => set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY),
     }
 }
 

@@ -1,16 +1,13 @@
 //! The form that submits a transaction. It works as plain HTML; WASM adds that the page stays.
 
-use leptos::{ev::SubmitEvent, form::ActionForm, html, prelude::*};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_location, use_navigate},
-};
+use leptos::{html, prelude::*, server_fn::ServerFn};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlFormElement, HtmlInputElement, HtmlTextAreaElement};
 
 use crate::{
     field::{MetadataField, TextField},
-    submit::{SubmitTransaction, Typed},
+    form_post::{FormPost, PostForm, failed_before},
+    submit::{NotAccepted, SubmitTransaction, Typed},
     transaction_id::{draw_id, short_id},
 };
 
@@ -23,66 +20,58 @@ const COMMON_CURRENCIES: [&str; 12] =
 /// The form "Submit a transaction".
 #[component]
 pub fn SubmitForm() -> impl IntoView {
-    let action = ServerAction::<SubmitTransaction>::new();
-    forget_answer_in_address(action);
+    let answer = RwSignal::new(failed_before(SubmitTransaction::PATH).map(Err));
     // What a form post without WASM sent; the fields start with it.
-    let sent = action.value().get_untracked().and_then(Result::err).map(|answer| answer.typed);
+    let sent = answer.get_untracked().and_then(Result::err).map(|answer: NotAccepted| answer.typed);
     let drawn = SharedValue::new(draw_id).into_inner();
     let sent = sent.unwrap_or_default();
     let id = RwSignal::new(if sent.id.is_empty() { drawn } else { sent.id.clone() });
     let form = NodeRef::<html::Form>::new();
 
     let error = move |pointer: &'static str| {
-        Signal::derive(move || match &*action.value().read() {
+        Signal::derive(move || match &*answer.read() {
             Some(Err(answer)) => answer.at(pointer).map(str::to_owned),
             _ => None,
         })
     };
     let first_bad = move || {
-        let value = action.value().read();
-        let answer = value.as_ref()?.as_ref().err()?;
+        let answer = answer.read();
+        let answer = answer.as_ref()?.as_ref().err()?;
         FIELDS.into_iter().find(|name| answer.at(&format!("/{name}")).is_some())
     };
     // On a page that arrives with errors the browser itself puts the focus there.
     let autofocus = untrack(first_bad);
-    Effect::watch(
-        move || action.value().get(),
-        move |answer, _, _| match answer {
-            Some(Ok(_)) => {
-                id.set(draw_id());
-                form.get_untracked().as_ref().map(clear);
-            }
-            Some(Err(answer)) => {
-                if !answer.typed.id.is_empty() {
-                    id.set(answer.typed.id.clone());
-                }
-                untrack(first_bad).and_then(field).map(|field| field.focus());
-            }
-            None => {}
-        },
-        false,
-    );
-    // Not `disabled` while it is under way: that would take the focus from whoever uses the keyboard.
-    let pending = action.pending();
-    let once_at_a_time = move |event: SubmitEvent| {
-        if pending.get_untracked() {
-            event.prevent_default();
+    let post = FormPost::new(SubmitTransaction::PATH, move |answered| {
+        let answered = match answered {
+            Ok(json) => serde_json::from_str(&json).map_err(|_| NotAccepted::from_answer(&json)),
+            Err(json) => Err(NotAccepted::from_answer(&json)),
+        };
+        if let Err(NotAccepted { typed, .. }) = &answered
+            && !typed.id.is_empty()
+        {
+            id.set(typed.id.clone());
         }
-    };
-    let disabled = Signal::derive(move || pending.get().then(|| "true".to_owned()));
-    let stored = move || action.value().get().and_then(Result::ok);
+        let stored = answered.is_ok();
+        answer.set(Some(answered));
+        if stored {
+            id.set(draw_id());
+            form.get_untracked().as_ref().map(clear);
+        } else {
+            untrack(first_bad).and_then(field).map(|field| field.focus());
+        }
+    });
+    let stored = move || answer.get().and_then(Result::ok);
 
     let Typed { amount, currency, description, reference, metadata, .. } = sent;
     view! {
         <div class="card">
             <h2 id="submit-heading" class="sr-only">"Submit a transaction"</h2>
-            <ActionForm
-                action
+            <PostForm
+                to=post
                 node_ref=form
                 attr:class="submit-form"
                 attr:aria-labelledby="submit-heading"
                 attr:novalidate=true
-                on:submit:capture=once_at_a_time
             >
                 <input type="hidden" name="id" autocomplete="off" value=id/>
                 <TextField
@@ -136,7 +125,7 @@ pub fn SubmitForm() -> impl IntoView {
                     <button
                         type="submit"
                         class="button"
-                        aria-disabled=disabled
+                        aria-disabled=post.disabled()
                     >
                         "Submit"
                     </button>
@@ -157,28 +146,9 @@ pub fn SubmitForm() -> impl IntoView {
                     </p>
                     </div>
                 </div>
-            </ActionForm>
+            </PostForm>
         </div>
     }
-}
-
-/// The answer to a form post without WASM is in the address. It is about that post only: a reload
-/// must not bring it back, nor a later visit to this page, for which the router would.
-fn forget_answer_in_address(action: ServerAction<SubmitTransaction>) {
-    let location = use_location();
-    if location.query.read_untracked().get_str("__err").is_none() {
-        action.value().set(None);
-        return;
-    }
-    let navigate = use_navigate();
-    Effect::new(move |_| {
-        let mut query = location.query.get_untracked();
-        query.remove("__err");
-        query.remove("__path");
-        let address = location.pathname.get_untracked() + &query.to_query_string();
-        let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
-        navigate(&address, options);
-    });
 }
 
 fn field(name: &str) -> Option<HtmlElement> {

@@ -1,11 +1,12 @@
 //! One transaction: where it stands, in a sentence, and its fields.
 
 use chrono::{DateTime, Utc};
-use domain::{Outcome, State};
+use domain::{Finding, Outcome, State};
 use leptos::prelude::*;
 
 use crate::{
-    clock::Clock, money::Money, queries::Detail, surroundings::Setting, time, timestamp::At,
+    clock::Clock, live::Live, money::Money, queries::Detail, surroundings::Setting, time,
+    timestamp::At,
 };
 
 /// Where it stands: what comes next and when, or how it ended; and what went wrong.
@@ -15,11 +16,15 @@ pub fn Standing(
     detail: RwSignal<Detail>,
 ) -> impl IntoView {
     let clock = expect_context::<Clock>();
-    let sentence = Signal::derive(move || standing(&detail.read(), clock.now()));
+    let live = expect_context::<Live>();
+    let paused = move || live.posting().is_some_and(|posting| posting.paused.is_some());
+    let sentence = Signal::derive(move || standing(&detail.read(), clock.now(), paused()));
     // Once it is final, the error is why; before, only what the latest attempt ran into.
     let error = Signal::derive(move || {
-        let transaction = &detail.read().transaction;
-        let error = transaction.error.as_ref()?;
+        let detail = detail.read();
+        let transaction = &detail.transaction;
+        // Part of the sentence then.
+        let error = transaction.error.as_ref().filter(|_| person_needed(&detail).is_none())?;
         Some(if transaction.status.is_final() {
             error.clone()
         } else {
@@ -77,8 +82,25 @@ fn field(name: &'static str, value: Option<impl IntoView + 'static>) -> impl Int
     }
 }
 
-fn standing(detail: &Detail, now: DateTime<Utc>) -> String {
-    let Detail { transaction, attempts } = detail;
+/// How the engine begins to say of a transaction that it was set aside.
+const SET_ASIDE: &str = "its worker stopped over it";
+
+/// Why nobody but a person can tell what became of a transaction, where that is so. That nothing is
+/// due does not say it: while a verification is under way, nothing is due either.
+fn person_needed(detail: &Detail) -> Option<&str> {
+    let Detail { transaction, attempts, .. } = detail;
+    let doubt = transaction.status == State::InDoubt && transaction.next_attempt_at.is_none();
+    let seen = attempts.last().and_then(|attempt| attempt.verifications.last());
+    let differs = seen.is_some_and(|seen| seen.finding == Finding::Mismatch);
+    let why = transaction.error.as_deref().unwrap_or("what is known contradicts itself");
+    (doubt && (differs || why.starts_with(SET_ASIDE))).then_some(why)
+}
+
+fn standing(detail: &Detail, now: DateTime<Utc>, paused: bool) -> String {
+    if let Some(why) = person_needed(detail) {
+        return format!("A person has to resolve it: {why}.");
+    }
+    let Detail { transaction, attempts, .. } = detail;
     let last = attempts.last();
     let under_way = last.is_some_and(|attempt| attempt.outcome.is_none());
     let unknown = last.is_some_and(|attempt| attempt.outcome == Some(Outcome::Unknown));
@@ -93,6 +115,7 @@ fn standing(detail: &Detail, now: DateTime<Utc>) -> String {
         (State::Pending, Some(due)) if unknown => {
             format!("Outcome unknown, verifying: next check {due}.")
         }
+        (State::Pending, _) if paused => "Waiting until posting is resumed.".to_owned(),
         (State::Pending, Some(due)) if attempts.is_empty() => format!("First attempt {due}."),
         (State::Pending, Some(due)) => format!("Next attempt {due}."),
         (State::Pending, None) => "Waiting for its next attempt.".to_owned(),
@@ -106,7 +129,7 @@ fn standing(detail: &Detail, now: DateTime<Utc>) -> String {
         (State::InDoubt, Some(due)) => {
             format!("Outcome unknown, verifying: no attempts are left; next check {due}.")
         }
-        (State::InDoubt, None) => "Outcome unknown, and only a person can find it out.".to_owned(),
+        (State::InDoubt, None) => "Outcome unknown, verifying: no attempts are left.".to_owned(),
         (State::Rejected, _) => "Refused by screening; nothing was sent.".to_owned(),
         (State::Cancelled, _) => "Withdrawn; nothing was sent.".to_owned(),
     }
@@ -121,7 +144,11 @@ mod tests {
 
     const START: &str = "2026-01-31T12:00:00Z";
 
-    fn sentence(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> String {
+    fn now() -> DateTime<Utc> {
+        START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(2)
+    }
+
+    fn detail(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> Detail {
         let mut whole = json!({
             "transactionId": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "status": status, "amount": 1,
             "currency": "USD", "submittedAt": START, "attempts": outcomes.len(),
@@ -135,9 +162,12 @@ mod tests {
                 json!({"number": 1, "startedAt": START, "outcome": outcome, "verifications": []})
             })
             .collect();
-        let detail = json!({"transaction": whole, "attempts": attempts});
-        let now = START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(2);
-        standing(&serde_json::from_value(detail).unwrap(), now)
+        let detail = json!({"transaction": whole, "attempts": attempts, "interventions": []});
+        serde_json::from_value(detail).unwrap()
+    }
+
+    fn sentence(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> String {
+        standing(&detail(status, transaction, outcomes), now(), false)
     }
 
     #[test]
@@ -151,6 +181,10 @@ mod tests {
             sentence(State::Pending, due(), &unknown),
             "Outcome unknown, verifying: next check in 3 s."
         );
+        let paused =
+            |outcomes: &[_]| standing(&detail(State::Pending, due(), outcomes), now(), true);
+        assert_eq!(paused(&not_sent), "Waiting until posting is resumed.");
+        assert!(paused(&unknown).starts_with("Outcome unknown, verifying"));
         assert_eq!(
             sentence(State::InDoubt, due(), &unknown),
             "Outcome unknown, verifying: no attempts are left; next check in 3 s."
@@ -163,6 +197,30 @@ mod tests {
         assert_eq!(sentence(&[Some(Outcome::Unknown), None]), "Attempt 2 is under way.");
         assert_eq!(sentence(&[Some(Outcome::Unknown)]), "Outcome unknown, verifying.");
         assert_eq!(sentence(&[]), "Claimed by a worker.");
+    }
+
+    #[test]
+    fn what_nobody_verifies_any_more_says_why_a_person_has_to_resolve_it() {
+        let sentence = |error: &str, verifications: Value| {
+            let error = json!({"error": error});
+            let mut detail = detail(State::InDoubt, error, &[Some(Outcome::Unknown)]);
+            detail.attempts[0].verifications = serde_json::from_value(verifications).unwrap();
+            standing(&detail, now(), false)
+        };
+        let seen = |finding| json!([{"startedAt": START, "endedAt": START, "finding": finding}]);
+        assert_eq!(
+            sentence("another amount", seen(Finding::Mismatch)),
+            "A person has to resolve it: another amount."
+        );
+        assert_eq!(
+            sentence("its worker stopped over it 5 times in a row", json!([])),
+            "A person has to resolve it: its worker stopped over it 5 times in a row."
+        );
+        // Nothing is due while a verification is under way, either.
+        assert_eq!(
+            sentence("the outcome is unknown", seen(Finding::Failed)),
+            "Outcome unknown, verifying: no attempts are left."
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // Runs at a phone's size only.
 
-import { expect, type Page, test } from "@playwright/test";
+import { expect, test } from "@playwright/test";
+import { expectNoOverflow } from "./appearance";
 import { completed, row, submitByApi, unique } from "./dashboard";
 
 const wide = { amount: "9999999999999.99", description: unique(`With a word that is long: ${"x".repeat(60)}`) };
@@ -22,11 +23,3 @@ test("nothing on the page of a transaction is wider than a phone", async ({ page
 
   await expectNoOverflow(page);
 });
-
-async function expectNoOverflow(page: Page): Promise<void> {
-  const { content, window } = await page.evaluate(() => ({
-    content: document.documentElement.scrollWidth,
-    window: document.documentElement.clientWidth,
-  }));
-  expect(content).toBeLessThanOrEqual(window);
-}

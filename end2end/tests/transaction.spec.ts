@@ -12,9 +12,9 @@ test("the page of a transaction shows its state and its attempts", async ({ page
   await expect(page.getByRole("main")).toContainText(description);
   await expect(page.getByRole("main").getByText("Completed", { exact: true }).first()).toBeVisible();
   // Where an attempt posted and its answer was lost, the verification found it.
-  const attempts = page.getByRole("list", { name: "Attempts", exact: true });
-  await expect(attempts.getByRole("listitem").first()).toContainText("#1");
-  await expect(attempts).toContainText(/posted|found/);
+  const timeline = page.getByRole("list", { name: "Timeline" });
+  await expect(timeline.getByRole("listitem").first()).toContainText("#1");
+  await expect(timeline).toContainText(/posted|found/);
 });
 
 test("the page of a transaction follows it until it has completed, without a reload", async ({ page, request }) => {

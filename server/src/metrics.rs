@@ -36,7 +36,7 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "onceward_accepted_total",
-        "Submissions over REST that were accepted: new ones, and replayed ones that an earlier had stored."
+        "Submissions that were accepted: new ones, and replayed ones that an earlier had stored."
     );
     describe_histogram!(
         "onceward_accept_batch_rows",

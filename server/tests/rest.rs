@@ -6,41 +6,13 @@ mod support;
 use nix::sys::signal::Signal;
 use reqwest::Response;
 use serde_json::{Value, json};
-use support::{Program, command, database};
+use support::{Program, command, contract, database, redacted};
 
 async fn program() -> (Program, tempfile::TempDir) {
     let data = tempfile::tempdir().unwrap();
     let mut command = command(&["serve"]);
     command.env("ONCEWARD_DATA", data.path()).env("DATABASE_URL", database().await);
     (Program::start(command).await, data)
-}
-
-/// Replaces what differs from run to run.
-fn redacted(mut value: Value, fields: &[&str]) -> String {
-    for field in fields {
-        *value.pointer_mut(field).unwrap() = json!("[redacted]");
-    }
-    serde_json::to_string_pretty(&value).unwrap()
-}
-
-/// Status, the headers that are part of the contract, and the body.
-async fn contract(response: Response) -> Value {
-    let header =
-        |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    let mut contract =
-        json!({ "status": response.status().as_u16(), "contentType": header("content-type") });
-    for name in ["location", "idempotent-replayed", "retry-after", "allow"] {
-        if let Some(value) = header(name) {
-            contract[name] = json!(value);
-        }
-    }
-    assert!(header("x-request-id").is_some());
-    let text = response.text().await.unwrap();
-    contract["body"] = serde_json::from_str(&text).unwrap_or(json!(text));
-    if contract["body"]["requestId"].is_string() {
-        contract["body"]["requestId"] = json!("[request id]");
-    }
-    contract
 }
 
 #[tokio::test]
@@ -150,6 +122,7 @@ async fn health_readiness_home_and_cleanup() {
     let (program, _data) = program().await;
     assert_eq!(program.get("/livez").send().await.unwrap().status(), 200);
     assert_eq!(program.get("/readyz").send().await.unwrap().status(), 200);
+    program.healthy().await;
     let health = contract(program.get("/api/health").send().await.unwrap()).await;
     insta::assert_snapshot!("health", redacted(health, &["/body/uptime", "/body/version"]));
     let home: Value = program.get("/").send().await.unwrap().json().await.unwrap();

@@ -9,14 +9,15 @@ use leptos_router::hooks::use_params_map;
 use uuid::Uuid;
 
 use crate::{
-    attempts::Attempts,
     copy_button::CopyButton,
+    interventions::Interventions,
     live::{Live, News},
     load_failed::LoadFailed,
     pages::NotFoundPage,
     queries::{Detail, find_transaction},
     state_badge::{StateBadge, state_word},
     summary::{Fields, Standing},
+    timeline::Timeline,
     transaction_id::short_id,
 };
 
@@ -78,14 +79,15 @@ fn TransactionView(detail: Detail) -> impl IntoView {
             <CopyButton text=Signal::stored(id.to_string()) what="the id"/>
         </p>
         <Standing detail/>
+        <Interventions detail/>
         <div class="detail">
             <section aria-labelledby="fields-heading">
                 <h2 id="fields-heading" class="section-heading">"Details"</h2>
                 <Fields detail/>
             </section>
-            <section aria-labelledby="attempts-heading">
-                <h2 id="attempts-heading" class="section-heading">"Attempts"</h2>
-                <Attempts detail/>
+            <section aria-labelledby="timeline-heading">
+                <h2 id="timeline-heading" class="section-heading">"Timeline"</h2>
+                <Timeline detail/>
             </section>
         </div>
     }

@@ -4,17 +4,21 @@ use domain::{Page, State};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use uuid::Uuid;
 
 use crate::{
+    bulk_retry::{Progress, bulk_retry_progress},
     load_error::LoadError,
     load_failed::LoadFailed,
     queries::{count_transactions, list_transactions},
+    retry_all::{RetryAllButton, RetryAllProgress},
     state_tabs::StateTabs,
     submit_form::SubmitForm,
     transaction_list::TransactionList,
 };
 
-type Query = (Option<State>, Option<String>);
+type Query = (Option<State>, Option<String>, Option<Uuid>);
+type Listing = (Option<State>, Option<String>, Result<Page, LoadError>, Option<Progress>);
 
 /// The list of transactions, with the form above it.
 #[component]
@@ -23,27 +27,42 @@ pub fn TransactionsPage() -> impl IntoView {
     // A state that is none restricts nothing.
     let status = move || query.read().get_str("status").and_then(|text| text.parse().ok());
     let page = Resource::new_blocking(
-        move || (status(), query.read().get("cursor")),
+        move || {
+            let retry = query.read().get_str("retry").and_then(|id| id.parse().ok());
+            (status(), query.read().get("cursor"), retry)
+        },
         // The query goes with the answer to it, so that the list never mixes two.
-        async |(status, cursor): Query| {
+        async |(status, cursor, retry): Query| {
             let page = list_transactions(status, cursor.clone()).await;
-            (status, cursor, page)
+            let progress = match retry {
+                Some(id) => bulk_retry_progress(id).await.ok().flatten(),
+                None => None,
+            };
+            (status, cursor, page, progress)
         },
     );
     let initial_counts = Resource::new_blocking(|| (), |()| count_transactions());
     let list = move || {
         Suspend::new(async move {
-            let (status, cursor, page): (_, _, Result<Page, LoadError>) = page.await;
-            match page {
+            let (status, cursor, page, progress): Listing = page.await;
+            let list = match page {
                 Ok(page) => view! { <TransactionList status cursor page/> }.into_any(),
                 Err(error) => view! { <LoadFailed what="The transactions" error/> }.into_any(),
-            }
+            };
+            let progress = progress.map(|initial| view! { <RetryAllProgress status initial/> });
+            view! { {progress} {list} }
         })
     };
     let tabs = move || {
         Suspend::new(async move {
             let initial = initial_counts.await.ok();
-            view! { <StateTabs status=Signal::derive(status) initial/> }
+            let status = Signal::derive(status);
+            view! {
+                <div class="above-list">
+                    <StateTabs status initial/>
+                    <RetryAllButton status initial/>
+                </div>
+            }
         })
     };
     view! {

@@ -29,6 +29,36 @@ pub enum Resolution {
     Failed,
 }
 
+/// The longest reason for an intervention, in characters.
+pub const MAX_REASON_CHARS: usize = 500;
+
+/// What is wrong with a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadReason {
+    /// There is nothing in it.
+    #[error("must not be empty")]
+    Empty,
+    /// It is too long.
+    #[error("must have at most {MAX_REASON_CHARS} characters")]
+    TooLong,
+    /// PostgreSQL's text cannot hold it.
+    #[error("must not contain the character U+0000")]
+    Nul,
+}
+
+/// Reads why somebody does what they do, without the white space around it.
+///
+/// # Errors
+/// [`BadReason`], in words that follow the field's name.
+pub fn read_reason(text: &str) -> Result<&str, BadReason> {
+    match text.trim() {
+        "" => Err(BadReason::Empty),
+        text if text.chars().count() > MAX_REASON_CHARS => Err(BadReason::TooLong),
+        text if text.contains('\0') => Err(BadReason::Nul),
+        text => Ok(text),
+    }
+}
+
 /// Why a transaction does not permit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotPermitted {
@@ -125,6 +155,15 @@ mod tests {
                 assert!(refused.contains(state.as_str()), "{refused}");
             }
         }
+    }
+
+    #[test]
+    fn a_reason_is_text_of_some_length() {
+        assert_eq!(read_reason(" the ledger is moved "), Ok("the ledger is moved"));
+        assert_eq!(read_reason("  "), Err(BadReason::Empty));
+        assert!(read_reason(&"ö".repeat(MAX_REASON_CHARS)).is_ok());
+        assert_eq!(read_reason(&"x".repeat(MAX_REASON_CHARS + 1)), Err(BadReason::TooLong));
+        assert_eq!(read_reason("a\0b"), Err(BadReason::Nul));
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Ending {
     /// | 2xx without | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
     /// | 401, 403, 404, 405, 407 | `not_sent`: we were turned away, not the transaction | no | a POST after a backoff |
     /// | 408 | `unknown`, settle: the service gave up waiting, as we do | yes | verification at once |
-    /// | 502, 504 | `unknown`, settle: a gateway gave up on a request that may still be applied | yes | verification at once |
+    /// | 502, 503, 504, 520 and above | `unknown`, settle: a gateway gave up on a request that may still be applied | yes | verification at once |
     /// | 409, 425, 429, 1xx, 3xx, any other 5xx | `unknown`, visibility | yes | verification at once |
     /// | any other 4xx | `refused` | yes | failed, with what was answered |
     ///
@@ -100,7 +100,7 @@ impl Ending {
             Self::Answered { status, readable, .. } => match status {
                 200..=299 if readable => (Outcome::Posted, None),
                 401 | 403 | 404 | 405 | 407 => (Outcome::NotSent, None),
-                408 | 502 | 504 => (Outcome::Unknown, Some(Window::Settle)),
+                408 | 502..=504 | 520..=599 => (Outcome::Unknown, Some(Window::Settle)),
                 409 | 425 | 429 => (Outcome::Unknown, Some(Window::Visibility)),
                 400..=499 => (Outcome::Refused, None),
                 _ => (Outcome::Unknown, Some(Window::Visibility)),

@@ -110,7 +110,7 @@ async fn read(pool: PgPool, listeners: Weak<broadcast::Sender<Change>>) {
         position: None,
         uncounted: false,
         counted: now,
-        posting: PostingStatus::default(),
+        posting: None,
         looked: now,
     };
     while let Some(sender) = listeners.upgrade() {
@@ -133,7 +133,8 @@ struct Reading {
     /// Whether something has changed since the states were counted.
     uncounted: bool,
     counted: Instant,
-    posting: PostingStatus,
+    /// As it was told last.
+    posting: Option<PostingStatus>,
     looked: Instant,
 }
 
@@ -153,9 +154,9 @@ impl Reading {
         }
         if self.looked.elapsed() >= COUNTING_INTERVAL {
             let posting = posting(&self.pool).await?;
-            if posting != self.posting {
-                self.posting = posting.clone();
-                change.posting = Some(posting);
+            if self.posting.as_ref() != Some(&posting) {
+                change.posting = Some(posting.clone());
+                self.posting = Some(posting);
             }
             self.looked = Instant::now();
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{EngineError, database::interval, job::Purpose, posting::Posting};
+use crate::{BootInstant, EngineError, database::interval, job::Purpose, posting::Posting};
 
 /// A claimed transaction.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Claim {
     /// What is known of its way so far.
     pub progress: Progress,
     /// When it was asked for: no later than its attempt was written.
-    pub asked: Instant,
+    pub asked: BootInstant,
     claimed_at: DateTime<Utc>,
     claimed: Instant,
 }
@@ -49,7 +49,7 @@ pub async fn claim(
     purpose: Purpose,
     policy: &Policy,
 ) -> Result<Option<Claim>, EngineError> {
-    let asked = Instant::now();
+    let asked = BootInstant::now();
     let row = sqlx::query!(
         r#"
         with due as (
@@ -69,6 +69,7 @@ pub async fn claim(
                 fence = t.fence + 1,
                 claimed_by = $2,
                 attempts = t.attempts + due.begins::int,
+                verifications = case when due.begins then 0 else t.verifications end,
                 doubt_since = case when due.begins then clock_timestamp() + $4 else t.doubt_since end,
                 doubt_window = case when due.begins then 'settle' else t.doubt_window end,
                 next_attempt_at = null,

@@ -55,6 +55,8 @@ pub fn pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
         .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
+        // A connection takes long to make on a machine that is busy: most should be there before.
+        .min_connections(max_connections.min(8))
         .acquire_timeout(Duration::from_secs(1))
         .connect_lazy_with(options))
 }

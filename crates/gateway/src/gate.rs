@@ -53,6 +53,7 @@ pub struct Pass<'a> {
 impl Gate {
     /// A gate that lets nothing through any more once `closing` is cancelled.
     pub fn new(limits: Limits, closing: CancellationToken) -> Self {
+        tell(Circuit::Closed);
         Self {
             posts: Semaphore::new(limits.posts),
             verifications: Semaphore::new(limits.verifications),
@@ -148,8 +149,13 @@ impl Gate {
             (_, Circuit::Closed) => tracing::info!("a probe got through: the circuit is closed"),
             _ => tracing::debug!("a probe did not get through"),
         }
+        tell(after);
         self.changed.notify_waiters();
     }
+}
+
+fn tell(circuit: Circuit) {
+    metrics::gauge!("onceward_circuit_open").set(f64::from(circuit != Circuit::Closed));
 }
 
 impl Pass<'_> {

@@ -1,13 +1,19 @@
 //! Sweeping up what nobody looks at any more: rows of workers that are long gone, and finished jobs.
-//! Transactions, their attempts and what people did are kept.
+//! Transactions, their attempts and what people did are kept. And a look for what must not be: a
+//! transaction that is due and has no job.
 
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::job::{Job, POSTING, VERIFICATION};
 
 /// Between sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Transactions that are looked at for their job in one sweep: those that have been due for longest.
+const LOOKED_AT: i64 = 1000;
 
 /// Sweeps now and then, for ever. Any number of processes may do so.
 pub async fn sweep_on(pool: &PgPool) {
@@ -19,7 +25,8 @@ pub async fn sweep_on(pool: &PgPool) {
     }
 }
 
-/// Removes what has been over for an hour.
+/// Removes what has been over for an hour, and gives a job to what has been due for half a minute and
+/// has none.
 ///
 /// # Errors
 /// Where PostgreSQL does not answer.
@@ -42,5 +49,56 @@ pub async fn sweep(pool: &PgPool) -> Result<(), sqlx::Error> {
     )
     .execute(pool)
     .await?;
+    give_jobs(pool).await
+}
+
+/// Every change of a transaction writes its job in the same statement, so there is nothing to give. Where
+/// there is, a hand has been in the tables, or we have a bug; either way nothing that was accepted may
+/// lie there for ever.
+async fn give_jobs(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let late: Vec<Uuid> = sqlx::query_scalar!(
+        r#"select id as "id!" from (
+            (select id, next_attempt_at from transactions
+             where state = 'pending' and next_attempt_at < now() - interval '30 seconds'
+             order by next_attempt_at limit $1)
+            union all
+            (select id, next_attempt_at from transactions
+             where state = 'in_doubt' and claimed_by is null
+                and next_attempt_at < now() - interval '30 seconds'
+             order by next_attempt_at limit $1)
+        ) late"#,
+        LOOKED_AT,
+    )
+    .fetch_all(pool)
+    .await?;
+    let job_ids: Vec<String> = late.iter().copied().map(Job::id_of).collect();
+    let given = sqlx::query!(
+        r#"
+        with late as (
+            select t.id, t.doubt_since, t.next_attempt_at, given.job_id
+            from unnest($1::uuid[], $2::text[]) as given (id, job_id)
+            join transactions t on t.id = given.id
+            where t.claimed_by is null and t.next_attempt_at is not null
+                and not exists (select from apalis.jobs where jobs.id = given.job_id)
+            order by t.id
+            -- Whoever changes the transaction writes its job.
+            for update of t skip locked
+        )
+        insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
+        select job_id, case when doubt_since is null then $3 else $4 end,
+            convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, next_attempt_at, 0
+        from late
+        on conflict do nothing
+        "#,
+        &late,
+        &job_ids,
+        POSTING,
+        VERIFICATION,
+    )
+    .execute(pool)
+    .await?;
+    if given.rows_affected() > 0 {
+        tracing::error!(transactions = given.rows_affected(), "were due and had no job");
+    }
     Ok(())
 }

@@ -1,9 +1,6 @@
 //! The posting service over HTTP.
 
-use std::{
-    error::Error,
-    time::{Duration, Instant},
-};
+use std::{error::Error, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, Ending, Finding, protocol::POST_WITHIN};
@@ -14,6 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
+    BootInstant,
     posting::{Answer, Posting, PostingService, Sighting},
     timed_body::{Departure, TimedBody},
 };
@@ -62,7 +60,11 @@ impl HttpPosting {
 }
 
 impl PostingService for HttpPosting {
-    fn post<'a>(&'a self, posting: &'a Posting, leaves_before: Instant) -> BoxFuture<'a, Answer> {
+    fn post<'a>(
+        &'a self,
+        posting: &'a Posting,
+        leaves_before: BootInstant,
+    ) -> BoxFuture<'a, Answer> {
         async move {
             let body = Entry {
                 id: posting.id,

@@ -57,7 +57,7 @@ pub async fn keep(
     let mut renewing_since = None;
     while !ended.is_cancelled() {
         let result = async {
-            renew(pool, run, gate.circuit()).await?;
+            renew(pool, run, gate.circuit()).await.inspect_err(|_| renewing_since = None)?;
             if renewing_since.get_or_insert_with(Instant::now).elapsed() > LEASE {
                 match recover(pool, policy).await? {
                     0 => {}
@@ -71,7 +71,6 @@ pub async fn keep(
         };
         if let Err(error) = result.await {
             tracing::warn!(%run, %error, "the lease could not be kept");
-            renewing_since = None;
         }
         ended.run_until_cancelled(sleep(RENEWAL)).await;
     }

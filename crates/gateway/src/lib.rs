@@ -6,6 +6,7 @@
 
 mod accept;
 mod advance;
+mod boot_instant;
 mod bulk_retry;
 mod changes;
 mod claim;
@@ -35,9 +36,9 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+pub use boot_instant::BootInstant;
 pub use bulk_retry::BulkRetry;
 pub use changes::{Change, Changes, Listener};
-pub use domain::Intervened;
 pub use error::EngineError;
 pub use filter::Filter;
 pub use gate::{Gate, Limits};

@@ -1,13 +1,15 @@
 //! What the engine wants of a posting service. Two things implement it: [`crate::HttpPosting`], and
 //! the scripted service of the tests.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, Currency, Ending, Finding};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use crate::BootInstant;
 
 /// What is sent to the posting service, and what an entry there is compared with.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +56,11 @@ pub struct Sighting {
 pub trait PostingService: Send + Sync + 'static {
     /// Sends one POST and waits for its end, at most for the time of one request. Never sends twice.
     /// What has not left by `leaves_before` never leaves: [`domain::Ending::NotWritten`].
-    fn post<'a>(&'a self, posting: &'a Posting, leaves_before: Instant) -> BoxFuture<'a, Answer>;
+    fn post<'a>(
+        &'a self,
+        posting: &'a Posting,
+        leaves_before: BootInstant,
+    ) -> BoxFuture<'a, Answer>;
 
     /// Asks once whether the posting service has the id.
     fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting>;

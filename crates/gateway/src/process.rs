@@ -8,7 +8,7 @@ use std::{
 };
 
 use domain::{
-    Circuit, Finding, Outcome,
+    Finding, Outcome,
     protocol::{self, POST_WITHIN, Policy, Step},
 };
 use futures::FutureExt;
@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    EngineError,
+    BootInstant, EngineError,
     advance::{Evidence, Lost, record},
     claim::{Claim, claim},
     gate::{Gate, Pass},
@@ -166,12 +166,10 @@ impl Poster {
             .record(begun.elapsed());
         // What was held up here tells nothing about the posting service.
         if let Some(pass) = pass
-            && (outcome != Outcome::NotSent || Instant::now() < leaves_before)
+            && (outcome != Outcome::NotSent || BootInstant::now() < leaves_before)
         {
             pass.ended(outcome);
         }
-        metrics::gauge!("onceward_circuit_open")
-            .set(f64::from(u8::from(self.gate.circuit() != Circuit::Closed)));
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
@@ -200,16 +198,19 @@ impl Poster {
     async fn settle_job(&self, id: Uuid) -> Result<(), sqlx::Error> {
         let job_id = Job::id_of(id);
         sqlx::query!(
-            "with later as (
+            // Locked first: whoever changes the transaction meanwhile also writes its job.
+            "with t as (
+                select doubt_since, claimed_by, next_attempt_at from transactions where id = $1 for share
+             ),
+             later as (
                 update apalis.jobs set
                     job_type = case when t.doubt_since is null then $3 else $4 end,
                     status = 'Pending', run_at = t.next_attempt_at, lock_by = null, lock_at = null
-                from transactions t
-                where jobs.id = $2 and t.id = $1 and t.claimed_by is null and t.next_attempt_at is not null
+                from t
+                where jobs.id = $2 and t.claimed_by is null and t.next_attempt_at is not null
              )
              delete from apalis.jobs where id = $2 and not exists (
-                select from transactions
-                where id = $1 and (claimed_by is not null or next_attempt_at is not null)
+                select from t where claimed_by is not null or next_attempt_at is not null
              )",
             id,
             job_id,

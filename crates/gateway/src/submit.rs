@@ -99,12 +99,12 @@ impl Gateway {
                         attempts: 0,
                         next_attempt_at: Some(submitted_at),
                     };
-                    return Ok(Submitted { transaction, replayed: false });
+                    return Ok(accepted(transaction, false));
                 }
                 Ok(Accepted::Existing) => {
                     let found = self.same(id, principal, &submission, &fingerprint).await?;
                     if let Some(transaction) = found {
-                        return Ok(Submitted { transaction, replayed: true });
+                        return Ok(accepted(transaction, true));
                     }
                 }
                 Err(Refusal::Overloaded) => return Err(SubmitError::Overloaded),
@@ -148,4 +148,10 @@ impl Gateway {
         }
         Ok(self.transaction(row.id).await?)
     }
+}
+
+fn accepted(transaction: Transaction, replayed: bool) -> Submitted {
+    let result = if replayed { "replayed" } else { "new" };
+    metrics::counter!("onceward_accepted_total", "result" => result).increment(1);
+    Submitted { transaction, replayed }
 }

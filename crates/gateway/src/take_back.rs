@@ -37,6 +37,8 @@ pub async fn take_back(
             from unnest($1::uuid[], $2::bigint[], $3::text[]) as given (id, fence, job_id)
             join transactions t on t.id = given.id and t.fence = given.fence
             where t.claimed_by is not null
+            -- Two who take back the same claims must not wait for each other in a circle.
+            order by t.id
             for update of t
         ),
         freed as (
@@ -60,7 +62,8 @@ pub async fn take_back(
         ended as (
             update attempts set
                 ended_at = clock_timestamp(), outcome = 'unknown',
-                transport_error = 'the worker stopped before the answer came'
+                transport_error = case when $4 then 'the worker stopped before the answer came'
+                    else 'the turn was cut short before its answer was recorded' end
             from freed
             where attempts.transaction_id = freed.id and attempts.fence = freed.fence
                 and attempts.ended_at is null

@@ -11,12 +11,13 @@ use std::{
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
-    time::Instant,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
+
+use crate::BootInstant;
 
 const WAITING: u8 = 0;
 const LEFT: u8 = 1;
@@ -30,7 +31,7 @@ pub struct HeldUp;
 /// A body that is given out before its time is over.
 pub struct TimedBody {
     bytes: Bytes,
-    leaves_before: Instant,
+    leaves_before: BootInstant,
     departure: Departure,
 }
 
@@ -50,7 +51,7 @@ impl Departure {
 
 impl TimedBody {
     /// These bytes, until `leaves_before`.
-    pub fn new(bytes: impl Into<Bytes>, leaves_before: Instant) -> Self {
+    pub fn new(bytes: impl Into<Bytes>, leaves_before: BootInstant) -> Self {
         Self { bytes: bytes.into(), leaves_before, departure: Departure::default() }
     }
 
@@ -76,7 +77,7 @@ impl Body for TimedBody {
         let leaves =
             state.compare_exchange(WAITING, LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok();
         // The clock is looked at last: nothing but the write comes after it.
-        if !leaves || Instant::now() >= self.leaves_before {
+        if !leaves || BootInstant::now() >= self.leaves_before {
             state.store(REFUSED, Ordering::Release);
             return Poll::Ready(Some(Err(HeldUp)));
         }
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn in_time_it_leaves_and_cannot_be_called_back() {
-        let mut body = TimedBody::new("{}", Instant::now() + Duration::from_secs(60));
+        let mut body = TimedBody::new("{}", BootInstant::now() + Duration::from_secs(60));
         let departure = body.departure();
         assert!(asked(&mut body));
         assert!(!departure.prevent());
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn too_late_it_does_not_leave() {
-        let mut body = TimedBody::new("{}", Instant::now());
+        let mut body = TimedBody::new("{}", BootInstant::now());
         let departure = body.departure();
         assert!(!asked(&mut body));
         assert!(departure.prevent());
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_was_called_not_written_never_leaves_after_that() {
-        let mut body = TimedBody::new("{}", Instant::now() + Duration::from_secs(60));
+        let mut body = TimedBody::new("{}", BootInstant::now() + Duration::from_secs(60));
         assert!(body.departure().prevent());
         assert!(!asked(&mut body));
         assert!(body.departure().prevent());

@@ -3,7 +3,7 @@
 
 mod support;
 
-use gateway::housekeeping::sweep;
+use gateway::{Purpose, housekeeping::sweep};
 use sqlx::PgPool;
 use support::{database, gateway, stored};
 
@@ -47,6 +47,38 @@ async fn a_sweep_removes_what_has_been_over_for_an_hour_and_nothing_else() {
         assert_eq!(names(&pool, others).await, ["just done", "locked"]);
     }
     assert_eq!(support::jobs(&pool, waiting).await, 1);
+}
+
+#[tokio::test]
+async fn what_has_been_due_for_long_and_has_no_job_is_given_one_in_the_right_queue() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let (posted, verified, fresh) =
+        (stored(&gateway).await, stored(&gateway).await, stored(&gateway).await);
+    for id in [posted, verified] {
+        sqlx::query(
+            "update transactions set next_attempt_at = now() - interval '1 minute' where id = $1",
+        )
+        .bind(id)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    sqlx::query(
+        "update transactions set doubt_since = now(), doubt_window = 'settle' where id = $1",
+    )
+    .bind(verified)
+    .execute(&pool)
+    .await
+    .unwrap();
+    run(&pool, "delete from apalis.jobs").await;
+    for _ in 0..2 {
+        sweep(&pool).await.unwrap();
+        let jobs = [posted, verified, fresh].map(|id| support::jobs(&pool, id));
+        assert_eq!(futures::future::join_all(jobs).await, [1, 1, 0]);
+    }
+    assert_eq!(support::purpose(&pool, posted).await, Purpose::Post);
+    assert_eq!(support::purpose(&pool, verified).await, Purpose::Verify);
 }
 
 #[tokio::test]

@@ -27,10 +27,7 @@ async fn request(
     let mut fields = Fields::of_body(body);
     // An empty one means all; nobody is to mean all by leaving it out.
     fields.require("/filter");
-    fields.read("/filter", |filter| match filter.is_object() {
-        true => Ok(()),
-        false => Err("must be an object"),
-    });
+    fields.only("/filter", &filter::FIELDS);
     let filter = filter::read(&mut fields, "/filter", |text| match text.parse() {
         Ok(state @ (domain::State::Failed | domain::State::InDoubt)) => Ok(state),
         _ => Err("must be failed or in_doubt: no others are retried in bulk"),

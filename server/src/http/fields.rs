@@ -1,13 +1,10 @@
 //! Reading what a client hands over, a body or a query, field by field. All that is wrong is told at
 //! once, each field by its JSON pointer.
 
-use domain::FieldError;
+use domain::{FieldError, intervention::read_reason};
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
-
-/// The longest reason, in characters.
-const MAX_REASON_CHARS: usize = 500;
 
 /// The fields of a body or a query, and what is wrong with those that have been read. Fields that
 /// nobody reads are passed over.
@@ -62,15 +59,26 @@ impl Fields {
 
     /// Reads why somebody does what they do.
     pub fn reason(&mut self) -> Option<String> {
-        self.text("/reason", |text| {
-            if text.is_empty() {
-                return Err("must not be empty".to_owned());
+        self.text("/reason", |text| read_reason(text).map(str::to_owned))
+    }
+
+    /// Tells of an object's fields that nobody knows: a filter with a misspelt field would mean more than
+    /// it was meant to.
+    pub fn only(&mut self, pointer: &str, known: &[&str]) {
+        let unknown = match self.values.pointer(pointer) {
+            None | Some(Value::Null) => return,
+            Some(Value::Object(object)) => {
+                object.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect()
             }
-            if text.chars().count() > MAX_REASON_CHARS {
-                return Err(format!("must have at most {MAX_REASON_CHARS} characters"));
+            Some(_) => {
+                self.refuse(pointer, "must be an object");
+                Vec::new()
             }
-            without_nul(text).map_err(str::to_owned)
-        })
+        };
+        for name in unknown {
+            let name = name.replace('~', "~0").replace('/', "~1");
+            self.refuse(&format!("{pointer}/{name}"), "is not known");
+        }
     }
 
     /// Tells of a field that must be there and is not.

@@ -6,6 +6,9 @@ use gateway::Filter;
 
 use super::fields::{Fields, without_nul};
 
+/// The fields that a filter has.
+pub const FIELDS: [&str; 6] = ["status", "currency", "reference", "from", "to", "minAttempts"];
+
 /// Reads the filter whose fields are below `at`, a JSON pointer; `status` says which states it may ask
 /// for.
 pub fn read<E: ToString>(

@@ -6,8 +6,8 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     routing::{get, post},
 };
-use domain::{Intervention, Principal, Resolution, Transaction};
-use gateway::{Gateway, Intervened};
+use domain::{Intervened, Intervention, Principal, Resolution, Transaction};
+use gateway::Gateway;
 use serde::Serialize;
 use uuid::Uuid;
 

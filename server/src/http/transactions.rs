@@ -39,8 +39,6 @@ async fn submit(State(gateway): State<Gateway>, body: JsonBody) -> Result<Respon
         .submit(&Principal::anonymous(), submission)
         .await
         .map_err(|error| Problem::from(error).about(id))?;
-    let result = if submitted.replayed { "replayed" } else { "new" };
-    metrics::counter!("onceward_accepted_total", "result" => result).increment(1);
     let location = format!("/api/transactions/{}", submitted.transaction.transaction_id);
     let mut response =
         (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(submitted.transaction))

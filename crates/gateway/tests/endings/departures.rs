@@ -1,10 +1,10 @@
 //! A POST leaves in time, or not at all.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::Ending;
 use futures::poll;
-use gateway::PostingService;
+use gateway::{BootInstant, PostingService};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{
@@ -22,16 +22,16 @@ fn answering() -> [Act; 2] {
 async fn a_post_whose_time_is_over_sends_no_byte_of_its_body() {
     let wire = Wire::start(answering()).await;
     let client = client(&wire.url(), LONG);
-    let answer = client.post(&posting(), Instant::now()).await;
+    let answer = client.post(&posting(), BootInstant::now()).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
     let error = answer.transport_error.unwrap();
     assert!(error.contains("held up for too long"), "{error}");
     assert_eq!(wire.bodies(), "");
 
     // Nor over a connection that is there already.
-    client.post(&posting(), Instant::now() + LONG).await;
+    client.post(&posting(), BootInstant::now() + LONG).await;
     let before = wire.bodies();
-    let answer = client.post(&posting(), Instant::now()).await;
+    let answer = client.post(&posting(), BootInstant::now()).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
     assert_eq!(wire.bodies(), before);
 }
@@ -41,11 +41,12 @@ async fn a_post_whose_time_is_over_sends_no_byte_of_its_body() {
 async fn a_post_whose_time_passes_while_the_process_is_held_up_sends_no_byte_of_its_body() {
     let wire = Wire::start(answering()).await;
     let client = client(&wire.url(), LONG);
-    let (posting, leaves_before) = (posting(), Instant::now() + Duration::from_millis(50));
+    let (posting, time) = (posting(), Duration::from_millis(50));
+    let leaves_before = BootInstant::now() + time;
     let mut post = client.post(&posting, leaves_before);
     // One thread: nothing goes on in the background until it is awaited again.
     assert!(poll!(&mut post).is_pending());
-    std::thread::sleep(leaves_before.saturating_duration_since(Instant::now()));
+    std::thread::sleep(time);
     let answer = post.await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
     assert_eq!(wire.bodies(), "");
@@ -62,11 +63,12 @@ async fn a_post_whose_time_passes_during_the_connect_sends_no_byte_of_its_body()
     let _first_in_the_queue = TcpStream::connect(addr).await.unwrap();
 
     let client = client(&format!("http://{addr}"), LONG);
-    let (posting, leaves_before) = (posting(), Instant::now() + Duration::from_millis(100));
+    let (posting, time) = (posting(), Duration::from_millis(100));
+    let leaves_before = BootInstant::now() + time;
     let mut post = client.post(&posting, leaves_before);
     tokio::select! {
         answer = &mut post => panic!("it got through a full queue: {answer:?}"),
-        () = tokio::time::sleep_until(leaves_before.into()) => {}
+        () = tokio::time::sleep(time) => {}
     }
     let wire = Wire::on(listener, answering());
     let answer = post.await;
@@ -83,7 +85,7 @@ async fn a_connect_that_takes_too_long_was_not_sent() {
     let addr = listener.local_addr().unwrap();
     let _first_in_the_queue = TcpStream::connect(addr).await.unwrap();
     let client = client(&format!("http://{addr}"), Duration::from_millis(100));
-    let answer = client.post(&posting(), Instant::now() + LONG).await;
+    let answer = client.post(&posting(), BootInstant::now() + LONG).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
 }
 
@@ -99,13 +101,13 @@ async fn what_was_called_not_sent_does_not_leave_over_a_connection_that_comes_la
     let _first_in_the_queue = TcpStream::connect(addr).await.unwrap();
     let client = client(&format!("http://{addr}"), Duration::from_millis(100));
     let late = posting();
-    let answer = client.post(&late, Instant::now() + LONG).await;
+    let answer = client.post(&late, BootInstant::now() + LONG).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
     let wire = Wire::on(listener, answering());
     // One that gets through shows that the way is free.
     let next = posting();
     while !wire.bodies().contains(&next.id.to_string()) {
-        client.post(&next, Instant::now() + LONG).await;
+        client.post(&next, BootInstant::now() + LONG).await;
     }
     assert!(!wire.bodies().contains(&late.id.to_string()));
 }

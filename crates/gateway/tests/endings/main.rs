@@ -10,10 +10,10 @@ mod posts;
 mod requests;
 mod verifications;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{Amount, Currency};
-use gateway::{HttpPosting, Posting};
+use gateway::{BootInstant, HttpPosting, Posting};
 use uuid::Uuid;
 use wire::Act;
 
@@ -38,8 +38,8 @@ fn posting() -> Posting {
 }
 
 /// A time that does not pass in a test.
-fn in_time() -> Instant {
-    Instant::now() + 2 * LONG
+fn in_time() -> BootInstant {
+    BootInstant::now() + 2 * LONG
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> Act {

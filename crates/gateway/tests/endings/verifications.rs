@@ -69,12 +69,14 @@ async fn each_answer_shows_what_it_proves_and_nothing_more() {
     .await;
 }
 
-/// A page of a proxy or of a service at a wrong path, where an entry's absence is told in JSON.
+/// Some say it in JSON, some with a page, some with nothing at all.
 #[tokio::test]
 async fn a_404_counts_as_absent_whatever_its_body() {
-    let html = answer("404 Not Found", "content-type: text/html\r\n", "<h1>Not Found</h1>");
-    let (sighting, _) = verify(&posting(), vec![Act::ReadRequest, html], LONG).await;
-    assert_eq!((sighting.finding, sighting.http_status), (Finding::Absent, Some(404)));
+    for body in ["", "<h1>Not Found</h1>", r#"{"error": "no such entry"}"#] {
+        let said = answer("404 Not Found", "content-type: text/html\r\n", body);
+        let (sighting, _) = verify(&posting(), vec![Act::ReadRequest, said], LONG).await;
+        assert_eq!((sighting.finding, sighting.http_status), (Finding::Absent, Some(404)));
+    }
 }
 
 #[tokio::test]

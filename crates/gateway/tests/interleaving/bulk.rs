@@ -13,7 +13,7 @@ use crate::{
     invariants,
     scene::{Scene, Start, Theatre},
     stage::{Stop, bounded},
-    support::{LIMITS, POLICY},
+    support::{self, LIMITS, POLICY},
 };
 
 /// Workers fetch nothing but bulk retries.
@@ -37,7 +37,8 @@ impl Running {
     fn start(theatre: &Theatre, session: usize) -> Self {
         let worker = Worker {
             pool: theatre.sessions[session].pool.clone(),
-            upkeep_pool: theatre.own.pool.clone(),
+            upkeep_pool: support::another(&theatre.own.pool),
+            apalis_pool: support::another(&theatre.own.pool),
             posting: Arc::new(HttpPosting::new("http://127.0.0.1:9", POLICY.timeout).unwrap()),
             settings: WorkerSettings { policy: POLICY, limits: LIMITS, grace: Duration::ZERO },
             wake: Arc::new(Notify::new()),

@@ -25,6 +25,8 @@ pub enum Move {
     Finish,
     /// Takes the claims of dead runs back.
     Recover,
+    /// Takes them back, and claims it to verify.
+    TakeOver,
     /// Gives the claim of its own run back.
     GiveBack,
     /// Settles the job of a transaction that it may not post now.
@@ -74,7 +76,7 @@ impl Move {
         match self {
             Self::Claim => &[SNAPSHOT, LOCKED, ATTEMPT, DONE],
             Self::Verify | Self::Turn | Self::Finish => &[SNAPSHOT, LOCKED, DONE],
-            Self::Recover | Self::GiveBack => &[SNAPSHOT, LOCKED, JOB, DONE],
+            Self::Recover | Self::TakeOver | Self::GiveBack => &[SNAPSHOT, LOCKED, JOB, DONE],
             Self::Settle => {
                 const EARLY: Point = Point::early("before statement jobs");
                 const LAST: Point = Point::last("after row jobs");
@@ -113,6 +115,14 @@ impl Move {
                 Ok(other) => panic!("{other}"),
                 Err(_) => "broken",
             },
+            Self::TakeOver => match gateway::recover(&actor.session.pool, &scene.policy).await {
+                Ok(0) => claimed(actor.begin(id, Purpose::Verify).await),
+                Ok(_) => {
+                    assert!(actor.begin(id, Purpose::Verify).await.is_none());
+                    "took over"
+                }
+                Err(_) => "broken",
+            },
             Self::GiveBack => give_back(scene, number).await,
             Self::Settle => {
                 actor.idle_poster.turn(id, Purpose::Post).await;
@@ -132,7 +142,11 @@ impl Move {
 
 /// How often what came of a move has raised the fence.
 pub fn raises(outcome: &str) -> i64 {
-    matches!(outcome, "claimed" | "had its turn" | "took back" | "gave back" | "done").into()
+    match outcome {
+        "took over" => 2,
+        "claimed" | "had its turn" | "took back" | "gave back" | "done" => 1,
+        _ => 0,
+    }
 }
 
 fn claimed(ended: Option<Result<Turn, EngineError>>) -> &'static str {
@@ -147,12 +161,12 @@ fn claimed(ended: Option<Result<Turn, EngineError>>) -> &'static str {
 /// The job is delivered a second time, to the run that has it under way already, and the claim breaks.
 async fn give_back(scene: &Scene, number: usize) -> &'static str {
     let (actor, holder) = (&scene.actors[number], &scene.actors[1 - number]);
-    let before = scene.taken_back().await;
+    let before = scene.fence().await;
     let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
     let pool = scene.breaking.clone().unwrap();
     let poster = Poster::new(pool, actor.clerk.clone(), gate, scene.policy, holder.run);
     poster.turn(scene.id, Purpose::Post).await;
-    if scene.taken_back().await > before { "gave back" } else { "nothing" }
+    if scene.fence().await > before { "gave back" } else { "nothing" }
 }
 
 /// Connections of which the first breaks in its first change, and the next is the actor's session.

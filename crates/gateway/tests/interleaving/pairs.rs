@@ -97,6 +97,7 @@ async fn interleave(theatre: &Theatre, pair: Pair, point: Point, then: Then) {
     let [first, second] = pair.rivals;
     let scene = scene(theatre, pair).await;
     let (fence, interventions) = (scene.fence().await, scene.interventions().await);
+    let ends = scene.ends().await;
     invariants::check(&theatre.stage.pool, &format!("{context}: before")).await;
 
     let stop = theatre.stage.stop("first", point.at).await;
@@ -140,6 +141,7 @@ async fn interleave(theatre: &Theatre, pair: Pair, point: Point, then: Then) {
     let done = [one, other].iter().filter(|outcome| **outcome == "done").count();
     assert_eq!(scene.fence().await - fence, raises(one) + raises(other), "{context}: the fence");
     assert_eq!(scene.interventions().await - interventions, done as i64, "{context}: the record");
+    assert!(scene.ends().await.starts_with(&ends), "{context}: how an attempt ended is changed");
     invariants::check(&theatre.stage.pool, &context).await;
     scene.end(&context).await;
     scene.forget().await;

@@ -7,7 +7,7 @@ use crate::{
     },
     moves::Move::{
         Cancel, Claim, Finish, GiveBack, Recover, ResolveCompleted, ResolveFailed, Retry, Settle,
-        Turn, Verify,
+        TakeOver, Turn, Verify,
     },
     pairs::{Pair, all},
     scene::Start,
@@ -21,6 +21,8 @@ async fn over_a_transaction_that_is_due() {
         Pair::either(start, [Claim, Verify], ["claimed", "not due"]),
         Pair::new(start, [Claim, Cancel], ["claimed", "not permitted"], ["not due", "done"]),
         Pair::new(start, [Claim, Retry], ["claimed", "not permitted"], ["claimed", "done"]),
+        // What was pending, and is pending again, has been sent meanwhile.
+        Pair::new(start, [Cancel, Turn], ["done", "not due"], ["not permitted", "had its turn"]),
         Pair::new(start, [Cancel, Cancel], ["done", "not permitted"], ["not permitted", "done"]),
         Pair::new(start, [Cancel, Retry], ["done", "not permitted"], ["done", "done"]),
         Pair::either(start, [Retry, Retry], ["done", "done"]),
@@ -60,6 +62,7 @@ async fn over_the_claim_of_a_dead_worker() {
     let start = Start::Orphaned;
     all([
         Pair::new(start, [Recover, Recover], ["took back", "nothing"], ["nothing", "took back"]),
+        Pair::new(start, [Recover, TakeOver], ["took back", "claimed"], ["nothing", "took over"]),
         Pair::either(start, [Recover, Verify], ["took back", "not due"]),
         Pair::either(start, [Recover, Claim], ["took back", "not due"]),
         Pair::either(start, [Recover, Retry], ["took back", "not permitted"]),
@@ -77,7 +80,9 @@ async fn over_what_a_post_has_come_to_and_a_worker_that_is_taken_for_dead() {
     let ended = [Entered, Refused, NotWritten].map(pair);
     // That the attempt has ended is told before it is verified; the claim still holds then.
     let verified = [Broken, EnteredThenBroken].map(|post| pair(post).in_between(taken_over));
-    all(ended.into_iter().chain(verified)).await;
+    let again = Start::PostingAgain(Entered);
+    let again = Pair::new(again, [Finish, Recover], ["took", "nothing"], taken_over);
+    all(ended.into_iter().chain(verified).chain([again])).await;
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ pub enum Start {
     Overtaken,
     /// Claimed, with a POST under way that will end so.
     Posting(Post),
+    /// The same, after an attempt that is proven not to have arrived.
+    PostingAgain(Post),
     /// After a POST that broke, with a verification under way that will show this.
     Checking(Post, Look),
     /// [`Start::Doubtful`], claimed, with a verification under way that will show this.
@@ -49,11 +51,8 @@ pub enum Start {
 
 impl Start {
     pub fn is_claimed(self) -> bool {
-        use Start::{Asking, AskingInDoubt, Checking, Orphaned, Overtaken, Posting};
-        matches!(
-            self,
-            Orphaned | Overtaken | Posting(_) | Checking(..) | Asking(..) | AskingInDoubt(..)
-        )
+        use Start::{Doubtful, Due, Failed, InDoubt, Later};
+        !matches!(self, Due | Later | Doubtful | InDoubt | Failed)
     }
 
     fn policy(self) -> Policy {
@@ -183,7 +182,7 @@ impl Scene {
         let actor = async |session| Actor::new(session, &ledger, policy, &pool).await;
         let [first, second] = &theatre.sessions;
         let scene = Self {
-            id: support::stored(&theatre.own.gateway).await,
+            id: course::stored(&theatre.own.gateway).await,
             actors: [actor(first).await, actor(second).await],
             own: actor(&theatre.own).await,
             policy,
@@ -223,6 +222,13 @@ impl Scene {
                 assert!(other.begin(self.id, Purpose::Verify).await.is_none());
             }
             Start::Posting(post) => {
+                holder.clerk.posts([post]);
+                assert!(holder.begin(self.id, Purpose::Post).await.is_none());
+            }
+            Start::PostingAgain(post) => {
+                self.doubt(Post::Broken).await;
+                self.turn(Purpose::Verify).await;
+                course::let_pass(&self.pool, self.id).await;
                 holder.clerk.posts([post]);
                 assert!(holder.begin(self.id, Purpose::Post).await.is_none());
             }
@@ -270,11 +276,13 @@ impl Scene {
         sqlx::query_scalar(text).bind(self.id).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// How many attempts were ended by taking them back.
-    pub async fn taken_back(&self) -> i64 {
-        let text = "select count(*) from attempts
-            where transaction_id = $1 and transport_error like 'the worker stopped%'";
-        sqlx::query_scalar(text).bind(self.id).fetch_one(&self.pool).await.unwrap()
+    /// How the attempts that have ended did so: for each its fence, and what was recorded then. What a
+    /// later verification finds is not among it.
+    pub async fn ends(&self) -> Vec<(i64, String)> {
+        let text =
+            "select fence, concat_ws(' ', ended_at, http_status, transport_error, answer_excerpt)
+            from attempts where transaction_id = $1 and ended_at is not null order by fence";
+        sqlx::query_as(text).bind(self.id).fetch_all(&self.pool).await.unwrap()
     }
 
     /// Ends what is under way and takes the transaction to its end, which must be one that is allowed.

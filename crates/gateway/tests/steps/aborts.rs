@@ -37,9 +37,9 @@ async fn drop_it(turn: JoinHandle<()>) {
 }
 
 /// Drops the turn while its statement stands still, and lets that go on without it.
-async fn drop_at(scene: &Scene<'_>, point: Point, turn: impl AsyncFnOnce() -> JoinHandle<()>) {
+async fn drop_at(scene: &Scene<'_>, point: Point, turn: impl FnOnce() -> JoinHandle<()>) {
     let stop = scene.place.stage.stop(WORKER, point).await;
-    let turn = turn().await;
+    let turn = turn();
     stop.reached().await;
     drop_it(turn).await;
     stop.release().await;
@@ -51,7 +51,7 @@ async fn drop_in(scene: &Scene<'_>, wait: Wait, post: Post) {
     clerk.posts([post]);
     let post_turn = || scene.turn(Purpose::Post);
     match wait {
-        Wait::Claim(point) => drop_at(scene, point, async || post_turn()).await,
+        Wait::Claim(point) => drop_at(scene, point, post_turn).await,
         Wait::Post | Wait::Answer | Wait::Look => {
             let door = match wait {
                 Wait::Post => &clerk.post,
@@ -63,30 +63,20 @@ async fn drop_in(scene: &Scene<'_>, wait: Wait, post: Post) {
             bounded("a request under way", door.reached()).await;
             drop_it(turn).await;
         }
-        Wait::End(point) | Wait::Finding(point) => {
-            let door = if matches!(wait, Wait::End(_)) { &clerk.answer } else { &clerk.look };
+        Wait::End(point) | Wait::GiveBack(point) | Wait::Finding(point) => {
+            let door = if matches!(wait, Wait::Finding(_)) { &clerk.look } else { &clerk.answer };
             door.close();
             let turn = post_turn();
             bounded("a request under way", door.reached()).await;
-            drop_at(scene, point, async || {
+            drop_at(scene, point, || {
                 door.open();
-                turn
-            })
-            .await;
-        }
-        Wait::GiveBack(point) => {
-            clerk.answer.close();
-            let turn = post_turn();
-            bounded("a request under way", clerk.answer.reached()).await;
-            drop_at(scene, point, async || {
-                clerk.answer.open();
                 turn
             })
             .await;
         }
         Wait::Settling(point) => {
             let (idle, id) = (scene.worker.idle.clone(), scene.id);
-            drop_at(scene, point, async || {
+            drop_at(scene, point, || {
                 tokio::spawn(async move { idle.turn(id, Purpose::Post).await })
             })
             .await;

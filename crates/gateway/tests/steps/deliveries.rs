@@ -36,7 +36,8 @@ async fn a_job_that_comes_again_while_its_turn_is_under_way_changes_nothing() {
         (Some(Post::EnteredThenBroken), Purpose::Verify, Post::Entered),
     ] {
         for same_run in [true, false] {
-            let context = format!("{purpose:?} of {post:?} after {earlier:?}, by itself: {same_run}");
+            let context =
+                format!("{purpose:?} of {post:?} after {earlier:?}, by itself: {same_run}");
             let scene = Scene::new(&place, 3).await;
             if let Some(post) = earlier {
                 scene.doubt(post).await;

@@ -11,7 +11,7 @@ use crate::{
     invariants,
     scene::{Place, Scene, WORKER},
     stage::bounded,
-    support::LIMITS,
+    support::{self, LIMITS},
 };
 
 /// The turn gives up when its connection breaks, and finds nothing that it holds. Then the claim is
@@ -24,7 +24,8 @@ async fn a_claim_whose_commit_comes_after_its_turn_has_given_up_is_taken_back() 
     let closing = CancellationToken::new();
     let worker = Worker {
         pool: place.connections(),
-        upkeep_pool: place.pool().clone(),
+        upkeep_pool: support::another(place.pool()),
+        apalis_pool: support::another(place.pool()),
         posting: scene.worker.clerk.clone(),
         settings: WorkerSettings {
             policy: scene.policy,
@@ -40,7 +41,9 @@ async fn a_claim_whose_commit_comes_after_its_turn_has_given_up_is_taken_back() 
     place.stage.blocked_by_another(WORKER).await;
     stop.release().await;
     let taken_back = async {
-        while scene.is_claimed().await || scene.ledger.posts(scene.id) > 0 || !has_fence(&scene).await
+        while scene.is_claimed().await
+            || scene.ledger.posts(scene.id) > 0
+            || !has_fence(&scene).await
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -17,6 +17,7 @@ mod proxy;
 mod stage;
 
 mod aborts;
+mod begun;
 mod deliveries;
 mod failures;
 mod forgotten;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{State, backoff::Backoff, protocol::Policy};
 use gateway::{Gate, Gateway, Poster, Purpose};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::{
     course,
     ledger::{Clerk, Ledger, Look, Post},
     proxy::Proxy,
-    stage::{Stage, bounded},
+    stage::{Stage, bounded, patient},
     support::{self, LIMITS, POLICY},
 };
 
@@ -31,10 +31,7 @@ impl Place {
     pub async fn new() -> Self {
         let stage = Stage::new(support::database().await).await;
         let proxy = Proxy::start(&stage.pool).await;
-        let connections = PgPoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(proxy.options(&stage.pool, WORKER));
+        let connections = patient(proxy.options(&stage.pool, WORKER), 4);
         Self { gateway: support::gateway(&stage.pool), stage, proxy, connections }
     }
 
@@ -96,7 +93,7 @@ impl<'a> Scene<'a> {
         let (ledger, pool) = (Ledger::new(), place.pool());
         Self {
             place,
-            id: support::stored(&place.gateway).await,
+            id: course::stored(&place.gateway).await,
             policy,
             worker: Hand::new(pool, &place.connections, &ledger, policy).await,
             other: Hand::new(pool, pool, &ledger, policy).await,

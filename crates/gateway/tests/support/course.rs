@@ -2,8 +2,9 @@
 //! until it comes to its end, which is looked at.
 #![allow(dead_code)]
 
-use domain::State;
-use gateway::{Poster, Purpose};
+use domain::{Principal, State, Submission};
+use gateway::{Gateway, Poster, Purpose};
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -13,6 +14,21 @@ use crate::{invariants, ledger::Ledger};
 const SECONDS: i32 = 100_000;
 /// More than any way takes.
 const TURNS: usize = 20;
+
+/// Stores a plain transaction and gives its id. On a machine that is busy the engine may not be able to
+/// confirm it in time, and asks to be sent it again.
+pub async fn stored(gateway: &Gateway) -> Uuid {
+    let id = Uuid::now_v7();
+    let submission =
+        Submission::from_json(&json!({"id": id, "amount": "100.50", "currency": "USD"})).unwrap();
+    for _ in 0..TURNS {
+        match gateway.submit(&Principal::anonymous(), submission.clone()).await {
+            Ok(_) => return id,
+            Err(error) => assert!(error.retryable(), "{error:?}"),
+        }
+    }
+    panic!("a transaction is not confirmed");
+}
 
 /// The lease of this run has run out.
 pub async fn expire(pool: &PgPool, run: Uuid) {

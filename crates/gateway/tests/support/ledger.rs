@@ -4,12 +4,11 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use domain::{Ending, Finding};
 use futures::future::BoxFuture;
-use gateway::{Answer, Posting, PostingService, Sighting};
+use gateway::{Answer, BootInstant, Posting, PostingService, Sighting};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -184,7 +183,11 @@ impl Clerk {
 }
 
 impl PostingService for Clerk {
-    fn post<'a>(&'a self, posting: &'a Posting, leaves_before: Instant) -> BoxFuture<'a, Answer> {
+    fn post<'a>(
+        &'a self,
+        posting: &'a Posting,
+        leaves_before: BootInstant,
+    ) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let text = |text: &str| Some(text.to_owned());
             let not_written = Answer {
@@ -192,7 +195,7 @@ impl PostingService for Clerk {
                 transport_error: text("no connection"),
                 excerpt: None,
             };
-            if Instant::now() >= leaves_before {
+            if BootInstant::now() >= leaves_before {
                 return not_written;
             }
             self.bear(posting.id);

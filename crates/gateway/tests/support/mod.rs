@@ -7,14 +7,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use domain::{Ending, Finding, State, Submission, backoff::Backoff, protocol::Policy};
 use futures::future::BoxFuture;
 use gateway::{
-    Answer, EngineError, Gate, Gateway, Limits, Poster, Posting, PostingService, Purpose, Sighting,
-    Turn, database,
+    Answer, BootInstant, EngineError, Gate, Gateway, Limits, Poster, Posting, PostingService,
+    Purpose, Sighting, Turn, database,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -198,7 +198,7 @@ impl Scripted {
 }
 
 impl PostingService for Scripted {
-    fn post<'a>(&'a self, _: &'a Posting, _: Instant) -> BoxFuture<'a, Answer> {
+    fn post<'a>(&'a self, _: &'a Posting, _: BootInstant) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             self.said.lock().unwrap().push("post");
             self.arrived.notify_one();

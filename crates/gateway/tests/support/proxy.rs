@@ -14,6 +14,7 @@ use sqlx::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,10 @@ struct Orders {
     /// Of the statements with this text, the answer to the one that makes this zero is lost.
     lose: Option<(&'static str, usize)>,
     lost: usize,
+    /// The answers to what has this text are held up while this is so.
+    hold: Option<&'static str>,
+    /// Whether one is.
+    holding: watch::Sender<bool>,
     /// Ends the connections that there are.
     cut: CancellationToken,
 }
@@ -88,13 +93,34 @@ impl Proxy {
         std::mem::take(&mut self.orders.lock().unwrap().lost)
     }
 
+    /// The answer to the next statement with this text, sent by itself, does not come until
+    /// [`Proxy::let_go`].
+    pub fn hold_answer(&self, text: &'static str) {
+        self.orders.lock().unwrap().hold = Some(text);
+    }
+
+    /// Waits until an answer is held up.
+    pub async fn holds(&self) {
+        let mut holding = self.orders.lock().unwrap().holding.subscribe();
+        holding.wait_for(|holding| *holding).await.unwrap();
+    }
+
+    /// The answer that is held up comes.
+    pub fn let_go(&self) {
+        self.orders.lock().unwrap().holding.send_replace(false);
+    }
+
     /// Ends all connections. What is under way on them is carried out.
     pub fn cut(&self) {
         std::mem::take(&mut self.orders.lock().unwrap().cut).cancel();
     }
 }
 
-async fn carry(client: TcpStream, server: &PgConnectOptions, orders: &Mutex<Orders>) -> io::Result<()> {
+async fn carry(
+    client: TcpStream,
+    server: &PgConnectOptions,
+    orders: &Mutex<Orders>,
+) -> io::Result<()> {
     let (from_client, to_client) = client.into_split();
     match server.get_socket() {
         Some(folder) => {
@@ -129,6 +155,7 @@ async fn forward(
             let message = read_rest(&mut from_client, vec![kind]).await?;
             match kind {
                 b'P' => wanted = is_wanted(&message, orders),
+                b'Q' => hold(&message, orders),
                 b'E' if wanted => *losing.lock().unwrap() = true,
                 _ => {}
             }
@@ -139,6 +166,8 @@ async fn forward(
         loop {
             let kind = from_server.read_u8().await?;
             let message = read_rest(&mut from_server, vec![kind]).await?;
+            let mut holding = orders.lock().unwrap().holding.subscribe();
+            let _ = holding.wait_for(|holding| !holding).await;
             let lose = *losing.lock().unwrap();
             match (kind, lose) {
                 // Ready for the next query: this one is committed.
@@ -171,8 +200,20 @@ fn is_wanted(message: &[u8], orders: &Mutex<Orders>) -> bool {
     wanted
 }
 
+fn hold(message: &[u8], orders: &Mutex<Orders>) {
+    let mut orders = orders.lock().unwrap();
+    let Some(text) = orders.hold else { return };
+    if String::from_utf8_lossy(message).contains(text) {
+        orders.hold = None;
+        orders.holding.send_replace(true);
+    }
+}
+
 /// Reads a message's length and what it covers, behind what was read of it.
-async fn read_rest(from: &mut (impl AsyncRead + Unpin), mut message: Vec<u8>) -> io::Result<Vec<u8>> {
+async fn read_rest(
+    from: &mut (impl AsyncRead + Unpin),
+    mut message: Vec<u8>,
+) -> io::Result<Vec<u8>> {
     let length = from.read_u32().await?;
     message.extend_from_slice(&length.to_be_bytes());
     let start = message.len();

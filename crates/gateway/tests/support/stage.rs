@@ -44,12 +44,19 @@ const SCHEMA: &str = "
 const TABLES: [&str; 6] =
     ["transactions", "attempts", "interventions", "posting_pause", "bulk_retries", "apalis.jobs"];
 
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Waits for something that has to come, and says what did not.
 pub async fn bounded<T>(what: &str, waiting: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(20), waiting).await {
+    match tokio::time::timeout(PATIENCE, waiting).await {
         Ok(value) => value,
-        Err(_) => panic!("it did not come in twenty seconds: {what}"),
+        Err(_) => panic!("it did not come in half a minute: {what}"),
     }
+}
+
+/// Connections that are waited for on a machine that is busy too.
+pub fn patient(options: PgConnectOptions, most: u32) -> PgPool {
+    PgPoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).connect_lazy_with(options)
 }
 
 /// A database in which sessions can be stopped.
@@ -70,7 +77,10 @@ pub enum Failure {
 }
 
 impl Stage {
-    pub async fn new(pool: PgPool) -> Self {
+    /// On the database of this pool.
+    pub async fn new(database: PgPool) -> Self {
+        let options = (*database.connect_options()).clone();
+        let pool = patient(options, 8);
         sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
         for table in TABLES {
             for (when, level) in [
@@ -93,10 +103,7 @@ impl Stage {
     /// Connections of a session of this name, to the database of the stage.
     pub fn connections(&self, session: &str, most: u32) -> PgPool {
         let options: PgConnectOptions = (*self.pool.connect_options()).clone();
-        PgPoolOptions::new()
-            .max_connections(most)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options.application_name(session))
+        patient(options.application_name(session), most)
     }
 
     /// The session will stop where it comes to this point.

@@ -1,0 +1,82 @@
+//! Fault tests with real processes: `cargo test` runs a short form, `make chaos` all of it.
+//!
+//! Each scenario has a PostgreSQL, a posting service, a web process and two workers of its own, puts
+//! a load on them, makes something go wrong (`*_faults.rs`), and when all is final compares what was
+//! accepted with the posting service's ledger (`judge.rs`).
+
+mod arguments;
+mod claims;
+mod cluster;
+mod connection_faults;
+mod database_faults;
+mod fleet;
+mod judge;
+mod lone_worker;
+mod mixed_faults;
+mod posting_service;
+mod process;
+mod process_faults;
+mod proxy;
+mod run;
+mod scenario;
+mod service_faults;
+mod stage;
+mod table;
+mod wait;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use clap::{Parser, ValueEnum};
+use scenario::Scenario;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The error is a sentence for whoever runs the tests.
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        for scenario in Scenario::value_variants() {
+            let form = if scenario.is_short() { "" } else { " (full form only)" };
+            println!("{:24}  {}{form}", scenario.name(), scenario.about());
+        }
+        return ExitCode::SUCCESS;
+    }
+    // An error means that a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(async move { run::all(&arguments).await });
+    tokio::select! {
+        ended = running.join_next() => match ended {
+            Some(Ok(Ok(true))) => ExitCode::SUCCESS,
+            Some(Ok(Err(error))) => {
+                eprintln!("chaos: {error}");
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::FAILURE,
+        },
+        () = interrupted() => {
+            eprintln!("chaos: ending all processes");
+            // Returns when everything is dropped, which ends the processes and removes the folders.
+            running.shutdown().await;
+            ExitCode::from(130)
+        }
+    }
+}
+
+async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}
