@@ -4,7 +4,10 @@ use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duratio
 
 use app::Setting;
 use axum::Router;
-use gateway::{Gateway, HttpPosting, Limits, Worker, WorkerSettings, database};
+use gateway::{
+    Gateway, HttpPosting, Limits, Worker, WorkerSettings,
+    database::{self, IMPATIENT, PATIENT},
+};
 use simulator::{Faults, Simulator, SimulatorConfig};
 use sqlx::PgPool;
 use tokio::{
@@ -92,10 +95,10 @@ async fn with_database(
     stop: CancellationToken,
     url: &str,
 ) -> Result<(), Fatal> {
-    let pool = |connections| {
-        database::pool(url, connections).map_err(|error| format!("DATABASE_URL: {error}"))
+    let pool = |connections, patience| {
+        database::pool(url, connections, patience).map_err(|error| format!("DATABASE_URL: {error}"))
     };
-    let web_pool = pool(WEB_CONNECTIONS)?;
+    let web_pool = pool(WEB_CONNECTIONS, IMPATIENT)?;
     if !migrate(&web_pool, &stop).await? {
         return Ok(());
     }
@@ -116,9 +119,9 @@ async fn with_database(
     let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
-            pool: pool(WORKER_CONNECTIONS)?,
-            upkeep_pool: pool(UPKEEP_CONNECTIONS)?,
-            apalis_pool: pool(APALIS_CONNECTIONS)?,
+            pool: pool(WORKER_CONNECTIONS, PATIENT)?,
+            upkeep_pool: pool(UPKEEP_CONNECTIONS, IMPATIENT)?,
+            apalis_pool: pool(APALIS_CONNECTIONS, PATIENT)?,
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
                 policy,

@@ -68,12 +68,12 @@ pub enum Ending {
         /// `Retry-After`, where it was a number of seconds.
         retry_after: Option<Duration>,
     },
-    /// The request was not written whole: the connection was refused, the host unreachable or its
-    /// name not found, TLS failed, it broke or took too long before the end of the request left.
+    /// Nothing of the request's body was written: the connection was refused, the host unreachable or
+    /// its name not found, TLS failed, or it broke or took too long before that.
     NotWritten,
     /// No answer within the time for one request.
     TimedOut,
-    /// The connection broke after the request was written.
+    /// The connection broke after the body was begun to be written.
     Broken,
 }
 
@@ -82,8 +82,8 @@ impl Ending {
     ///
     /// | ending | outcome | counts | what follows |
     /// |---|---|---|---|
-    /// | not written whole: connection refused, host unreachable, name not found, TLS failed, broken or out of time before the request's end left | `not_sent` | no | a POST after a backoff |
-    /// | no answer in time; broken after the request was written | `unknown`, settle | yes | verification at once, then again when the windows have passed |
+    /// | connection refused, host unreachable, name not found, TLS failed, broken or out of time before any of the body was written | `not_sent` | no | a POST after a backoff |
+    /// | no answer in time; broken after that | `unknown`, settle | yes | verification at once, then again when the windows have passed |
     /// | 2xx with a readable body | `posted` | yes | completed |
     /// | 2xx without | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
     /// | 401, 403, 404, 405, 407 | `not_sent`: we were turned away, not the transaction | no | a POST after a backoff |

@@ -43,12 +43,17 @@ impl MigrateError {
     }
 }
 
-/// Connects at most `max_connections` times to `url`, waiting a second at most for a free
-/// connection: a caller is better served by an error than by a queue in front of the database.
+/// How long a client of the web side waits for a free connection: it is better served by an error than
+/// by a queue in front of the database.
+pub const IMPATIENT: Duration = Duration::from_secs(1);
+/// How long a turn waits for one: what it has learnt is worth more than its time.
+pub const PATIENT: Duration = Duration::from_secs(5);
+
+/// Connects at most `max_connections` times to `url`, and waits `patience` for a free connection.
 ///
 /// # Errors
 /// Where the URL cannot be read. Connections are made when they are needed.
-pub fn pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
+pub fn pool(url: &str, max_connections: u32, patience: Duration) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("onceward")
         // A session that hangs within a database transaction would hold its locks for ever.
@@ -57,7 +62,7 @@ pub fn pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
         .max_connections(max_connections)
         // A connection takes long to make on a machine that is busy: most should be there before.
         .min_connections(max_connections.min(8))
-        .acquire_timeout(Duration::from_secs(1))
+        .acquire_timeout(patience)
         .connect_lazy_with(options))
 }
 

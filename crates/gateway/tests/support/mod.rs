@@ -14,7 +14,8 @@ use domain::{Ending, Finding, State, Submission, backoff::Backoff, protocol::Pol
 use futures::future::BoxFuture;
 use gateway::{
     Answer, BootInstant, EngineError, Gate, Gateway, Limits, Poster, Posting, PostingService,
-    Purpose, Sighting, Turn, database,
+    Purpose, Sighting, Turn,
+    database::{self, PATIENT},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -49,13 +50,13 @@ fn url_of(database: &str) -> String {
 pub async fn database() -> PgPool {
     static MIGRATED: tokio::sync::Mutex<bool> = tokio::sync::Mutex::const_new(false);
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let server = database::pool(&server_url(), 2).unwrap();
+    let server = database::pool(&server_url(), 2, PATIENT).unwrap();
     let template = format!("template_{}", std::process::id());
     // Copying needs the template to itself, so one at a time.
     let mut migrated = MIGRATED.lock().await;
     if !*migrated {
         execute(&server, &format!("create database {template}")).await;
-        let pool = database::pool(&url_of(&template), 2).unwrap();
+        let pool = database::pool(&url_of(&template), 2, PATIENT).unwrap();
         database::migrate(&pool).await.unwrap();
         pool.close().await;
         *migrated = true;
@@ -63,7 +64,7 @@ pub async fn database() -> PgPool {
     let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     execute(&server, &format!("create database {name} template {template}")).await;
     server.close().await;
-    database::pool(&url_of(&name), 10).unwrap()
+    database::pool(&url_of(&name), 10, PATIENT).unwrap()
 }
 
 /// Connections of their own to the same database.

@@ -121,6 +121,8 @@ async fn carry(
     server: &PgConnectOptions,
     orders: &Mutex<Orders>,
 ) -> io::Result<()> {
+    // Messages go one by one; none waits for the one before it to be acknowledged.
+    client.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     match server.get_socket() {
         Some(folder) => {
