@@ -1,7 +1,7 @@
 //! One transaction: where it stands, in a sentence, and its fields.
 
 use chrono::{DateTime, Utc};
-use domain::{Finding, Outcome, State};
+use domain::{Finding, Outcome, State, protocol::SET_ASIDE};
 use leptos::prelude::*;
 
 use crate::{
@@ -81,9 +81,6 @@ fn field(name: &'static str, value: Option<impl IntoView + 'static>) -> impl Int
         <dd>{value}</dd>
     }
 }
-
-/// How the engine begins to say of a transaction that it was set aside.
-const SET_ASIDE: &str = "its worker stopped over it";
 
 /// Why nobody but a person can tell what became of a transaction, where that is so. That nothing is
 /// due does not say it: while a verification is under way, nothing is due either.

@@ -248,6 +248,9 @@ impl Policy {
     }
 }
 
+/// How the `error` of a transaction that was set aside begins.
+pub const SET_ASIDE: &str = "its worker stopped over it";
+
 /// When a transaction comes back whose worker was lost over it `losses` times in a row before: at
 /// once the first time, then ever later.
 pub fn delay_after_loss(losses: u32) -> Duration {

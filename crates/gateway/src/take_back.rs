@@ -2,7 +2,7 @@
 //! worker still does changes nothing. An attempt under way is a doubt since its beginning, and is not
 //! given up before its own time: its worker may be alive, and cut off from the database only.
 
-use domain::protocol::Policy;
+use domain::protocol::{Policy, SET_ASIDE};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -52,7 +52,7 @@ pub async fn take_back(
                 next_attempt_at = case when not given.set_aside
                     then clock_timestamp() + least(t.lost_claims, 60) * interval '1 second' end,
                 error = case when given.set_aside
-                    then 'its worker stopped over it ' || t.lost_claims + 1 || ' times in a row'
+                    then $8 || ' ' || t.lost_claims + 1 || ' times in a row'
                     else t.error end,
                 changed_in = current_change()
             from given
@@ -91,6 +91,7 @@ pub async fn take_back(
         i32::try_from(policy.max_losses()).unwrap_or(i32::MAX),
         POSTING,
         VERIFICATION,
+        SET_ASIDE,
     )
     .fetch_all(pool)
     .await?;
