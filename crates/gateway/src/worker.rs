@@ -7,7 +7,7 @@ use apalis_postgres::{Config, PostgresStorage};
 use domain::{Circuit, protocol::Policy};
 use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use sqlx::PgPool;
-use tokio::{sync::Notify, time::sleep};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -92,26 +92,21 @@ impl Worker {
                 }
             }
         });
-        let turns = async {
-            tokio::join!(
-                self.take_turns(run, Purpose::Post, limits.posts, &poster, &gate, &shutdown),
-                self.take_turns(
-                    run,
-                    Purpose::Verify,
-                    limits.verifications,
-                    &poster,
-                    &gate,
-                    &shutdown
-                ),
-                self.retry_in_bulk(run, &shutdown),
-            )
-        };
+        // A task each: whatever wakes an apalis worker makes it fetch, and in one task each fetch would
+        // wake the others, without end.
+        let mut queues = JoinSet::new();
+        let verify = Turns { poster: poster.clone(), purpose: Purpose::Verify };
+        let post = Turns { poster, purpose: Purpose::Post };
+        queues.spawn(self.take_turns(run, post, limits.posts, Some(gate), &shutdown));
+        queues.spawn(self.take_turns(run, verify, limits.verifications, None, &shutdown));
+        queues.spawn(self.retry_in_bulk(run, &shutdown));
         tokio::select! {
-            _ = turns => {}
+            () = async { while queues.join_next().await.is_some() {} } => {}
             () = async { shutdown.cancelled().await; sleep(grace).await } => {
                 tracing::warn!(%run, "turns are still under way; giving them back");
             }
         }
+        queues.shutdown().await;
         ended.cancel();
         let _ = upkeep.await;
         match lease::end(&self.upkeep_pool, run, &policy).await {
@@ -121,21 +116,19 @@ impl Worker {
     }
 
     /// Takes the turns of one queue.
-    async fn take_turns(
+    fn take_turns(
         &self,
         run: Uuid,
-        purpose: Purpose,
+        turns: Turns,
         concurrency: usize,
-        poster: &Arc<Poster>,
-        gate: &Arc<Gate>,
+        gate: Option<Arc<Gate>>,
         shutdown: &CancellationToken,
-    ) {
-        let turns = Turns { poster: poster.clone(), purpose };
-        let gate = (purpose == Purpose::Post).then(|| gate.clone());
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let queue = turns.purpose.queue();
         let (pool, wake) = (self.apalis_pool.clone(), self.wake.clone());
         let work = move |name, stop| {
             // A part of what it can do: what a worker has fetched, an idle one cannot have.
-            let config = config(purpose.queue()).batch_size(concurrency.div_ceil(4));
+            let config = config(queue).batch_size(concurrency.div_ceil(4));
             let backend = PostgresStorage::<Job>::new(&pool)
                 .with_config(config)
                 .poll_with_stream(Box::pin(looks(wake.clone(), gate.clone())));
@@ -146,11 +139,15 @@ impl Worker {
                 .build(take_turn);
             worker.run_until(stop).boxed()
         };
-        supervise(run, purpose.queue(), shutdown, work).await;
+        supervise(run, queue, shutdown.clone(), work)
     }
 
     /// Carries out bulk retries, one after the other.
-    async fn retry_in_bulk(&self, run: Uuid, shutdown: &CancellationToken) {
+    fn retry_in_bulk(
+        &self,
+        run: Uuid,
+        shutdown: &CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (apalis_pool, pool) = (self.apalis_pool.clone(), self.pool.clone());
         let work = move |name, stop| {
             let backend = PostgresStorage::<BulkRetryJob>::new(&apalis_pool)
@@ -163,7 +160,7 @@ impl Worker {
                 .build(retry_in_bulk);
             worker.run_until(stop).boxed()
         };
-        supervise(run, bulk_retry::QUEUE, shutdown, work).await;
+        supervise(run, bulk_retry::QUEUE, shutdown.clone(), work)
     }
 }
 
@@ -181,8 +178,8 @@ fn config(queue: &str) -> Config {
 /// use stuck, so each has its own.
 async fn supervise(
     run: Uuid,
-    queue: &str,
-    shutdown: &CancellationToken,
+    queue: &'static str,
+    shutdown: CancellationToken,
     work: impl Fn(String, Stop) -> BoxFuture<'static, Result<(), WorkerError>>,
 ) {
     for restart in 0_u64.. {

@@ -175,6 +175,30 @@ async fn a_shutdown_finishes_what_is_under_way_and_leaves_the_rest_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_nothing_to_do_leaves_the_database_in_peace() {
+    let pool = database().await;
+    let (simulator, _folder) = simulator(Faults::none()).await;
+    let running = worker(&pool, &simulator, Arc::default());
+    let one = |query: &'static str| sqlx::query_scalar::<_, i64>(query).fetch_one(&pool);
+    let commits = "select xact_commit from pg_stat_database where datname = current_database()";
+    // Three renewals of the lease are as many seconds.
+    let renewals =
+        "select count(*) from workers where expires_at > started_at + interval '8 seconds'";
+    let before = one(commits).await.unwrap();
+    let waiting = async {
+        while one(renewals).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("no lease is renewed");
+    let commits = one(commits).await.unwrap() - before;
+    // Three queues ask ten times a second; what wakes itself up asks a thousand times.
+    assert!(commits < 1000, "{commits} commits in three seconds of doing nothing");
+    running.stop().await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_feed_tells_of_every_change_in_its_latest_version() {
     let pool = database().await;
     let wake = Arc::new(Notify::new());
