@@ -19,7 +19,9 @@ export default defineConfig({
   testDir: "tests",
   outputDir: "test-results",
   globalSetup: "./onceward.ts",
-  timeout: 60_000,
+  // Patience for a machine that has other work; it costs nothing where a test passes.
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
   workers: 2,
   fullyParallel: true,
   forbidOnly: Boolean(process.env.CI),
