@@ -52,7 +52,8 @@ async fn a_pause_stops_posts_but_not_verifications_and_its_end_lets_them_go_on()
     let degraded = |health: &Value| health["status"] == "degraded";
     let health = program.read_until("/api/health", degraded).await;
     assert_eq!(health["paused"], true);
-    assert_eq!(health["reasons"], json!(["posting is paused"]));
+    let reasons = health["reasons"].as_array().unwrap();
+    assert!(reasons.contains(&json!("posting is paused")), "{reasons:?}");
     let waiting = still["queueDepth"].as_u64().unwrap();
     assert_eq!(health["queueDepth"], waiting + 1);
     assert!(waiting > 0, "the pause came too late to stop anything");
