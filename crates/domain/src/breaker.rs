@@ -29,9 +29,6 @@ pub enum Circuit {
 }
 
 impl Circuit {
-    /// Every state.
-    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
-
     /// The name on the wire and in the table.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -7,8 +7,7 @@ use thiserror::Error;
 use crate::State;
 
 /// What a person does to a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intervention {
     /// Withdraw it, before anything was sent.
     Cancel,
@@ -20,8 +19,7 @@ pub enum Intervention {
 }
 
 /// What became of a transaction, by a person's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// The posting service has it.
     Completed,
