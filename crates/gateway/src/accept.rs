@@ -1,27 +1,22 @@
-//! The group commit. Whatever arrives while the last commits are under way becomes one multi-row
-//! statement, which inserts the transactions and their apalis jobs. A lone submission commits at
-//! once: there is no timer.
+//! Accepting: whatever arrives while the last commits are under way becomes one multi-row statement,
+//! which inserts the transactions and their apalis jobs.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{Fingerprint, Principal, Submission};
+use futures::FutureExt;
 use rust_decimal::Decimal;
 use sqlx::PgPool;
-use tokio::{
-    sync::{Mutex, Notify, mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
-use crate::job::{Job, POSTING};
+use crate::{
+    group::{Bounds, Group, GroupError},
+    job::{Job, POSTING},
+};
 
-/// Submissions that may wait for a commit. Beyond that the answer is "overloaded", at once.
-const QUEUE_LENGTH: usize = 4096;
-/// Rows in one statement at most.
-const BATCH: usize = 256;
-/// Commits under way at once.
-const COMMITTERS: usize = 3;
+const BOUNDS: Bounds = Bounds { waiting: 4096, statements: 3, calls: 256 };
 /// How long a submission waits for its commit before its client is told to come again.
 const WAIT: Duration = Duration::from_millis(1500);
 
@@ -51,109 +46,46 @@ pub enum Refusal {
     Database(Arc<sqlx::Error>),
 }
 
-/// What a statement stored, and when. Of two entries with one id only that whose content it is.
-type Stored = HashMap<(Uuid, Fingerprint), DateTime<Utc>>;
-
-struct Waiting {
-    entry: Entry,
-    answer: oneshot::Sender<Result<Accepted, Refusal>>,
-}
-
 /// The way into the group commit.
 #[derive(Clone)]
-pub struct Accept {
-    queue: mpsc::Sender<Waiting>,
-}
+pub struct Accept(Group<Entry, Accepted>);
 
 impl Accept {
-    /// Starts the committers. They end when the last clone of this is dropped.
-    pub fn start(pool: PgPool, wake: Arc<Notify>) -> Self {
-        let (queue, arrivals) = mpsc::channel(QUEUE_LENGTH);
-        let arrivals = Arc::new(Mutex::new(arrivals));
-        for _ in 0..COMMITTERS {
-            tokio::spawn(commit_arrivals(pool.clone(), arrivals.clone(), wake.clone()));
-        }
-        Self { queue }
+    /// `wake` is told of every commit.
+    pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
+        Self(Group::new(BOUNDS, move |entries| {
+            let (pool, wake) = (pool.clone(), wake.clone());
+            async move {
+                metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
+                let accepted = insert_retrying(&pool, entries).await;
+                wake.notify_one();
+                accepted
+            }
+            .boxed()
+        }))
     }
 
     /// Stores an entry, together with whatever else is waiting.
     pub async fn store(&self, entry: Entry) -> Result<Accepted, Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { entry, answer }).map_err(|_| Refusal::Overloaded)?;
-        match timeout(WAIT, answered).await {
-            Ok(Ok(result)) => result,
-            // The committer is gone (Ok(Err)), or PostgreSQL does not answer.
-            _ => Err(Refusal::TimedOut),
-        }
-    }
-}
-
-async fn commit_arrivals(
-    pool: PgPool,
-    arrivals: Arc<Mutex<mpsc::Receiver<Waiting>>>,
-    wake: Arc<Notify>,
-) {
-    loop {
-        let mut batch = Vec::new();
-        // The lock is held while waiting, so the next arrivals are one committer's, not spread.
-        if arrivals.lock().await.recv_many(&mut batch, BATCH).await == 0 {
-            return;
-        }
-        // Nobody is served by storing what its client was told did not work in time.
-        batch.retain(|waiting| !waiting.answer.is_closed());
-        if batch.is_empty() {
-            continue;
-        }
-        metrics::histogram!("onceward_accept_batch_rows").record(batch.len() as f64);
-        commit(&pool, batch).await;
-        wake.notify_one();
-    }
-}
-
-async fn commit(pool: &PgPool, batch: Vec<Waiting>) {
-    match insert_retrying(pool, &batch).await {
-        Ok(mut stored) => {
-            for waiting in batch {
-                // Taken out, so that a second entry with the same id in this batch is a repetition.
-                let key = (waiting.entry.id, waiting.entry.fingerprint);
-                let accepted = match stored.remove(&key) {
-                    Some(submitted_at) => Accepted::New { submitted_at },
-                    None => Accepted::Existing,
-                };
-                let _ = waiting.answer.send(Ok(accepted));
-            }
-        }
-        // One row that PostgreSQL will not take must not take the others along.
-        Err(error) if batch.len() > 1 && is_of_one_row(&error) => {
-            for waiting in batch {
-                Box::pin(commit(pool, vec![waiting])).await;
-            }
-        }
-        Err(error) => {
-            let error = Arc::new(error);
-            for waiting in batch {
-                let _ = waiting.answer.send(Err(Refusal::Database(error.clone())));
-            }
+        match timeout(WAIT, self.0.call(entry)).await {
+            Ok(Ok(accepted)) => Ok(accepted),
+            Ok(Err(GroupError::Full)) => Err(Refusal::Overloaded),
+            Ok(Err(GroupError::Database(error))) => Err(Refusal::Database(error)),
+            Ok(Err(GroupError::Abandoned)) | Err(_) => Err(Refusal::TimedOut),
         }
     }
 }
 
 /// Inserts the batch, and once more where its connection was lost or it was the victim of a
 /// deadlock. Ids are fixed before, so what a commit whose answer was lost did store is found.
-async fn insert_retrying(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
-    match insert(pool, batch).await {
+async fn insert_retrying(pool: &PgPool, entries: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
+    match insert(pool, entries).await {
         Err(error) if is_passing(&error) => {
-            tracing::warn!(%error, rows = batch.len(), "storing once more");
-            insert(pool, batch).await
+            tracing::warn!(%error, rows = entries.len(), "storing once more");
+            insert(pool, entries).await
         }
         result => result,
     }
-}
-
-/// SQLSTATE classes 22 (data exception) and 23 (integrity constraint violation).
-fn is_of_one_row(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 fn is_passing(error: &sqlx::Error) -> bool {
@@ -168,32 +100,29 @@ fn is_passing(error: &sqlx::Error) -> bool {
 }
 
 /// One statement, hence one database transaction.
-async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
-    let mut entries: Vec<&Entry> = batch.iter().map(|waiting| &waiting.entry).collect();
+async fn insert(pool: &PgPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
+    let mut entries: Vec<&Entry> = given.iter().collect();
     // Two batches that share ids take their locks in the same order.
     entries.sort_by_key(|entry| entry.id);
-    let texts = |of: fn(&Submission) -> Option<&str>| -> Vec<Option<String>> {
-        entries.iter().map(|entry| of(&entry.submission).map(str::to_owned)).collect()
+    let texts = |of: fn(&Submission) -> Option<&str>| -> Vec<Option<&str>> {
+        entries.iter().map(|entry| of(&entry.submission)).collect()
     };
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
-    let principals: Vec<_> =
-        entries.iter().map(|entry| entry.principal.as_str().to_owned()).collect();
+    let principals: Vec<_> = entries.iter().map(|entry| entry.principal.as_str()).collect();
     let references = texts(|submission| submission.reference.as_deref());
     let amounts: Vec<Decimal> =
         entries.iter().map(|entry| entry.submission.amount.as_decimal()).collect();
-    let currencies: Vec<_> =
-        entries.iter().map(|entry| entry.submission.currency.code().to_owned()).collect();
+    let currencies = texts(|submission| Some(submission.currency.code()));
     let descriptions = texts(|submission| submission.description.as_deref());
     let occurred_ats: Vec<_> = entries.iter().map(|entry| entry.submission.timestamp).collect();
     let source_accounts = texts(|submission| submission.source_account.as_deref());
     let destination_accounts = texts(|submission| submission.destination_account.as_deref());
     let metadata: Vec<Option<String>> = entries
         .iter()
-        .map(|entry| entry.submission.metadata.clone())
-        .map(|map| map.map(|map| serde_json::Value::Object(map).to_string()))
-        .collect();
-    let fingerprints: Vec<_> =
-        entries.iter().map(|entry| entry.fingerprint.as_bytes().to_vec()).collect();
+        .map(|entry| entry.submission.metadata.as_ref().map(serde_json::to_string).transpose())
+        .collect::<Result<_, _>>()
+        .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let fingerprints: Vec<_> = entries.iter().map(|entry| entry.fingerprint.as_bytes()).collect();
     let job_ids: Vec<_> = ids.iter().copied().map(Job::id_of).collect();
 
     let rows = sqlx::query!(
@@ -230,24 +159,30 @@ async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error>
         from stored
         "#,
         &ids,
-        &principals,
-        &references as &[Option<String>],
+        &principals as &[&str],
+        &references as &[Option<&str>],
         &amounts,
-        &currencies,
-        &descriptions as &[Option<String>],
+        &currencies as &[Option<&str>],
+        &descriptions as &[Option<&str>],
         &occurred_ats as &[Option<DateTime<Utc>>],
-        &source_accounts as &[Option<String>],
-        &destination_accounts as &[Option<String>],
+        &source_accounts as &[Option<&str>],
+        &destination_accounts as &[Option<&str>],
         &metadata as &[Option<String>],
-        &fingerprints,
+        &fingerprints as &[&[u8]],
         &job_ids,
         POSTING,
     )
     .fetch_all(pool)
     .await?;
-    let stored = rows.into_iter().filter_map(|row| {
-        let fingerprint = Fingerprint::from_stored(&row.fingerprint)?;
-        Some(((row.id, fingerprint), row.submitted_at))
+    let mut stored: HashMap<(Uuid, &[u8]), DateTime<Utc>> =
+        rows.iter().map(|row| ((row.id, &*row.fingerprint), row.submitted_at)).collect();
+    // Taken out, so that a second entry with the same id in this batch is a repetition. Of two with one
+    // id it is the one whose content was stored.
+    let answers = given.iter().map(|entry| {
+        match stored.remove(&(entry.id, entry.fingerprint.as_bytes())) {
+            Some(submitted_at) => Accepted::New { submitted_at },
+            None => Accepted::Existing,
+        }
     });
-    Ok(stored.collect())
+    Ok(answers.collect())
 }

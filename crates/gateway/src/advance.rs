@@ -1,15 +1,17 @@
 //! The changes that a claim makes. Each is one statement, guarded by the fence, and records why
 //! together with what. Where it changes no row, the claim was taken over: [`Lost`].
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use domain::{
     Outcome, State, Window,
     protocol::{DoubtReason, Failure, Step},
 };
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::{
-    EngineError,
     claim::Claim,
     job::{Job, POSTING, VERIFICATION},
     posting::{Answer, Sighting},
@@ -53,6 +55,7 @@ impl Evidence {
 }
 
 /// Where a step leaves the transaction.
+#[derive(Debug)]
 struct Destination {
     /// `None` where it stays claimed as it is.
     state: Option<State>,
@@ -93,108 +96,190 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
     }
 }
 
-/// Records the evidence and does what `step` says to the transaction and its job. After
-/// [`Step::Verify`] the claim holds; after any other step it is over.
-pub async fn record(
-    pool: &PgPool,
-    claim: &Claim,
-    evidence: &Evidence,
-    step: &Step,
-) -> Result<Result<(), Lost>, EngineError> {
-    let to = destination(step, evidence);
-    let (mut ended, mut seen) = (None, None);
-    match evidence {
-        Evidence::None => {}
-        Evidence::Attempt { answer, outcome, window } => ended = Some((answer, *outcome, *window)),
-        Evidence::Verification { sighting, started_at, ended_at } => {
-            seen = Some((sighting, *started_at, *ended_at));
+/// A change that a claim makes: the evidence, and what the step says of the transaction and its job.
+/// After [`Step::Verify`] the claim holds; after any other step it is over.
+#[derive(Debug)]
+pub struct Change {
+    id: Uuid,
+    fence: i64,
+    evidence: Evidence,
+    to: Destination,
+    /// Whether no doubt is left about what was sent so far.
+    is_clear: bool,
+}
+
+impl Change {
+    /// The change that `step` makes to a claimed transaction.
+    pub fn new(claim: &Claim, evidence: Evidence, step: &Step) -> Self {
+        Self {
+            id: claim.posting.id,
+            fence: claim.fence,
+            to: destination(step, &evidence),
+            evidence,
+            is_clear: matches!(step, Step::PostAgain { .. }),
         }
     }
-    let http_status = ended.and_then(|(answer, ..)| match answer.ending {
-        domain::Ending::Answered { status, .. } => Some(i32::from(status)),
-        _ => None,
-    });
-    let changed = sqlx::query_scalar!(
+
+    fn ended(&self) -> Option<(&Answer, Outcome, Option<Window>)> {
+        match &self.evidence {
+            Evidence::Attempt { answer, outcome, window } => Some((answer, *outcome, *window)),
+            _ => None,
+        }
+    }
+
+    fn seen(&self) -> Option<(&Sighting, DateTime<Utc>, DateTime<Utc>)> {
+        match &self.evidence {
+            Evidence::Verification { sighting, started_at, ended_at } => {
+                Some((sighting, *started_at, *ended_at))
+            }
+            _ => None,
+        }
+    }
+
+    fn http_status(&self) -> Option<i32> {
+        match self.ended()?.0.ending {
+            domain::Ending::Answered { status, .. } => Some(status.into()),
+            _ => None,
+        }
+    }
+}
+
+/// Makes changes, and gives for each, in order, whether its claim held.
+pub async fn record(
+    pool: &PgPool,
+    changes: &[Change],
+) -> Result<Vec<Result<(), Lost>>, sqlx::Error> {
+    let mut given: Vec<&Change> = changes.iter().collect();
+    // Two batches that share ids take their locks in the same order.
+    given.sort_by_key(|change| change.id);
+    let ids = each(&given, |change| change.id);
+    let fences = each(&given, |change| change.fence);
+    let job_ids = each(&given, |change| Job::id_of(change.id));
+    let states = each(&given, |change| change.to.state.map(State::as_str));
+    let are_final = each(&given, |change| change.to.state.is_some_and(State::is_final));
+    let due_ats = each(&given, |change| change.to.due_at);
+    let errors = each(&given, |change| change.to.error.as_deref());
+    let are_clear = each(&given, |change| change.is_clear);
+    let outcomes = each(&given, |change| change.ended().map(|(_, outcome, _)| outcome.as_str()));
+    let windows = each(&given, |change| change.ended()?.2.map(Window::as_str));
+    let http_statuses = each(&given, |change| change.http_status());
+    let transport_errors = each(&given, |change| change.ended()?.0.transport_error.as_deref());
+    let excerpts = each(&given, |change| change.ended()?.0.excerpt.as_deref());
+    let findings = each(&given, |change| change.seen().map(|(seen, ..)| seen.finding.as_str()));
+    let started_ats = each(&given, |change| change.seen().map(|(_, started_at, _)| started_at));
+    let ended_ats = each(&given, |change| change.seen().map(|(.., ended_at)| ended_at));
+    let sighted_statuses = each(&given, |change| change.seen()?.0.http_status.map(i32::from));
+    let sighting_errors = each(&given, |change| change.seen()?.0.error.as_deref());
+    let rows = sqlx::query!(
         r#"
-        with moved as (
-            update transactions set
-                state = coalesce($3, state),
-                claimed_by = case when $3::text is null then claimed_by end,
-                next_attempt_at = $4,
-                error = case when $3 = 'completed' then null else coalesce($5, error) end,
-                completed_at = case when $6 then clock_timestamp() end,
+        with given as (
+            select * from unnest(
+                $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[],
+                $7::text[], $8::boolean[], $9::text[], $10::text[], $11::integer[], $12::text[],
+                $13::text[], $14::text[], $15::timestamptz[], $16::timestamptz[], $17::integer[],
+                $18::text[]
+            ) as given (
+                id, fence, job_id, state, is_final, due_at, error, is_clear, outcome, doubt_window,
+                http_status, transport_error, answer_excerpt, finding, started_at, ended_at,
+                sighted_status, sighting_error
+            )
+        ),
+        moved as (
+            update transactions t set
+                state = coalesce(given.state, t.state),
+                claimed_by = case when given.state is null then t.claimed_by end,
+                next_attempt_at = given.due_at,
+                error = case when given.state = 'completed' then null
+                    else coalesce(given.error, t.error) end,
+                completed_at = case when given.is_final then clock_timestamp() end,
                 -- An attempt that was not sent is given back.
-                attempts = attempts - case when $7 = 'not_sent' then 1 else 0 end,
-                verifications = verifications + case when $12::text is null then 0 else 1 end,
+                attempts = t.attempts - case when given.outcome = 'not_sent' then 1 else 0 end,
+                verifications = t.verifications + (given.finding is not null)::int,
                 -- What ends a claim without losing its worker shows that it can be worked on.
-                lost_claims = case when $3::text is null then lost_claims else 0 end,
-                doubt_since = case when $20 then null when $7::text is null then doubt_since
-                    when $8::text is null then null else clock_timestamp() end,
-                doubt_window = case when $20 then null when $7::text is null then doubt_window
-                    else $8 end,
+                lost_claims = case when given.state is null then t.lost_claims else 0 end,
+                doubt_since = case when given.is_clear then null
+                    when given.outcome is null then t.doubt_since
+                    when given.doubt_window is null then null else clock_timestamp() end,
+                doubt_window = case when given.is_clear then null
+                    when given.outcome is null then t.doubt_window else given.doubt_window end,
                 changed_in = current_change()
-            where id = $1 and fence = $2 and claimed_by is not null
-                and state in ('processing', 'in_doubt')
-            returning id, doubt_since
+            from given
+            where t.id = given.id and t.fence = given.fence and t.claimed_by is not null
+                and t.state in ('processing', 'in_doubt')
+            returning t.id, t.doubt_since, given.fence, given.job_id, given.state, given.due_at,
+                given.outcome, given.http_status, given.transport_error, given.answer_excerpt,
+                given.finding, given.started_at, given.ended_at, given.sighted_status,
+                given.sighting_error
         ),
         ended as (
             update attempts set
-                ended_at = clock_timestamp(), outcome = $7, http_status = $9,
-                transport_error = $10, answer_excerpt = $11
+                ended_at = clock_timestamp(), outcome = moved.outcome,
+                http_status = moved.http_status, transport_error = moved.transport_error,
+                answer_excerpt = moved.answer_excerpt
             from moved
-            where attempts.transaction_id = moved.id and attempts.fence = $2 and $7::text is not null
+            where attempts.transaction_id = moved.id and attempts.fence = moved.fence
+                and moved.outcome is not null
         ),
         seen as (
             insert into verifications
                 (transaction_id, fence, started_at, ended_at, finding, http_status, error)
-            select id, (select max(fence) from attempts where transaction_id = $1), $13, $14, $12, $15, $16
+            select id, (select max(fence) from attempts where transaction_id = id), started_at,
+                ended_at, finding, sighted_status, sighting_error
             from moved
-            where $12::text is not null
+            where finding is not null
         ),
         found as (
             update attempts set outcome = 'posted'
             from moved
-            where attempts.transaction_id = moved.id and $12 = 'found'
-                and attempts.fence = (select max(fence) from attempts where transaction_id = $1)
+            where attempts.transaction_id = moved.id and moved.finding = 'found'
+                and attempts.fence = (select max(fence) from attempts where transaction_id = moved.id)
         ),
         due as (
             insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
-            select $17, case when doubt_since is null then $18 else $19 end,
-                convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, $4, 0
+            select job_id, case when doubt_since is null then $19 else $20 end,
+                convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, due_at, 0
             from moved
-            where $4::timestamptz is not null
+            where due_at is not null
             on conflict (id) do update set
                 job_type = excluded.job_type, status = 'Pending', attempts = 0,
                 run_at = excluded.run_at, lock_by = null, lock_at = null
         ),
         over as (
             delete from apalis.jobs using moved
-            where jobs.id = $17 and $3::text is not null and $4::timestamptz is null
+            where jobs.id = moved.job_id and moved.state is not null and moved.due_at is null
         )
-        select count(*) as "count!" from moved
+        select id, fence as "fence!" from moved
         "#,
-        claim.posting.id,
-        claim.fence,
-        to.state.map(State::as_str),
-        to.due_at,
-        to.error,
-        to.state.is_some_and(State::is_final),
-        ended.map(|(_, outcome, _)| outcome.as_str()),
-        ended.and_then(|(_, _, window)| window).map(Window::as_str),
-        http_status,
-        ended.and_then(|(answer, ..)| answer.transport_error.as_deref()),
-        ended.and_then(|(answer, ..)| answer.excerpt.as_deref()),
-        seen.map(|(sighting, ..)| sighting.finding.as_str()),
-        seen.map(|(_, started_at, _)| started_at),
-        seen.map(|(.., ended_at)| ended_at),
-        seen.and_then(|(sighting, ..)| sighting.http_status).map(i32::from),
-        seen.and_then(|(sighting, ..)| sighting.error.as_deref()),
-        Job::id_of(claim.posting.id),
+        &ids,
+        &fences,
+        &job_ids,
+        &states as &[Option<&str>],
+        &are_final,
+        &due_ats as &[Option<DateTime<Utc>>],
+        &errors as &[Option<&str>],
+        &are_clear,
+        &outcomes as &[Option<&str>],
+        &windows as &[Option<&str>],
+        &http_statuses as &[Option<i32>],
+        &transport_errors as &[Option<&str>],
+        &excerpts as &[Option<&str>],
+        &findings as &[Option<&str>],
+        &started_ats as &[Option<DateTime<Utc>>],
+        &ended_ats as &[Option<DateTime<Utc>>],
+        &sighted_statuses as &[Option<i32>],
+        &sighting_errors as &[Option<&str>],
         POSTING,
         VERIFICATION,
-        matches!(step, Step::PostAgain { .. }),
     )
-    .fetch_one(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(if changed == 1 { Ok(()) } else { Err(Lost) })
+    let mut moved: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.id, row.fence)).collect();
+    // Taken out: a claim that records twice in one statement has made one change.
+    let held = |change: &Change| moved.remove(&(change.id, change.fence));
+    Ok(changes.iter().map(held).map(|held| if held { Ok(()) } else { Err(Lost) }).collect())
+}
+
+/// A column of the changes.
+fn each<'a, T>(changes: &[&'a Change], of: impl Fn(&'a Change) -> T) -> Vec<T> {
+    changes.iter().map(|change| of(change)).collect()
 }

@@ -1,6 +1,6 @@
 //! Claiming a transaction: from here until its fence is raised again it is one worker's.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -36,100 +36,115 @@ impl Claim {
     }
 }
 
-/// Claims a transaction that is due, for a worker; `None` where it is not there, not due, claimed, in
-/// doubt where it is to be posted, or without a doubt where it is to be verified. While posting is
-/// paused nothing is claimed that would be posted.
+/// A transaction, and what it is to be claimed for.
+pub type Wanted = (Uuid, Purpose);
+
+/// Claims transactions that are due, for a worker. Gives for each, in order, its claim; `None` where it
+/// is not there, not due, claimed, in doubt where it is to be posted, or without a doubt where it is to
+/// be verified. While posting is paused nothing is claimed that would be posted.
 ///
 /// Where an attempt is left, a claim that is to post begins it: it is written and counted in the same
 /// statement, together with the doubt that it is from now on.
 pub async fn claim(
     pool: &PgPool,
-    id: Uuid,
+    wanted: &[Wanted],
     worker: Uuid,
-    purpose: Purpose,
     policy: &Policy,
-) -> Result<Option<Claim>, EngineError> {
+) -> Result<Vec<Result<Option<Claim>, EngineError>>, sqlx::Error> {
+    // Two batches that share ids take their locks in the same order.
+    let mut given: Vec<&Wanted> = wanted.iter().collect();
+    given.sort_by_key(|(id, _)| *id);
+    let ids: Vec<Uuid> = given.iter().map(|(id, _)| *id).collect();
+    let posts: Vec<bool> = given.iter().map(|(_, purpose)| *purpose == Purpose::Post).collect();
     let asked = BootInstant::now();
-    let row = sqlx::query!(
+    let rows = sqlx::query!(
         r#"
-        with due as (
-            select id, doubt_since is null and attempts < $3 as begins
-            from transactions
-            where id = $1
-                and state in ('pending', 'in_doubt')
-                and claimed_by is null
-                and next_attempt_at <= clock_timestamp()
-                and case when $5 then doubt_since is null and not exists (select from posting_pause)
-                    else doubt_since is not null end
-            for update
-        ),
-        claimed as (
+        with claimed as (
             update transactions t set
                 state = case t.state when 'pending' then 'processing' else t.state end,
                 fence = t.fence + 1,
-                claimed_by = $2,
-                attempts = t.attempts + due.begins::int,
-                verifications = case when due.begins then 0 else t.verifications end,
-                doubt_since = case when due.begins then clock_timestamp() + $4 else t.doubt_since end,
-                doubt_window = case when due.begins then 'settle' else t.doubt_window end,
+                claimed_by = $3,
+                attempts = t.attempts + (given.posts and t.attempts < $4)::int,
+                verifications = case when given.posts and t.attempts < $4 then 0
+                    else t.verifications end,
+                doubt_since = case when given.posts and t.attempts < $4
+                    then clock_timestamp() + $5 else t.doubt_since end,
+                doubt_window = case when given.posts and t.attempts < $4 then 'settle'
+                    else t.doubt_window end,
                 next_attempt_at = null,
                 changed_in = current_change()
-            from due
-            where t.id = due.id
-            returning t.*, due.begins
+            from unnest($1::uuid[], $2::boolean[]) as given (id, posts)
+            where t.id = given.id
+                and t.state in ('pending', 'in_doubt')
+                and t.claimed_by is null
+                and t.next_attempt_at <= clock_timestamp()
+                and given.posts = (t.doubt_since is null)
+                and not (given.posts and exists (select from posting_pause))
+            -- What is posted had no doubt before: the one that it has now is of the attempt begun.
+            returning t.*, given.posts, given.posts and t.doubt_since is not null as begins
         ),
         begun as (
             insert into attempts (transaction_id, fence) select id, fence from claimed where begins
         )
         select
-            fence, attempts, verifications, doubt_since, doubt_window, begins,
+            id, posts, fence, attempts, verifications, doubt_since, doubt_window, begins,
             amount, currency, description, occurred_at, metadata, submitted_at,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
-        id,
+        &ids,
+        &posts,
         worker,
         policy.max_attempts as i32,
         interval(policy.gives_up_within())?,
-        purpose == Purpose::Post,
     )
-    .fetch_optional(pool)
+    .fetch_all(pool)
     .await?;
-    let Some(row) = row else { return Ok(None) };
     let claimed = Instant::now();
-    let begun = row.begins.unwrap_or_default();
-    let unreadable = |column| EngineError::Unreadable { id, column };
-    // The attempt that was begun just now is not one that is in doubt already.
-    let doubt = match (row.doubt_since, row.doubt_window.as_deref()) {
-        (Some(_), Some(_)) if begun => None,
-        (Some(since), Some("settle")) => Some(Doubt { since, window: Window::Settle }),
-        (Some(since), Some("visibility")) => Some(Doubt { since, window: Window::Visibility }),
-        (None, None) => None,
-        _ => return Err(unreadable("doubt_window")),
-    };
-    Ok(Some(Claim {
-        posting: Posting {
-            id,
-            amount: Amount::from_stored(row.amount),
-            currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
-            description: row.description,
-            timestamp: row.occurred_at.unwrap_or(row.submitted_at),
-            metadata: match row.metadata {
-                None => None,
-                Some(Value::Object(map)) => Some(map),
-                Some(_) => return Err(unreadable("metadata")),
-            },
-        },
-        fence: row.fence,
-        progress: Progress {
-            attempts: row.attempts.unsigned_abs(),
-            begun,
-            doubt,
-            verifications: row.verifications.unsigned_abs(),
-            claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
-        },
-        asked,
-        claimed_at: row.claimed_at,
-        claimed,
-    }))
+    let mut claims = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let begun = row.begins.unwrap_or_default();
+        let purpose = if row.posts.unwrap_or_default() { Purpose::Post } else { Purpose::Verify };
+        let unreadable = |column| EngineError::Unreadable { id: row.id, column };
+        let read = || {
+            // The attempt that was begun just now is not one that is in doubt already.
+            let doubt = match (row.doubt_since, row.doubt_window.as_deref()) {
+                (Some(_), Some(_)) if begun => None,
+                (Some(since), Some("settle")) => Some(Doubt { since, window: Window::Settle }),
+                (Some(since), Some("visibility")) => {
+                    Some(Doubt { since, window: Window::Visibility })
+                }
+                (None, None) => None,
+                _ => return Err(unreadable("doubt_window")),
+            };
+            Ok(Claim {
+                posting: Posting {
+                    id: row.id,
+                    amount: Amount::from_stored(row.amount),
+                    currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
+                    description: row.description,
+                    timestamp: row.occurred_at.unwrap_or(row.submitted_at),
+                    metadata: match row.metadata {
+                        None => None,
+                        Some(Value::Object(map)) => Some(map),
+                        Some(_) => return Err(unreadable("metadata")),
+                    },
+                },
+                fence: row.fence,
+                progress: Progress {
+                    attempts: row.attempts.unsigned_abs(),
+                    begun,
+                    doubt,
+                    verifications: row.verifications.unsigned_abs(),
+                    claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
+                },
+                asked,
+                claimed_at: row.claimed_at,
+                claimed,
+            })
+        };
+        claims.insert((row.id, purpose), read());
+    }
+    // Taken out, so that the second of two who want the same has none.
+    Ok(wanted.iter().map(|wanted| claims.remove(wanted).transpose()).collect())
 }

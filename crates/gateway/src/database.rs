@@ -57,7 +57,14 @@ pub fn pool(url: &str, max_connections: u32, patience: Duration) -> Result<PgPoo
     let options = PgConnectOptions::from_str(url)?
         .application_name("onceward")
         // A session that hangs within a database transaction would hold its locks for ever.
-        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")]);
+        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])
+        // Every statement looks its rows up by an index. Planned while the tables are small, one that
+        // joins would scan them, and its plan is kept when they have grown.
+        .options([
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+        ]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         // A connection takes long to make on a machine that is busy: most should be there before.

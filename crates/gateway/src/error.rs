@@ -1,14 +1,18 @@
 //! Why the engine could not do what it was asked for.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 use uuid::Uuid;
+
+use crate::group::GroupError;
 
 /// Why a question was not answered, or a turn was cut short.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// PostgreSQL did not answer, or with an error.
     #[error("the database does not answer")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
     /// A row holds what this version cannot read.
     #[error("transaction {id} has an unreadable {column}")]
     Unreadable {
@@ -23,5 +27,20 @@ impl EngineError {
     /// Whether the same may go well later.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::Database(_))
+    }
+}
+
+impl From<sqlx::Error> for EngineError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<GroupError> for EngineError {
+    fn from(error: GroupError) -> Self {
+        Self::Database(match error {
+            GroupError::Database(error) => error,
+            error => Arc::new(sqlx::Error::Io(std::io::Error::other(error))),
+        })
     }
 }

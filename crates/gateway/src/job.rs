@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// What a turn is for. Each has an apalis queue of its own, so that verification goes on while nothing
 /// is posted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// To post: nothing that was sent before may have arrived.
     Post,

@@ -14,6 +14,7 @@ pub mod database;
 mod error;
 mod filter;
 mod gate;
+mod group;
 mod health;
 pub mod housekeeping;
 mod http_posting;
@@ -65,11 +66,9 @@ pub struct Gateway {
 impl Gateway {
     /// An engine on a migrated database. `wake` is told of every commit that made work, so that a
     /// [`Worker`] in the same process need not wait for its interval.
-    ///
-    /// Must be called within a tokio runtime: it starts the tasks of the group commit.
     pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
         Self {
-            accept: accept::Accept::start(pool.clone(), wake),
+            accept: accept::Accept::new(pool.clone(), wake),
             changes: Changes::new(pool.clone()),
             pool,
         }

@@ -17,14 +17,18 @@ use uuid::Uuid;
 
 use crate::{
     BootInstant, EngineError,
-    advance::{Evidence, Lost, record},
-    claim::{Claim, claim},
+    advance::{Change, Evidence, Lost, record},
+    claim::{Claim, Wanted, claim},
     gate::{Gate, Pass},
+    group::{Bounds, Group},
     job::{Job, POSTING, Purpose, VERIFICATION},
     posting::PostingService,
     take_back::{Cause, take_back},
 };
 
+/// A statement at a time: the more that wait for it, the less each of them costs. Those who call hold a
+/// slot of the gate, so they are not many.
+const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 1, calls: 256 };
 /// How long to wait before telling the database again what it did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -49,6 +53,8 @@ pub struct Poster {
     policy: Policy,
     run: Uuid,
     turns: Mutex<Vec<Uuid>>,
+    claims: Group<Wanted, Result<Option<Claim>, EngineError>>,
+    changes: Group<Change, Result<(), Lost>>,
 }
 
 impl Poster {
@@ -60,7 +66,21 @@ impl Poster {
         policy: Policy,
         run: Uuid,
     ) -> Self {
-        Self { pool, posting, gate, policy, run, turns: Mutex::default() }
+        let claims = Group::new(BOUNDS, {
+            let pool = pool.clone();
+            move |wanted| {
+                let pool = pool.clone();
+                async move { claim(&pool, wanted, run, &policy).await }.boxed()
+            }
+        });
+        let changes = Group::new(BOUNDS, {
+            let pool = pool.clone();
+            move |changes| {
+                let pool = pool.clone();
+                async move { record(&pool, changes).await }.boxed()
+            }
+        });
+        Self { pool, posting, gate, policy, run, turns: Mutex::default(), claims, changes }
     }
 
     /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
@@ -124,8 +144,7 @@ impl Poster {
         if pass.is_none() && slot.is_none() {
             return Ok(Turn::Held);
         }
-        let claim = claim(&self.pool, id, self.run, purpose, &self.policy).await?;
-        let Some(claim) = claim else { return Ok(Turn::NotDue) };
+        let Some(claim) = self.claims.call((id, purpose)).await?? else { return Ok(Turn::NotDue) };
         let (mut turn, mut step) = protocol::Turn::begin(claim.progress, self.policy);
         let mut evidence = Evidence::None;
         loop {
@@ -134,20 +153,29 @@ impl Poster {
                 Step::Verify => {
                     // An attempt's end is told before the question: a crash must not forget it.
                     if matches!(evidence, Evidence::Attempt { .. })
-                        && let Err(Lost) = record(&self.pool, &claim, &evidence, &step).await?
+                        && let Err(Lost) = self.record(&claim, evidence, &step).await?
                     {
                         return Ok(Turn::TakenOver);
                     }
                     self.verify(&claim, &mut turn).await
                 }
                 end => {
-                    return Ok(match record(&self.pool, &claim, &evidence, &end).await? {
+                    return Ok(match self.record(&claim, evidence, &end).await? {
                         Ok(()) => Turn::Took(end),
                         Err(Lost) => Turn::TakenOver,
                     });
                 }
             };
         }
+    }
+
+    async fn record(
+        &self,
+        claim: &Claim,
+        evidence: Evidence,
+        step: &Step,
+    ) -> Result<Result<(), Lost>, EngineError> {
+        Ok(self.changes.call(Change::new(claim, evidence, step)).await?)
     }
 
     async fn post(
