@@ -119,7 +119,8 @@ async fn with_database(
     let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
-            pool: pool(WORKER_CONNECTIONS, PATIENT)?,
+            pool: database::worker_pool(url, WORKER_CONNECTIONS)
+                .map_err(|error| format!("DATABASE_URL: {error}"))?,
             upkeep_pool: pool(UPKEEP_CONNECTIONS, IMPATIENT)?,
             apalis_pool: pool(APALIS_CONNECTIONS, PATIENT)?,
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),

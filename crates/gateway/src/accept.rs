@@ -1,10 +1,11 @@
 //! Accepting: whatever arrives while the last commits are under way becomes one multi-row statement,
 //! which inserts the transactions and their apalis jobs.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet}, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::{Fingerprint, Principal, Submission};
+use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use futures::FutureExt;
 use rust_decimal::Decimal;
 use sqlx::PgPool;
@@ -28,11 +29,17 @@ pub struct Entry {
     pub fingerprint: Fingerprint,
 }
 
+impl Entry {
+    fn idempotency_key(&self) -> Option<&str> {
+        self.submission.idempotency_key.as_ref().map(IdempotencyKey::as_str)
+    }
+}
+
 /// What became of an entry.
 pub enum Accepted {
     /// It is stored, by this call.
     New { submitted_at: DateTime<Utc> },
-    /// The table has its id, or its reference, already.
+    /// The table has its id, its reference or its key already.
     Existing,
 }
 
@@ -101,15 +108,22 @@ fn is_passing(error: &sqlx::Error) -> bool {
 
 /// One statement, hence one database transaction.
 async fn insert(pool: &PgPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
-    let mut entries: Vec<&Entry> = given.iter().collect();
-    // Two batches that share ids take their locks in the same order.
-    entries.sort_by_key(|entry| entry.id);
+    // Of those with one id the first is given; the others are repetitions of it, or conflicts.
+    let mut ids = HashSet::new();
+    let are_first: Vec<bool> = given.iter().map(|entry| ids.insert(entry.id)).collect();
+    let firsts = given.iter().zip(&are_first).filter(|(_, is_first)| **is_first);
+    let mut entries: Vec<&Entry> = firsts.map(|(entry, _)| entry).collect();
+    // Two batches that share keys, references or ids take their locks in the same order.
+    entries.sort_by_key(|entry| {
+        (entry.idempotency_key(), entry.submission.reference.as_deref(), entry.id)
+    });
     let texts = |of: fn(&Submission) -> Option<&str>| -> Vec<Option<&str>> {
         entries.iter().map(|entry| of(&entry.submission)).collect()
     };
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
     let principals: Vec<_> = entries.iter().map(|entry| entry.principal.as_str()).collect();
     let references = texts(|submission| submission.reference.as_deref());
+    let keys: Vec<_> = entries.iter().map(|entry| entry.idempotency_key()).collect();
     let amounts: Vec<Decimal> =
         entries.iter().map(|entry| entry.submission.amount.as_decimal()).collect();
     let currencies = texts(|submission| Some(submission.currency.code()));
@@ -122,6 +136,10 @@ async fn insert(pool: &PgPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::E
         .map(|entry| entry.submission.metadata.as_ref().map(serde_json::to_string).transpose())
         .collect::<Result<_, _>>()
         .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let traceparents: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.submission.trace_parent.map(|trace| trace.to_string()))
+        .collect();
     let fingerprints: Vec<_> = entries.iter().map(|entry| entry.fingerprint.as_bytes()).collect();
     let job_ids: Vec<_> = ids.iter().copied().map(Job::id_of).collect();
 
@@ -130,33 +148,36 @@ async fn insert(pool: &PgPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::E
         with given as (
             select * from unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::text[], $6::text[],
-                $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[]
+                $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[],
+                $13::text[], $14::text[]
             ) as given (
                 id, principal, reference, amount, currency, description,
-                occurred_at, source_account, destination_account, metadata, fingerprint, job_id
+                occurred_at, source_account, destination_account, metadata, fingerprint, job_id,
+                idempotency_key, traceparent
             )
         ),
         stored as (
             insert into transactions (
                 id, principal, reference, amount, currency, description,
-                occurred_at, source_account, destination_account, metadata, fingerprint
+                occurred_at, source_account, destination_account, metadata, fingerprint,
+                idempotency_key, traceparent
             )
             select
                 id, principal, reference, amount, currency, description,
-                occurred_at, source_account, destination_account, metadata::json, fingerprint
+                occurred_at, source_account, destination_account, metadata::json, fingerprint,
+                idempotency_key, traceparent
             from given
             on conflict do nothing
-            returning id, fingerprint, submitted_at
+            returning id, submitted_at
         ),
         jobs as (
             insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
-            select distinct
-                given.job_id, $13, convert_to('"' || stored.id || '"', 'UTF8'), 'Pending', 0, 1, now(), 0
+            select
+                given.job_id, $15, convert_to('"' || stored.id || '"', 'UTF8'), 'Pending', 0, 1, now(), 0
             from stored
             join given on given.id = stored.id
         )
-        select id as "id!", fingerprint as "fingerprint!", submitted_at as "submitted_at!"
-        from stored
+        select id as "id!", submitted_at as "submitted_at!" from stored
         "#,
         &ids,
         &principals as &[&str],
@@ -170,18 +191,18 @@ async fn insert(pool: &PgPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::E
         &metadata as &[Option<String>],
         &fingerprints as &[&[u8]],
         &job_ids,
+        &keys as &[Option<&str>],
+        &traceparents as &[Option<String>],
         POSTING,
     )
     .fetch_all(pool)
     .await?;
-    let mut stored: HashMap<(Uuid, &[u8]), DateTime<Utc>> =
-        rows.iter().map(|row| ((row.id, &*row.fingerprint), row.submitted_at)).collect();
-    // Taken out, so that a second entry with the same id in this batch is a repetition. Of two with one
-    // id it is the one whose content was stored.
-    let answers = given.iter().map(|entry| {
-        match stored.remove(&(entry.id, entry.fingerprint.as_bytes())) {
-            Some(submitted_at) => Accepted::New { submitted_at },
-            None => Accepted::Existing,
+    let stored: HashMap<Uuid, DateTime<Utc>> =
+        rows.into_iter().map(|row| (row.id, row.submitted_at)).collect();
+    let answers = given.iter().zip(are_first).map(|(entry, is_first)| {
+        match stored.get(&entry.id) {
+            Some(&submitted_at) if is_first => Accepted::New { submitted_at },
+            _ => Accepted::Existing,
         }
     });
     Ok(answers.collect())

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Amount, Currency, Window,
+    Amount, Currency, TraceParent, Window,
     protocol::{Doubt, Policy, Progress},
 };
 use serde_json::Value;
@@ -88,7 +88,7 @@ pub async fn claim(
         )
         select
             id, posts, fence, attempts, verifications, doubt_since, doubt_window, begins,
-            amount, currency, description, occurred_at, metadata, submitted_at,
+            amount, currency, description, occurred_at, metadata, submitted_at, traceparent,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
@@ -128,6 +128,10 @@ pub async fn claim(
                         None => None,
                         Some(Value::Object(map)) => Some(map),
                         Some(_) => return Err(unreadable("metadata")),
+                    },
+                    trace_parent: match row.traceparent {
+                        None => TraceParent::of_transaction(row.id),
+                        Some(text) => text.parse().map_err(|_| unreadable("traceparent"))?,
                     },
                 },
                 fence: row.fence,

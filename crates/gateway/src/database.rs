@@ -54,23 +54,38 @@ pub const PATIENT: Duration = Duration::from_secs(5);
 /// # Errors
 /// Where the URL cannot be read. Connections are made when they are needed.
 pub fn pool(url: &str, max_connections: u32, patience: Duration) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?
+    Ok(connect(options(url)?, max_connections, patience))
+}
+
+/// Connections for claims and what follows. Each of their statements looks its rows up by a key.
+///
+/// # Errors
+/// Where the URL cannot be read.
+pub fn worker_pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
+    // Planned while the tables are small, a join would scan them, and its plan is kept when they have
+    // grown.
+    let options = options(url)?.options([
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]);
+    Ok(connect(options, max_connections, PATIENT))
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?
         .application_name("onceward")
         // A session that hangs within a database transaction would hold its locks for ever.
-        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])
-        // Every statement looks its rows up by an index. Planned while the tables are small, one that
-        // joins would scan them, and its plan is kept when they have grown.
-        .options([
-            ("enable_seqscan", "off"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-        ]);
-    Ok(PgPoolOptions::new()
+        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")]))
+}
+
+fn connect(options: PgConnectOptions, max_connections: u32, patience: Duration) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(max_connections)
         // A connection takes long to make on a machine that is busy: most should be there before.
         .min_connections(max_connections.min(8))
         .acquire_timeout(patience)
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// Brings the schema up to date: apalis's migrations, then ours, which build on them. Any number of

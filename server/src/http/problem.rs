@@ -155,10 +155,16 @@ impl From<SubmitError> for Problem {
         match error {
             SubmitError::Conflict { pointer } => {
                 let mut problem = Self::new(StatusCode::CONFLICT, "conflict", error.to_string());
-                let message = "belongs to another transaction with other content";
+                let message =
+                    "belongs to another transaction, with other content or idempotency key";
                 problem.errors = vec![FieldError::new(pointer, message)];
                 problem
             }
+            SubmitError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                error.to_string(),
+            ),
             SubmitError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
             }
