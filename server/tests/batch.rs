@@ -4,12 +4,17 @@
 mod support;
 
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use support::{Program, command, contract, database, redacted};
 
 /// A web process without a worker, so that nothing changes what was submitted.
 async fn web() -> Program {
+    web_on(&database().await).await
+}
+
+async fn web_on(database: &str) -> Program {
     let mut command = command(&["web"]);
-    command.env("DATABASE_URL", database().await);
+    command.env("DATABASE_URL", database);
     Program::start(command).await
 }
 
@@ -147,6 +152,26 @@ async fn a_thousand_lines_are_answered_in_their_order() {
     }
     let health = web.read("/api/health").await;
     assert_eq!(health["queueDepth"], 1000);
+}
+
+/// Those that are under way when the database stops answering, and those that have not begun.
+#[tokio::test]
+async fn while_the_database_does_not_answer_every_line_says_so_and_sent_again_it_is_stored_once() {
+    let database = database().await;
+    let web = web_on(&database).await;
+    let mut lock = PgConnection::connect(&database).await.unwrap();
+    let statement = "begin; lock table transactions in access exclusive mode";
+    sqlx::raw_sql(statement).execute(&mut lock).await.unwrap();
+    let lines: Vec<_> = (0..600)
+        .map(|i| json!({"idempotencyKey": format!("k{i}"), "amount": i + 1, "currency": "JPY"}))
+        .collect();
+    let answers = json_batch(&web, &lines.iter().cloned().collect()).await;
+    assert_eq!(column(&answers, "/status"), vec![json!(503); 600]);
+    let codes = column(&answers, "/problem/code");
+    assert!(codes.contains(&json!("unavailable")) && codes.contains(&json!("overloaded")));
+    lock.close().await.unwrap();
+    all_accepted(&web, &lines).await;
+    assert_eq!(web.read("/api/health").await["queueDepth"], 600);
 }
 
 /// Whichever names two lines share.
