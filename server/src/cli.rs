@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
 use domain::{backoff::Backoff, protocol::Policy};
 
 /// Hand over transactions to a slow, unreliable posting service: accepted in milliseconds, never
@@ -65,6 +65,9 @@ pub struct Settings {
     pub simulator_addr: SocketAddr,
     #[command(flatten)]
     pub posting: PostingSettings,
+    /// Refuse submissions over the API that have no idempotency key
+    #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
+    pub idempotency_key_required: bool,
     /// How long a shutdown waits for what is under way, in milliseconds
     #[arg(
         long,
@@ -231,6 +234,15 @@ mod tests {
         let cli = Cli::try_parse_from(["onceward", "--site-addr", "127.0.0.1:4000"]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.site_addr.port(), 4000);
+    }
+
+    #[test]
+    fn a_switch_is_on_where_it_is_named() {
+        let required = |arguments: &[&str]| {
+            Cli::try_parse_from(arguments).unwrap().serve.idempotency_key_required
+        };
+        assert!(!required(&["onceward"]));
+        assert!(required(&["onceward", "--idempotency-key-required"]));
     }
 
     #[test]

@@ -161,6 +161,7 @@ async fn with_database(
                 simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
                 max_attempts: settings.posting.posting_max_attempts,
             },
+            key_required: http::KeyRequired(settings.idempotency_key_required),
             metrics,
             simulator: simulator.as_ref().map(Simulator::handle),
             stop: stop.clone(),

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
 
+const NO_JSON: &str = "the body must be JSON, with content-type application/json";
+
 /// A JSON body, whatever is in it.
 pub struct JsonBody(pub Value);
 
@@ -17,7 +19,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::unsupported_media_type());
+            return Err(Problem::unsupported_media_type(NO_JSON));
         }
         parse(&read(request, state).await?).map(Self)
     }
@@ -35,7 +37,7 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let body = match (bytes.is_empty(), is_json) {
             (true, _) => Value::Object(Map::new()),
             (false, true) => parse(&bytes)?,
-            (false, false) => return Err(Problem::unsupported_media_type()),
+            (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
         };
         let mut fields = Fields::of_body(body);
         let reason = fields.reason();
@@ -44,24 +46,45 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    read_at_most(MAX_BODY_BYTES, request, state).await
+}
+
+/// Reads the body where its route takes this many bytes.
+///
+/// # Errors
+/// 413 where it is longer, and 400 where it cannot be read.
+pub async fn read_at_most<S: Send + Sync>(
+    limit_bytes: usize,
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         match rejection.status().as_u16() {
-            413 => Problem::too_large(MAX_BODY_BYTES),
+            413 => Problem::too_large(limit_bytes),
             _ => Problem::malformed("the body could not be read"),
         }
     })
 }
 
-fn parse(bytes: &Bytes) -> Result<Value, Problem> {
+/// Reads JSON.
+///
+/// # Errors
+/// 400 where it is none.
+pub fn parse(bytes: &Bytes) -> Result<Value, Problem> {
     serde_json::from_slice(bytes)
         .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))
 }
 
 /// `application/json` and anything that ends in `+json`, with any parameters.
-fn is_json(headers: &HeaderMap) -> bool {
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// The body's media type in lower case, without parameters; empty where it has none.
+pub fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    essence.trim().to_ascii_lowercase()
 }

@@ -1,5 +1,6 @@
 //! The web side: the REST API, the stream, and the pages.
 
+mod batch;
 mod body;
 mod bulk_retries;
 mod cleanup;
@@ -7,27 +8,32 @@ mod fields;
 mod filter;
 mod health;
 mod home;
+mod idempotency_key;
 mod interventions;
 mod metrics;
 mod posting;
 mod problem;
+mod request_id;
 mod same_origin;
 mod stream;
+mod trace_parent;
 mod transactions;
 
 use app::{App, Setting, shell};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderValue, header},
     middleware,
     routing::get,
 };
 use gateway::Gateway;
+pub use idempotency_key::KeyRequired;
 use leptos::{config::LeptosOptions, prelude::provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
 use problem::Problem;
+use request_id::REQUEST_ID;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -40,7 +46,6 @@ use tower_http::{
 
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the handlers share.
 #[derive(Clone, FromRef)]
@@ -51,6 +56,8 @@ pub struct Web {
     pub options: LeptosOptions,
     /// What the pages tell of how this process is set up.
     pub setting: Setting,
+    /// Whether submissions must have an idempotency key.
+    pub key_required: KeyRequired,
     /// What this process has counted.
     pub metrics: PrometheusHandle,
     /// The simulator, where it runs inside.
@@ -79,6 +86,7 @@ pub fn router(web: Web) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
     let mut api = transactions::routes()
+        .merge(batch::routes())
         .merge(interventions::routes())
         .merge(bulk_retries::routes())
         .merge(posting::routes())
@@ -102,6 +110,7 @@ pub fn router(web: Web) -> Router {
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::map_request(request_id::only_fit))
         // The page's script and style have no version in their names: each use asks whether they are
         // still the server's.
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -125,6 +134,9 @@ pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
         .route("/metrics", get(async move || metrics::text(metrics.render())))
         .layer(middleware::from_fn(same_origin::only))
         .layer(middleware::from_fn(problem::render))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::map_request(request_id::only_fit))
         .with_state(gateway)
 }
 

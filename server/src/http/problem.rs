@@ -10,11 +10,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::FieldError;
+use domain::{FieldError, TraceParent};
 use gateway::{EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
+
+use super::trace_parent;
 
 /// When a client that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -31,19 +33,21 @@ pub struct Problem {
     cause: Option<String>,
 }
 
+/// A problem as a client reads it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub struct Document {
     #[serde(rename = "type")]
     kind: &'static str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    code: &'a str,
+    title: &'static str,
+    /// The status of the answer.
+    pub status: u16,
+    detail: String,
+    code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
 }
 
 impl Problem {
@@ -103,8 +107,7 @@ impl Problem {
     }
 
     /// 415.
-    pub fn unsupported_media_type() -> Self {
-        let detail = "the body must be JSON, with content-type application/json";
+    pub fn unsupported_media_type(detail: &str) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
@@ -120,6 +123,42 @@ impl Problem {
             cause: Some(cause.into()),
             ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
         }
+    }
+
+    /// 400: the key, as the header or the body has it, is none, or must not be there.
+    pub fn bad_idempotency_key(what_is_wrong: &str) -> Self {
+        let detail = format!("the Idempotency-Key {what_is_wrong}");
+        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_invalid", detail)
+    }
+
+    /// 400: there is no key, and there must be one.
+    pub fn idempotency_key_missing() -> Self {
+        let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
+            field idempotencyKey";
+        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", detail)
+    }
+
+    /// The document that a client gets.
+    pub fn document(self, request_id: Option<String>) -> Document {
+        Document {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            request_id,
+            errors: self.errors,
+        }
+    }
+
+    /// Whether it belongs in the log.
+    pub fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// What is behind it, for the log.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
     }
 
     /// Names the transaction in the log.
@@ -201,40 +240,35 @@ impl IntoResponse for Problem {
 /// Writes the problem document of a response that carries a [`Problem`].
 pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
+    let trace_parent = trace_parent::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
-    if problem.status.is_server_error() {
+    if problem.is_ours() {
+        let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
-            request_id, %method, path, status = problem.status.as_u16(), code = problem.code,
+            request_id, trace_id, %method, path, status = problem.status.as_u16(), code = problem.code,
             transaction_id = problem.transaction_id.map(tracing::field::display),
-            cause = problem.cause.as_deref().unwrap_or(&problem.detail),
+            cause = problem.cause(),
             "a request failed"
         );
     }
-    let document = Document {
-        kind: "about:blank",
-        title: problem.status.canonical_reason().unwrap_or("Error"),
-        status: problem.status.as_u16(),
-        detail: &problem.detail,
-        code: problem.code,
-        request_id,
-        errors: &problem.errors,
-    };
+    let status = problem.status;
+    let document = problem.document(request_id.map(str::to_owned));
     let carried = std::mem::take(response.headers_mut());
-    let mut response = (problem.status, Json(document)).into_response();
+    let mut response = (status, Json(document)).into_response();
     let headers = response.headers_mut();
     // What the router has said already, such as which methods a path takes.
     if let Some(allow) = carried.get(header::ALLOW) {
         headers.insert(header::ALLOW, allow.clone());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response

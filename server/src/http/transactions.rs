@@ -8,7 +8,7 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -18,7 +18,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Web, body::JsonBody, fields::Fields, filter, problem::Problem};
+use super::{
+    Web,
+    body::JsonBody,
+    fields::Fields,
+    filter,
+    idempotency_key::{self, KeyRequired},
+    problem::Problem,
+    trace_parent,
+};
 
 /// Transactions in a page where the client does not say.
 const DEFAULT_LIMIT: u32 = 50;
@@ -32,8 +40,16 @@ pub fn routes() -> Router<Web> {
         .route("/api/transactions/{id}/attempts", get(attempts))
 }
 
-async fn submit(State(gateway): State<Gateway>, body: JsonBody) -> Result<Response, Problem> {
-    let submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
+async fn submit(
+    State(gateway): State<Gateway>,
+    State(key_required): State<KeyRequired>,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let mut submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
+    idempotency_key::take_from_header(&mut submission, &headers)?;
+    key_required.check(&submission)?;
+    submission.trace_parent = trace_parent::of(&headers);
     let id = submission.id;
     let submitted = gateway
         .submit(&Principal::anonymous(), submission)
