@@ -10,6 +10,7 @@ mod boot_instant;
 mod bulk_retry;
 mod changes;
 mod claim;
+mod counts;
 pub mod database;
 mod error;
 mod filter;

@@ -1,7 +1,6 @@
 //! Questions about stored transactions. Those about many of them are in `list.rs`.
 
-use domain::{Attempt, Counts, Finding, Outcome, State, Transaction, Verification};
-use sqlx::PgPool;
+use domain::{Attempt, Finding, Outcome, Transaction, Verification};
 use uuid::Uuid;
 
 use crate::{EngineError, Gateway, row::Row};
@@ -74,14 +73,6 @@ impl Gateway {
         Ok(attempts)
     }
 
-    /// How many transactions are in each state, at one instant.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub async fn counts(&self) -> Result<Counts, EngineError> {
-        counts(&self.pool).await
-    }
-
     /// Whether PostgreSQL answers.
     ///
     /// # Errors
@@ -90,20 +81,6 @@ impl Gateway {
         sqlx::query_scalar!(r#"select true as "alive!""#).fetch_one(&self.pool).await?;
         Ok(())
     }
-}
-
-pub async fn counts(pool: &PgPool) -> Result<Counts, EngineError> {
-    let rows =
-        sqlx::query!(r#"select state, count(*) as "count!" from transactions group by state"#)
-            .fetch_all(pool)
-            .await?;
-    let mut counts = Counts::default();
-    for row in rows {
-        if let Ok(state) = row.state.parse::<State>() {
-            *counts.of_mut(state) = row.count.unsigned_abs();
-        }
-    }
-    Ok(counts)
 }
 
 fn outcome(id: Uuid, text: &str) -> Result<Outcome, EngineError> {
