@@ -18,12 +18,11 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{EngineError, pause::posting, query::counts, row::Row};
+use crate::{EngineError, counts::counts, pause::posting, row::Row};
 
 /// How often PostgreSQL is asked for changes.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How often the states are counted, while something changes: it reads an index from end to end. And
-/// how often posting as a whole is looked at.
+/// How often the states are counted, while something changes, and posting as a whole is looked at.
 const COUNTING_INTERVAL: Duration = Duration::from_secs(1);
 /// Transactions in one change at most; of more, the latest are shown. A page cannot show more.
 const MOST: i64 = 200;
