@@ -1,0 +1,172 @@
+//! A posting service that answers at once, or holds its answers back, and remembers what arrived. It
+//! keeps no promise of uniqueness, so what is posted twice is seen.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use serde_json::Number;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+    time::sleep,
+};
+use uuid::Uuid;
+
+use crate::{Fallible, http::Connection};
+
+/// Connections that may wait to be accepted: as many as the system allows.
+const BACKLOG: u32 = 16_384;
+
+/// A running posting service. Dropping it ends it.
+#[derive(Debug)]
+pub struct PostingService {
+    addr: SocketAddr,
+    entries: Arc<Mutex<HashMap<Uuid, Entry>>>,
+    held: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// What arrived under one id.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When it arrived first.
+    pub at: Instant,
+    pub posts: u32,
+    /// As it was sent: what a verification is answered with.
+    amount: Box<str>,
+    currency: Box<str>,
+}
+
+#[derive(Deserialize)]
+struct Posted<'a> {
+    id: Uuid,
+    amount: Number,
+    currency: &'a str,
+}
+
+impl PostingService {
+    /// Starts it on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start() -> Fallible<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = socket.listen(BACKLOG)?;
+        let addr = listener.local_addr()?;
+        let entries = Arc::default();
+        let (held, hold) = watch::channel(false);
+        let accepting = tokio::spawn({
+            let entries = Arc::clone(&entries);
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, Arc::clone(&entries), hold.clone()));
+                }
+            }
+        });
+        Ok(Self { addr, entries, held, accepting })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// From now on POSTs are not answered, until they are let go.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Answers all that it holds, and from now on at once.
+    pub fn let_go(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// How many ids have arrived.
+    pub fn count(&self) -> usize {
+        lock(&self.entries).len()
+    }
+
+    /// What has arrived.
+    pub fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
+        lock(&self.entries)
+    }
+
+    /// Waits until so many ids have arrived; true where they have.
+    pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while self.count() < count {
+            if Instant::now() > until {
+                return false;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+}
+
+impl Drop for PostingService {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    entries: Arc<Mutex<HashMap<Uuid, Entry>>>,
+    mut hold: watch::Receiver<bool>,
+) {
+    let Ok(mut connection) = Connection::of(stream) else { return };
+    while let Ok(Some(request)) = connection.receive().await {
+        let (status, body) = match request.is_post {
+            true => post(&entries, request.body),
+            false => get(&entries, &request.path),
+        };
+        if request.is_post && hold.wait_for(|held| !held).await.is_err() {
+            return;
+        }
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        if connection.write(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn post(entries: &Mutex<HashMap<Uuid, Entry>>, body: &[u8]) -> (&'static str, String) {
+    let Ok(posted) = serde_json::from_slice::<Posted<'_>>(body) else {
+        return ("400 Bad Request", "{}".to_owned());
+    };
+    let at = Instant::now();
+    let entry = Entry {
+        at,
+        posts: 0,
+        amount: posted.amount.to_string().into(),
+        currency: posted.currency.into(),
+    };
+    lock(entries).entry(posted.id).or_insert(entry).posts += 1;
+    ("201 Created", format!(r#"{{"id":"{}"}}"#, posted.id))
+}
+
+fn get(entries: &Mutex<HashMap<Uuid, Entry>>, path: &str) -> (&'static str, String) {
+    let id = path.rsplit('/').next().and_then(|id| id.parse::<Uuid>().ok());
+    let entries = lock(entries);
+    match id.and_then(|id| Some((id, entries.get(&id)?))) {
+        Some((id, Entry { amount, currency, .. })) => {
+            ("200 OK", format!(r#"{{"id":"{id}","amount":{amount},"currency":"{currency}"}}"#))
+        }
+        None => ("404 Not Found", "{}".to_owned()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
