@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::time::sleep;
 
 use crate::{
     Fallible,
@@ -11,7 +10,7 @@ use crate::{
     posting_service::PostingService,
     profile::Profile,
     stage::{DATABASE, Stage},
-    verdict,
+    verdict, wait,
 };
 
 const CONNECTIONS: usize = 64;
@@ -55,13 +54,10 @@ pub async fn measure(stage: &Stage) -> Fallible<Drain> {
             format!("after {PATIENCE:?}, {} of {backlog} are posted", service.count()).into()
         );
     }
-    let until = Instant::now() + PATIENCE;
     // Looked for only now: while the backlog drains, nothing else is asked of the database.
-    while stage.count(DATABASE, "state <> 'completed'").await? > 0 {
-        if Instant::now() > until {
-            return Err("all were posted, but not all are completed".into());
-        }
-        sleep(Duration::from_millis(5)).await;
+    let completed = async || Ok(stage.count(DATABASE, "state <> 'completed'").await? == 0);
+    if !wait::until(PATIENCE, completed).await? {
+        return Err("all were posted, but not all are completed".into());
     }
     let completed_at = Instant::now();
     profile.end(stage, "draining", backlog as f64).await?;

@@ -9,17 +9,28 @@ mod closed_loop;
 mod cluster;
 mod drain;
 mod figures;
+mod flow;
+mod goals;
+mod history;
 mod http;
+mod machine;
+mod memory;
+mod open_loop;
+mod outage;
+mod overload;
+mod pages;
 mod pgbench;
 mod posting_service;
 mod profile;
 mod program;
+mod report;
 mod run;
 mod stage;
 mod statistics;
 mod submission;
 mod throughput;
 mod verdict;
+mod wait;
 
 use std::process::ExitCode;
 

@@ -14,11 +14,10 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     sync::watch,
     task::JoinHandle,
-    time::sleep,
 };
 use uuid::Uuid;
 
-use crate::{Fallible, http::Connection};
+use crate::{Fallible, http::Connection, wait};
 
 /// Connections that may wait to be accepted: as many as the system allows.
 const BACKLOG: u32 = 16_384;
@@ -100,14 +99,17 @@ impl PostingService {
 
     /// Waits until so many ids have arrived; true where they have.
     pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
-        while self.count() < count {
-            if Instant::now() > until {
-                return false;
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-        true
+        wait::until(patience, async || Ok(self.count() >= count)).await.is_ok_and(|came| came)
+    }
+
+    /// Waits until all of these have arrived. Whether they have is for [`crate::verdict`] to say.
+    pub async fn wait_for_all(&self, ids: &[Uuid], patience: Duration) {
+        let arrived =
+            |entries: &HashMap<Uuid, Entry>| ids.iter().all(|id| entries.contains_key(id));
+        let _ = wait::until(patience, async || {
+            Ok(self.count() >= ids.len() && arrived(&self.entries()))
+        })
+        .await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every part needs: the cluster, the program, and how much to measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::AssertSqlSafe;
 
@@ -33,6 +33,11 @@ impl Stage {
             profiled: arguments.profile,
             program: arguments.program.clone(),
         })
+    }
+
+    /// The program that is measured.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Starts a process of Onceward on a database, with these settings beside.

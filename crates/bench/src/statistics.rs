@@ -42,7 +42,7 @@ impl Quantiles {
         // The smallest that at least this share stays within, exactly: there are few enough to keep.
         let at = |per_mille: usize| {
             let rank = (durations.len() * per_mille).div_ceil(1000).max(1);
-            durations.get(rank - 1).map_or(0.0, |duration| duration.as_secs_f64() * 1000.0)
+            durations.get(rank - 1).map_or(0.0, |duration| duration.as_micros() as f64 / 1000.0)
         };
         Self {
             count: durations.len(),

@@ -9,6 +9,7 @@ use crate::{
     closed_loop::{self, Until},
     profile::Profile,
     stage::Stage,
+    verdict,
 };
 
 /// Connections that each wait for an answer before they send the next request.
@@ -29,7 +30,6 @@ pub struct Throughput {
 /// Where something accepted is not stored, or the program fails.
 pub async fn measure(stage: &Stage, database: &str) -> Fallible<Throughput> {
     let web = stage.start("web", database, &[]).await?;
-    let before = stage.count(database, "true").await?;
     stage.cluster.checkpoint().await?;
     let profile = Profile::begin(stage, Some(&web)).await?;
     let (warm_up, measured) = (stage.scale.warm_up, stage.scale.throughput);
@@ -37,14 +37,7 @@ pub async fn measure(stage: &Stage, database: &str) -> Fallible<Throughput> {
     let answers = closed_loop::submit(web.web()?, CONNECTIONS, until).await?;
     profile.end(stage, "accepting", answers.accepted.len() as f64).await?;
     web.stop().await?;
-    let stored = stage.count(database, "true").await? - before;
-    // One that was answered otherwise may be stored all the same.
-    if stored < answers.accepted.len()
-        || (answers.others.is_empty() && stored > answers.accepted.len())
-    {
-        let accepted = answers.accepted.len();
-        return Err(format!("{accepted} were accepted and {stored} are stored").into());
-    }
+    verdict::stored(stage, database, &answers.accepted).await?;
     Ok(Throughput {
         accepted_a_second: answers.measured as f64 / measured.as_secs_f64(),
         others: answers.others,

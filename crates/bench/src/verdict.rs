@@ -1,10 +1,29 @@
-//! Whether what was accepted was posted: each exactly once.
+//! Whether what was accepted is there, and was posted: each exactly once.
 
 use uuid::Uuid;
 
-use crate::{Fallible, posting_service::PostingService};
+use crate::{Fallible, posting_service::PostingService, stage::Stage};
 
-/// Compares what was accepted with what arrived.
+/// Looks for what was accepted in the table.
+///
+/// # Errors
+/// Where something is not there: it says how many, and names one.
+pub async fn stored(stage: &Stage, database: &str, accepted: &[Uuid]) -> Fallible<()> {
+    let mut connection = stage.cluster.connect(database).await?;
+    let lost: Vec<Uuid> = sqlx::query_scalar(
+        "select id from unnest($1::uuid[]) as given (id)
+         where not exists (select from transactions where transactions.id = given.id)",
+    )
+    .bind(accepted)
+    .fetch_all(&mut connection)
+    .await?;
+    match lost.first() {
+        None => Ok(()),
+        Some(id) => Err(format!("{} were accepted and lost, such as {id}", lost.len()).into()),
+    }
+}
+
+/// Compares what was accepted with what arrived at the posting service.
 ///
 /// # Errors
 /// Where something is missing or arrived twice: it says how many, and names one.
