@@ -59,8 +59,6 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
     let posting = |flows: &[Flow], at: fn(&Quantiles) -> f64| {
         Repeats::of(flows.iter().map(move |flow| at(&flow.posting)))
     };
-    let (p50, p99): (fn(&Quantiles) -> f64, fn(&Quantiles) -> f64) =
-        (|latency| latency.p50_ms, |latency| latency.p99_ms);
     use Goal::{AtLeast, AtMost};
 
     line(
@@ -121,4 +119,37 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
         None,
     );
     lines
+}
+
+fn p50(latency: &Quantiles) -> f64 {
+    latency.p50_ms
+}
+
+fn p99(latency: &Quantiles) -> f64 {
+    latency.p99_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{drain::Drain, throughput::Throughput};
+
+    #[test]
+    fn throughput_is_quoted_as_a_share_of_what_pgbench_reached() {
+        let accepted = |accepted_a_second| Throughput { accepted_a_second, others: [].into() };
+        let figures = Figures {
+            pgbench: vec![1000.0, 4000.0, 2000.0],
+            accepted: [3000.0, 2000.0, 1000.0].map(accepted).to_vec(),
+            posted: vec![Drain { completed_a_second: 800.0, arrived_a_second: 900.0 }],
+            accepted_with_history: vec![accepted(1500.0)],
+            ..Figures::default()
+        };
+        let lines = lines(&figures);
+        let told: Vec<_> =
+            lines.iter().map(|line| (line.figure, line.measured, line.min, line.max)).collect();
+        let expected = [("1", 1.0, 0.5, 1.5), ("3", 0.4, 0.4, 0.4), ("5", 0.75, 0.75, 0.75)];
+        assert_eq!(told, expected);
+        let reached = lines.iter().map(|line| line.goal.is_reached(line.measured));
+        assert_eq!(reached.collect::<Vec<_>>(), [true, false, false]);
+    }
 }

@@ -172,3 +172,63 @@ fn get(entries: &Mutex<HashMap<Uuid, Entry>>, path: &str) -> (&'static str, Stri
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict;
+
+    fn post_of(id: Uuid) -> Vec<u8> {
+        let body = format!(r#"{{"id":"{id}","amount":12.30,"currency":"EUR"}}"#);
+        let length = body.len();
+        format!("POST /transactions HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+            .into_bytes()
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_and_what_arrived_twice_is_found() {
+        let service = PostingService::start().unwrap();
+        let mut client = Connection::open(service.addr).await.unwrap();
+        let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+        assert_eq!(client.call(&post_of(first)).await.unwrap().0, 201);
+        verdict::posted_once(&service, &[first]).unwrap();
+        let missing = verdict::posted_once(&service, &[first, second]).unwrap_err();
+        assert!(missing.to_string().contains("never posted"), "{missing}");
+        client.call(&post_of(first)).await.unwrap();
+        let twice = verdict::posted_once(&service, &[first]).unwrap_err();
+        assert!(twice.to_string().contains("more than once"), "{twice}");
+    }
+
+    #[tokio::test]
+    async fn a_verification_finds_what_was_posted_with_exactly_its_amount() {
+        let service = PostingService::start().unwrap();
+        let mut client = Connection::open(service.addr).await.unwrap();
+        let id = Uuid::new_v4();
+        let request = format!("GET /transactions/{id} HTTP/1.1\r\n\r\n").into_bytes();
+        assert_eq!(client.call(&request).await.unwrap().0, 404);
+        client.call(&post_of(id)).await.unwrap();
+        let (status, body) = client.call(&request).await.unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(body, format!(r#"{{"id":"{id}","amount":12.30,"currency":"EUR"}}"#).as_bytes());
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_answered_when_it_is_let_go() {
+        let service = PostingService::start().unwrap();
+        service.hold();
+        let mut client = Connection::open(service.addr).await.unwrap();
+        let post = post_of(Uuid::new_v4());
+        let call = client.call(&post);
+        let arrival = async {
+            assert!(service.wait_for(1, Duration::from_secs(10)).await);
+            service.let_go();
+        };
+        tokio::pin!(call);
+        tokio::select! {
+            biased;
+            answer = &mut call => panic!("it was answered while it was held: {answer:?}"),
+            () = arrival => {}
+        }
+        assert_eq!(call.await.unwrap().0, 201);
+    }
+}

@@ -1,6 +1,6 @@
 //! The report: printed, and, where the run was whole, written to docs/.
 
-use std::{fmt::Write as _, fs};
+use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 use serde_json::json;
 
@@ -101,6 +101,15 @@ fn markdown(
              requests left more than 5 ms late"
         )?;
     }
+    let throughputs = figures.accepted.iter().chain(&figures.accepted_with_history);
+    let flows = [&figures.latency, &figures.delay, &figures.delay_with_history];
+    let others = throughputs
+        .map(|one| &one.others)
+        .chain(flows.into_iter().flatten().map(|flow| &flow.others))
+        .filter(|others| !others.is_empty());
+    for others in others {
+        writeln!(out, "- answers other than 202 in one repeat: {}", counted(others))?;
+    }
     extremes(&mut out, figures)?;
     surroundings(&mut out, machine)?;
     if !figures.pages.is_empty() {
@@ -145,12 +154,13 @@ fn row(line: &Line) -> String {
     format!("| {figure} | {what} | {measured} | {min} to {max} | {goals} | {reached} |")
 }
 
+fn counted(counts: &BTreeMap<String, u64>) -> String {
+    let each: Vec<String> = counts.iter().map(|(what, n)| format!("{n} × {what}")).collect();
+    each.join(", ")
+}
+
 /// What no goal is a number for.
 fn extremes(out: &mut String, figures: &Figures) -> std::fmt::Result {
-    let counted = |counts: &std::collections::BTreeMap<String, u64>| {
-        let each: Vec<String> = counts.iter().map(|(what, n)| format!("{n} × {what}")).collect();
-        each.join(", ")
-    };
     if let Some(seen) = &figures.overload {
         writeln!(out, "\n### Twenty thousand a second offered\n")?;
         writeln!(
