@@ -1,8 +1,10 @@
 //! Where the time of a part goes: statements by time, WAL and processor time for each transaction.
 
+use nix::{
+    sys::resource::{UsageWho, getrusage},
+    unistd::Pid,
+};
 use sqlx::Row;
-
-use nix::unistd::Pid;
 
 use crate::{Fallible, program::Program, stage::Stage};
 
@@ -51,7 +53,7 @@ impl Profile {
                 wal_lsn,
                 program,
                 program_seconds: program.map_or(0.0, processor_seconds),
-                harness_seconds: processor_seconds(Pid::this()),
+                harness_seconds: harness_seconds()?,
                 postgres_seconds: postgres_seconds(stage)?,
             }),
         })
@@ -64,7 +66,7 @@ impl Profile {
     pub async fn end(self, stage: &Stage, part: &str, transactions: f64) -> Fallible<()> {
         let Some(begun) = self.begun else { return Ok(()) };
         let postgres = postgres_seconds(stage)? - begun.postgres_seconds;
-        let harness = processor_seconds(Pid::this()) - begun.harness_seconds;
+        let harness = harness_seconds()? - begun.harness_seconds;
         let program = begun.program.map_or(0.0, processor_seconds) - begun.program_seconds;
         let mut connection = stage.cluster.connect("postgres").await?;
         let wal_bytes: f64 =
@@ -113,6 +115,18 @@ fn postgres_seconds(stage: &Stage) -> Fallible<f64> {
     let pids = stage.cluster.pids()?;
     let ended = pids.first().map_or(0.0, |server| ticks(*server, 15..17));
     Ok(pids.into_iter().map(processor_seconds).sum::<f64>() + ended / TICKS)
+}
+
+/// The harness's own, and pgbench's, which it has waited for.
+fn harness_seconds() -> Fallible<f64> {
+    let mut seconds = 0.0;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        for time in [usage.user_time(), usage.system_time()] {
+            seconds += time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        }
+    }
+    Ok(seconds)
 }
 
 fn processor_seconds(pid: Pid) -> f64 {
