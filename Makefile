@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/node_modules/.bin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bi
 export SQLX_OFFLINE := true
 
 # All that the release is made of.
-SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f)
+SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f -not -path 'crates/bench/*')
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench chaos audit sqlx
+.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench load chaos audit sqlx
 
 help: ## lists the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -50,8 +50,12 @@ e2e: setup build ## the end-to-end tests, in a browser against the release
 screenshots: setup build ## takes the screenshots in docs/screenshots anew
 	@SCREENSHOTS=1 playwright test --config end2end screenshots
 
-bench: build ## a load against a fresh release, then the audit; LOAD="--rate 500" changes it
-	@scripts/bench $(LOAD)
+bench: build ## the benchmarks, written to docs/BENCHMARKS.md; BENCH="--only 1,3 --short" changes it
+	@cargo build --quiet --release --package bench
+	@exec target/release/bench $(BENCH)
+
+load: build ## a load against a fresh release, then the audit; LOAD="--rate 500" changes it
+	@scripts/load $(LOAD)
 
 chaos: setup ## every fault test with real processes; CHAOS="--transactions 500 --seed 1" changes it
 	@cargo test --quiet -p server --test chaos -- --full $(CHAOS)

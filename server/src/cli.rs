@@ -8,7 +8,7 @@ use domain::{backoff::Backoff, protocol::Policy};
 /// Hand over transactions to a slow, unreliable posting service: accepted in milliseconds, never
 /// lost, posted exactly once.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "onceward", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "The log goes to standard error; RUST_LOG sets its levels.")]
 pub struct Cli {
     /// What to do; without one, `serve`.
@@ -109,8 +109,9 @@ pub struct PostingSettings {
     /// How long after a write a verification may still miss it, in milliseconds
     #[arg(long, env = "POSTING_VISIBILITY_MS", value_name = "POSTING_VISIBILITY_MS", default_value_t = 1_000, value_parser = value_parser!(u64).range(..=86_400_000))]
     pub posting_visibility_ms: u64,
-    /// POSTs under way per process, each with the verification that follows it at once
-    #[arg(long, env = "POSTING_CONCURRENCY", value_name = "POSTING_CONCURRENCY", default_value_t = 64, value_parser = value_parser!(u16).range(1..=4096))]
+    /// POSTs under way per process, each with the verification that follows it at once. Each has a
+    /// connection, hence an open file
+    #[arg(long, env = "POSTING_CONCURRENCY", value_name = "POSTING_CONCURRENCY", default_value_t = 64, value_parser = value_parser!(u16).range(1..=16_384))]
     pub posting_concurrency: u16,
     /// Verifications of earlier attempts under way per process. They go on while nothing is posted
     #[arg(long, env = "VERIFICATION_CONCURRENCY", value_name = "VERIFICATION_CONCURRENCY", default_value_t = 16, value_parser = value_parser!(u16).range(1..=4096))]

@@ -7,6 +7,7 @@ mod cli;
 mod http;
 mod load;
 mod metrics;
+mod open_files;
 mod own_postgres;
 mod run;
 mod site;
@@ -21,6 +22,7 @@ use run::Role;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::start();
+    open_files::allow_most();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Fatal,
     cli::{Settings, SimulatorSettings},
-    http, metrics,
+    http, metrics, open_files,
     own_postgres::OwnPostgres,
     site,
 };
@@ -76,6 +76,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
         None => None,
     };
     let stop = stop_signal()?;
+    if !matches!(role, Role::Web) {
+        open_files::warn_below(settings.posting.posting_concurrency.into());
+    }
 
     if let Some(url) = &settings.database_url {
         return with_database(role, &settings, simulated, listener, stop, url).await;

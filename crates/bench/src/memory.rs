@@ -1,0 +1,47 @@
+//! Memory of a process with many requests waiting on a slow posting service.
+
+use std::time::Duration;
+
+use crate::{
+    Fallible,
+    closed_loop::{self, Until},
+    posting_service::PostingService,
+    program::Memory,
+    stage::{DATABASE, Stage},
+    verdict, wait,
+};
+
+const CONNECTIONS: usize = 64;
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Measures it while every POST is held by the posting service, then lets them go.
+///
+/// # Errors
+/// Where they are not all under way at once, or not all completed afterwards, each posted once.
+pub async fn measure(stage: &Stage) -> Fallible<Memory> {
+    let held = stage.scale.held;
+    stage.cluster.make_database(DATABASE, None).await?;
+    let service = PostingService::start()?;
+    service.hold();
+    let settings = [
+        ("POSTING_CONCURRENCY", held.to_string()),
+        // Nothing is given up while it is held.
+        ("POSTING_TIMEOUT_MS", "3600000".to_owned()),
+    ];
+    let program = stage.serve(DATABASE, &service, &settings).await?;
+    let answers = closed_loop::submit(program.web()?, CONNECTIONS, Until::Sent(held)).await?;
+    if !service.wait_for(held, PATIENCE).await {
+        let count = service.count();
+        return Err(format!("after {PATIENCE:?}, {count} of {held} POSTs are under way").into());
+    }
+    let memory = program.memory()?;
+    service.let_go();
+    let completed = async || Ok(stage.count(DATABASE, "state <> 'completed'").await? == 0);
+    if !wait::until(PATIENCE, completed).await? {
+        return Err(format!("{held} POSTs were let go, and not all are completed").into());
+    }
+    program.stop().await?;
+    verdict::posted_once(&service, &answers.accepted)?;
+    Ok(memory)
+}

@@ -1,0 +1,133 @@
+//! How long a page of the list takes, with every filter.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{Fallible, http::Connection, stage::Stage, statistics::Quantiles};
+
+/// How long one filter may take altogether.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The filters that are measured, each from the newest on and from somewhere in the middle. In braces
+/// what differs from request to request.
+const FILTERS: [&str; 27] = [
+    "",
+    "status=pending",
+    "status=processing",
+    "status=completed",
+    "status=failed",
+    "status=in_doubt",
+    "status=rejected",
+    "status=cancelled",
+    "currency=EUR",
+    "currency=KWD",
+    "currency=JPY",
+    "reference={reference}",
+    "reference=nobody-has-this",
+    "from={from}",
+    "to={to}",
+    "from={from}&to={to}",
+    "minAttempts=1",
+    "minAttempts=2",
+    "minAttempts=5",
+    "minAttempts=10",
+    "status=completed&minAttempts=10",
+    "status=failed&currency=KWD",
+    "status=pending&currency=KWD",
+    "status=in_doubt&minAttempts=5",
+    "currency=KWD&from={from}&to={to}",
+    "currency=GBP&minAttempts=10",
+    "status=failed&from={from}&to={to}",
+];
+
+/// What was measured with one filter.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pages {
+    pub filter: String,
+    pub latency: Quantiles,
+    /// Answers that were not 200.
+    pub others: BTreeMap<String, u64>,
+}
+
+/// A row of the list: where a page may begin.
+#[derive(sqlx::FromRow)]
+struct Place {
+    submitted_at: DateTime<Utc>,
+    id: Uuid,
+    reference: Option<String>,
+}
+
+/// Reads pages of 50 of a database, one after the other over one connection.
+///
+/// # Errors
+/// Where the program fails.
+pub async fn measure(stage: &Stage, database: &str) -> Fallible<Vec<Pages>> {
+    let places = places(stage, database).await?;
+    let web = stage.start("web", database, &[]).await?;
+    let addr = web.web()?;
+    let mut all = Vec::new();
+    for filter in FILTERS {
+        for from_the_middle in [false, true] {
+            // One that names a row has a page at most.
+            if from_the_middle && filter.contains("reference") {
+                continue;
+            }
+            let mut connection = Connection::open(addr).await?;
+            let begun = Instant::now();
+            let (mut latencies, mut others) = (Vec::new(), BTreeMap::new());
+            for place in &places {
+                if begun.elapsed() > PATIENCE {
+                    break;
+                }
+                let request = place.request(filter, from_the_middle);
+                let sent_at = Instant::now();
+                let (status, body) = connection.call(request.as_bytes()).await?;
+                latencies.push(sent_at.elapsed());
+                if status != 200 {
+                    let body = String::from_utf8_lossy(body);
+                    *others.entry(format!("{status} {body}")).or_default() += 1;
+                }
+            }
+            let mut name = if filter.is_empty() { "(none)" } else { filter }.to_owned();
+            if from_the_middle {
+                name.push_str(", cursor");
+            }
+            all.push(Pages { filter: name, latency: Quantiles::of(latencies), others });
+        }
+    }
+    web.stop().await?;
+    Ok(all)
+}
+
+/// As many places as there are requests with each filter, from all over the list.
+async fn places(stage: &Stage, database: &str) -> Fallible<Vec<Place>> {
+    let mut connection = stage.cluster.connect(database).await?;
+    let places = sqlx::query_as(
+        "select submitted_at, id, reference from transactions order by random() limit $1",
+    );
+    Ok(places.bind(i64::try_from(stage.scale.pages)?).fetch_all(&mut connection).await?)
+}
+
+impl Place {
+    fn request(&self, filter: &str, from_the_middle: bool) -> String {
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let mut query = filter
+            .replace("{reference}", self.reference.as_deref().unwrap_or("order-2"))
+            .replace("{from}", &instant(self.submitted_at - chrono::TimeDelta::days(1)))
+            .replace("{to}", &instant(self.submitted_at));
+        query.push_str("&limit=50");
+        if from_the_middle {
+            let (micros, id) = (self.submitted_at.timestamp_micros(), self.id.simple());
+            query.push_str(&format!("&cursor={micros}_{id}"));
+        }
+        let query = query.trim_start_matches('&');
+        format!("GET /api/transactions?{query} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    }
+}

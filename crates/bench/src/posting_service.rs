@@ -1,0 +1,234 @@
+//! A posting service that answers at once, or holds its answers back, and remembers what arrived. It
+//! keeps no promise of uniqueness, so what is posted twice is seen.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use serde_json::Number;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+use uuid::Uuid;
+
+use crate::{Fallible, http::Connection, wait};
+
+/// Connections that may wait to be accepted: as many as the system allows.
+const BACKLOG: u32 = 16_384;
+
+/// A running posting service. Dropping it ends it.
+#[derive(Debug)]
+pub struct PostingService {
+    addr: SocketAddr,
+    entries: Arc<Mutex<HashMap<Uuid, Entry>>>,
+    held: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// What arrived under one id.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When it arrived first.
+    pub at: Instant,
+    pub posts: u32,
+    /// As it was sent: what a verification is answered with.
+    amount: Box<str>,
+    currency: Box<str>,
+}
+
+#[derive(Deserialize)]
+struct Posted<'a> {
+    id: Uuid,
+    amount: Number,
+    currency: &'a str,
+}
+
+impl PostingService {
+    /// Starts it on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start() -> Fallible<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = socket.listen(BACKLOG)?;
+        let addr = listener.local_addr()?;
+        let entries = Arc::default();
+        let (held, hold) = watch::channel(false);
+        let accepting = tokio::spawn({
+            let entries = Arc::clone(&entries);
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, Arc::clone(&entries), hold.clone()));
+                }
+            }
+        });
+        Ok(Self { addr, entries, held, accepting })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// From now on POSTs are not answered, until they are let go.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Answers all that it holds, and from now on at once.
+    pub fn let_go(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// How many ids have arrived.
+    pub fn count(&self) -> usize {
+        lock(&self.entries).len()
+    }
+
+    /// What has arrived.
+    pub fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
+        lock(&self.entries)
+    }
+
+    /// Waits until so many ids have arrived; true where they have.
+    pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
+        wait::until(patience, async || Ok(self.count() >= count)).await.is_ok_and(|came| came)
+    }
+
+    /// Waits until all of these have arrived. Whether they have is for [`crate::verdict`] to say.
+    pub async fn wait_for_all(&self, ids: &[Uuid], patience: Duration) {
+        let arrived =
+            |entries: &HashMap<Uuid, Entry>| ids.iter().all(|id| entries.contains_key(id));
+        let _ = wait::until(patience, async || {
+            Ok(self.count() >= ids.len() && arrived(&self.entries()))
+        })
+        .await;
+    }
+}
+
+impl Drop for PostingService {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    entries: Arc<Mutex<HashMap<Uuid, Entry>>>,
+    mut hold: watch::Receiver<bool>,
+) {
+    let Ok(mut connection) = Connection::of(stream) else { return };
+    while let Ok(Some(request)) = connection.receive().await {
+        let (status, body) = match request.is_post {
+            true => post(&entries, request.body),
+            false => get(&entries, &request.path),
+        };
+        if request.is_post && hold.wait_for(|held| !held).await.is_err() {
+            return;
+        }
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        if connection.write(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn post(entries: &Mutex<HashMap<Uuid, Entry>>, body: &[u8]) -> (&'static str, String) {
+    let Ok(posted) = serde_json::from_slice::<Posted<'_>>(body) else {
+        return ("400 Bad Request", "{}".to_owned());
+    };
+    let at = Instant::now();
+    let entry = Entry {
+        at,
+        posts: 0,
+        amount: posted.amount.to_string().into(),
+        currency: posted.currency.into(),
+    };
+    lock(entries).entry(posted.id).or_insert(entry).posts += 1;
+    ("201 Created", format!(r#"{{"id":"{}"}}"#, posted.id))
+}
+
+fn get(entries: &Mutex<HashMap<Uuid, Entry>>, path: &str) -> (&'static str, String) {
+    let id = path.rsplit('/').next().and_then(|id| id.parse::<Uuid>().ok());
+    let entries = lock(entries);
+    match id.and_then(|id| Some((id, entries.get(&id)?))) {
+        Some((id, Entry { amount, currency, .. })) => {
+            ("200 OK", format!(r#"{{"id":"{id}","amount":{amount},"currency":"{currency}"}}"#))
+        }
+        None => ("404 Not Found", "{}".to_owned()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict;
+
+    fn post_of(id: Uuid) -> Vec<u8> {
+        let body = format!(r#"{{"id":"{id}","amount":12.30,"currency":"EUR"}}"#);
+        let length = body.len();
+        format!("POST /transactions HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+            .into_bytes()
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_and_what_arrived_twice_is_found() {
+        let service = PostingService::start().unwrap();
+        let mut client = Connection::open(service.addr).await.unwrap();
+        let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+        assert_eq!(client.call(&post_of(first)).await.unwrap().0, 201);
+        verdict::posted_once(&service, &[first]).unwrap();
+        let missing = verdict::posted_once(&service, &[first, second]).unwrap_err();
+        assert!(missing.to_string().contains("never posted"), "{missing}");
+        client.call(&post_of(first)).await.unwrap();
+        let twice = verdict::posted_once(&service, &[first]).unwrap_err();
+        assert!(twice.to_string().contains("more than once"), "{twice}");
+    }
+
+    #[tokio::test]
+    async fn a_verification_finds_what_was_posted_with_exactly_its_amount() {
+        let service = PostingService::start().unwrap();
+        let mut client = Connection::open(service.addr).await.unwrap();
+        let id = Uuid::new_v4();
+        let request = format!("GET /transactions/{id} HTTP/1.1\r\n\r\n").into_bytes();
+        assert_eq!(client.call(&request).await.unwrap().0, 404);
+        client.call(&post_of(id)).await.unwrap();
+        let (status, body) = client.call(&request).await.unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(body, format!(r#"{{"id":"{id}","amount":12.30,"currency":"EUR"}}"#).as_bytes());
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_answered_when_it_is_let_go() {
+        let service = PostingService::start().unwrap();
+        service.hold();
+        let mut client = Connection::open(service.addr).await.unwrap();
+        let post = post_of(Uuid::new_v4());
+        let call = client.call(&post);
+        let arrival = async {
+            assert!(service.wait_for(1, Duration::from_secs(10)).await);
+            service.let_go();
+        };
+        tokio::pin!(call);
+        tokio::select! {
+            biased;
+            answer = &mut call => panic!("it was answered while it was held: {answer:?}"),
+            () = arrival => {}
+        }
+        assert_eq!(call.await.unwrap().0, 201);
+    }
+}
