@@ -10,6 +10,8 @@ pub mod breaker;
 pub mod fingerprint;
 pub mod intervention;
 pub mod money;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod outcome;
 pub mod posting;
 pub mod protocol;

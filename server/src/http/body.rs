@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
 
@@ -24,7 +25,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 }
 
 /// Why somebody does what they do: the body's `reason`. Neither needs to be there.
-pub struct Reason(pub Option<String>);
+#[derive(ToSchema)]
+pub struct Reason {
+    #[schema(schema_with = domain::openapi::optional_reason)]
+    pub reason: Option<String>,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Reason {
     type Rejection = Problem;
@@ -39,7 +44,7 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         };
         let mut fields = Fields::of_body(body);
         let reason = fields.reason();
-        fields.end(Some(reason)).map(Self)
+        fields.end(Some(Self { reason }))
     }
 }
 

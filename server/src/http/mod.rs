@@ -9,8 +9,10 @@ mod health;
 mod home;
 mod interventions;
 mod metrics;
+mod openapi;
 mod posting;
 mod problem;
+mod problem_code;
 mod same_origin;
 mod stream;
 mod transactions;
@@ -37,6 +39,7 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
+use utoipa_axum::router::OpenApiRouter;
 
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -78,17 +81,9 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
-    let mut api = transactions::routes()
-        .merge(interventions::routes())
-        .merge(bulk_retries::routes())
-        .merge(posting::routes())
-        .merge(health::routes())
-        .merge(metrics::routes())
-        .merge(stream::routes());
-    if web.simulator.is_some() {
-        api = api.merge(cleanup::routes());
-    }
+    let (api, document) = documented_routes(web.simulator.is_some()).split_for_parts();
     let api = api
+        .merge(openapi::routes(&openapi::finished(document)))
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
@@ -117,6 +112,22 @@ pub fn router(web: Web) -> Router {
             HeaderValue::from_static("DENY"),
         ))
         .with_state(web)
+}
+
+/// The routes that programs use, with what the API's document says of each.
+fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
+    let api = openapi::router()
+        .merge(transactions::routes())
+        .merge(interventions::routes())
+        .merge(bulk_retries::routes())
+        .merge(posting::routes())
+        .merge(stream::routes())
+        .merge(health::routes())
+        .merge(metrics::routes());
+    match simulated {
+        true => api.merge(cleanup::routes()),
+        false => api,
+    }
 }
 
 /// What a worker tells of itself. The database is for the web side to tell of: there are many workers.

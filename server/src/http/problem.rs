@@ -14,7 +14,10 @@ use domain::FieldError;
 use gateway::{EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
+use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::problem_code::Code;
 
 /// When a client that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -22,8 +25,7 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     errors: Vec<FieldError>,
     /// For the log only.
@@ -31,30 +33,38 @@ pub struct Problem {
     cause: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Why a request was not carried out (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+#[schema(as = Problem)]
+pub struct Document {
+    /// Always `about:blank`: go by `code`.
     #[serde(rename = "type")]
     kind: &'static str,
-    title: &'a str,
+    /// The name of the status.
+    title: &'static str,
+    /// The status of the answer.
     status: u16,
-    detail: &'a str,
-    code: &'a str,
+    /// What is wrong, in words, for people.
+    detail: String,
+    code: Code,
+    /// The request's id, as in `X-Request-Id`: what to search the log for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    request_id: Option<String>,
+    /// Each field that breaks a rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, code, detail, errors: Vec::new(), transaction_id: None, cause: None }
+        Self { code, detail, errors: Vec::new(), transaction_id: None, cause: None }
     }
 
     /// 400: the request cannot be read.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+        Self::new(Code::Malformed, detail)
     }
 
     /// 422: it can be read, and these fields break rules.
@@ -63,8 +73,7 @@ impl Problem {
             .iter()
             .map(|error| format!("{} {}", error.pointer, error.message).trim().to_owned())
             .collect();
-        let mut problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", named.join("; "));
+        let mut problem = Self::new(Code::ValidationFailed, named.join("; "));
         problem.errors = errors;
         problem
     }
@@ -72,12 +81,12 @@ impl Problem {
     /// 403: a browser sent it for another site, or to another name.
     pub fn cross_site() -> Self {
         let detail = "requests on behalf of another site, or to another host, are not taken";
-        Self::new(StatusCode::FORBIDDEN, "cross_site", detail)
+        Self::new(Code::CrossSite, detail)
     }
 
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(Code::NotFound, detail)
     }
 
     /// 404 for a transaction.
@@ -93,39 +102,50 @@ impl Problem {
     /// 405.
     pub fn method_not_allowed() -> Self {
         let detail = "this path does not take this method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        Self::new(Code::MethodNotAllowed, detail)
     }
 
     /// 413.
     pub fn too_large(limit_bytes: usize) -> Self {
         let detail = format!("the body must have at most {limit_bytes} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        Self::new(Code::TooLarge, detail)
     }
 
     /// 415.
     pub fn unsupported_media_type() -> Self {
         let detail = "the body must be JSON, with content-type application/json";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
     /// 503: come again.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        Self::new(Code::Unavailable, detail)
     }
 
     /// 500.
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "something went wrong here; the log has more under the request's id";
-        Self {
-            cause: Some(cause.into()),
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
-        }
+        Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
     }
 
     /// Names the transaction in the log.
     pub fn about(mut self, transaction_id: Option<Uuid>) -> Self {
         self.transaction_id = transaction_id;
         self
+    }
+
+    /// The document that a client gets.
+    pub fn document(self, request_id: Option<String>) -> Document {
+        let status = self.code.status();
+        Document {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            request_id,
+            errors: self.errors,
+        }
     }
 
     fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
@@ -154,14 +174,12 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Conflict { pointer } => {
-                let mut problem = Self::new(StatusCode::CONFLICT, "conflict", error.to_string());
+                let mut problem = Self::new(Code::Conflict, error.to_string());
                 let message = "belongs to another transaction with other content";
                 problem.errors = vec![FieldError::new(pointer, message)];
                 problem
             }
-            SubmitError::Overloaded => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
-            }
+            SubmitError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             SubmitError::Unconfirmed { .. } => {
                 Self::unavailable(error.to_string()).caused_by(&error)
             }
@@ -174,9 +192,7 @@ impl From<InterventionError> for Problem {
     fn from(error: InterventionError) -> Self {
         match error {
             InterventionError::NoSuchTransaction => Self::no_such_transaction(),
-            InterventionError::NotPermitted(_) => {
-                Self::new(StatusCode::CONFLICT, "not_permitted", error.to_string())
-            }
+            InterventionError::NotPermitted(_) => Self::new(Code::NotPermitted, error.to_string()),
             InterventionError::Changing => Self::unavailable(error.to_string()),
             InterventionError::Engine(error) => error.into(),
         }
@@ -186,7 +202,7 @@ impl From<InterventionError> for Problem {
 impl IntoResponse for Problem {
     /// Without a body: [`render`] writes it, for it knows the request.
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -199,36 +215,29 @@ pub async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
-    if problem.status.is_server_error() {
+    let status = problem.code.status();
+    if status.is_server_error() {
         tracing::error!(
-            request_id, %method, path, status = problem.status.as_u16(), code = problem.code,
+            request_id, %method, path, status = status.as_u16(), code = problem.code.as_str(),
             transaction_id = problem.transaction_id.map(tracing::field::display),
             cause = problem.cause.as_deref().unwrap_or(&problem.detail),
             "a request failed"
         );
     }
-    let document = Document {
-        kind: "about:blank",
-        title: problem.status.canonical_reason().unwrap_or("Error"),
-        status: problem.status.as_u16(),
-        detail: &problem.detail,
-        code: problem.code,
-        request_id,
-        errors: &problem.errors,
-    };
+    let document = problem.document(request_id.map(str::to_owned));
     let carried = std::mem::take(response.headers_mut());
-    let mut response = (problem.status, Json(document)).into_response();
+    let mut response = (status, Json(document)).into_response();
     let headers = response.headers_mut();
     // What the router has said already, such as which methods a path takes.
     if let Some(allow) = carried.get(header::ALLOW) {
         headers.insert(header::ALLOW, allow.clone());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
