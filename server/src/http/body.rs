@@ -39,7 +39,10 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let bytes = read(request, state).await?;
         let body = match (bytes.is_empty(), is_json) {
             (true, _) => Value::Object(Map::new()),
-            (false, true) => parse(&bytes)?,
+            (false, true) => match parse(&bytes)? {
+                Value::Null => Value::Object(Map::new()),
+                body => body,
+            },
             (false, false) => return Err(Problem::unsupported_media_type()),
         };
         let mut fields = Fields::of_body(body);

@@ -9,6 +9,9 @@ use super::fields::{Fields, without_nul};
 /// The fields that a filter has.
 pub const FIELDS: [&str; 6] = ["status", "currency", "reference", "from", "to", "minAttempts"];
 
+/// As many attempts as a transaction's row can count.
+const MOST_ATTEMPTS: u32 = i32::MAX as u32;
+
 /// Reads the filter whose fields are below `at`, a JSON pointer; `status` says which states it may ask
 /// for.
 pub fn read<E: ToString>(
@@ -26,7 +29,8 @@ pub fn read<E: ToString>(
         min_attempts: fields.read(&at("minAttempts"), |value| {
             // A number in a body, a text in a query.
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            text.parse().map_err(|_| "must be a whole number, zero or more")
+            let number = text.parse().ok().filter(|number| *number <= MOST_ATTEMPTS);
+            number.ok_or_else(|| format!("must be a whole number from 0 to {MOST_ATTEMPTS}"))
         }),
     }
 }

@@ -19,6 +19,7 @@ use futures::{StreamExt, stream};
 use gateway::{Change, Gateway};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Web, openapi::problems, problem::Problem};
@@ -26,6 +27,21 @@ use super::{Web, openapi::problems, problem::Problem};
 /// The route of the stream.
 pub fn routes() -> OpenApiRouter<Web> {
     OpenApiRouter::new().routes(routes!(open))
+}
+
+/// One event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document: axum writes events itself")]
+struct StreamEvent {
+    /// What `data` is about.
+    #[schema(pattern = "^(transactions|counts|posting)$")]
+    event: String,
+    /// A position in the change feed.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// JSON: a list of `Transaction`, a `Counts`, or a `PostingStatus`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
 }
 
 /// Follow what changes
@@ -44,7 +60,7 @@ pub fn routes() -> OpenApiRouter<Web> {
         (
             status = 200,
             description = "It goes on until either side ends it.",
-            body = String,
+            body = StreamEvent,
             content_type = "text/event-stream",
             example = "event: counts\nid: 48213\ndata: {\"pending\":3,\"processing\":1,\"completed\":996,\"failed\":0,\"inDoubt\":0,\"rejected\":0,\"cancelled\":0}\n\n",
         ),

@@ -63,6 +63,9 @@ pub fn routes() -> OpenApiRouter<Web> {
             links(
                 ("show" = (operation_id = "showTransaction", parameters(("id" = "$response.body#/transactionId")))),
                 ("attempts" = (operation_id = "listAttempts", parameters(("id" = "$response.body#/transactionId")))),
+                ("interventions" = (operation_id = "listInterventions", parameters(("id" = "$response.body#/transactionId")))),
+                ("retry" = (operation_id = "retryTransaction", parameters(("id" = "$response.body#/transactionId")))),
+                ("resolve" = (operation_id = "resolveTransaction", parameters(("id" = "$response.body#/transactionId")))),
                 ("cancel" = (operation_id = "cancelTransaction", parameters(("id" = "$response.body#/transactionId")))),
             ),
             example = json!(examples::pending()),
@@ -161,7 +164,7 @@ struct Stretch {
 
 /// List transactions
 ///
-/// Newest first, those that pass all filters. A filter that is empty counts as absent.
+/// Newest first, those that pass all filters.
 #[utoipa::path(
     get,
     path = "/api/transactions",
