@@ -3,6 +3,7 @@
 mod body;
 mod bulk_retries;
 mod cleanup;
+mod export;
 mod fields;
 mod filter;
 mod health;
@@ -12,8 +13,11 @@ mod metrics;
 mod posting;
 mod problem;
 mod same_origin;
+mod sender_view;
 mod stream;
 mod transactions;
+mod webhook_signature;
+mod webhooks;
 
 use app::{App, Setting, shell};
 use axum::{
@@ -38,6 +42,8 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
+pub use webhook_signature::{WebhookSecretError, WebhookSecrets, WebhookSignatures};
+
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,6 +57,8 @@ pub struct Web {
     pub options: LeptosOptions,
     /// What the pages tell of how this process is set up.
     pub setting: Setting,
+    /// How inbound webhooks are to be signed.
+    pub webhook_signatures: WebhookSignatures,
     /// What this process has counted.
     pub metrics: PrometheusHandle,
     /// The simulator, where it runs inside.
@@ -79,6 +87,9 @@ pub fn router(web: Web) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
     let mut api = transactions::routes()
+        .merge(export::routes())
+        .merge(webhooks::routes())
+        .merge(sender_view::routes())
         .merge(interventions::routes())
         .merge(bulk_retries::routes())
         .merge(posting::routes())
@@ -91,6 +102,8 @@ pub fn router(web: Web) -> Router {
     let api = api
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
+        .route("/v1", axum::routing::any(unknown_path))
+        .route("/v1/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
 
     api.merge(pages)

@@ -16,8 +16,12 @@ use serde::Serialize;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
 
+use super::webhook_signature::SignatureError;
+
 /// When a client that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
 
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
@@ -67,6 +71,13 @@ impl Problem {
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", named.join("; "));
         problem.errors = errors;
         problem
+    }
+
+    /// 409: what the field at `pointer` names belongs to another transaction with other content.
+    pub fn conflict(pointer: &'static str, detail: impl Into<String>) -> Self {
+        let message = "belongs to another transaction with other content";
+        let errors = vec![FieldError::new(pointer, message)];
+        Self { errors, ..Self::new(StatusCode::CONFLICT, "conflict", detail) }
     }
 
     /// 403: a browser sent it for another site, or to another name.
@@ -128,7 +139,8 @@ impl Problem {
         self
     }
 
-    fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+    /// Tells the log what is behind it.
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -153,12 +165,7 @@ impl From<EngineError> for Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Conflict { pointer } => {
-                let mut problem = Self::new(StatusCode::CONFLICT, "conflict", error.to_string());
-                let message = "belongs to another transaction with other content";
-                problem.errors = vec![FieldError::new(pointer, message)];
-                problem
-            }
+            SubmitError::Conflict { pointer } => Self::conflict(pointer, error.to_string()),
             SubmitError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
             }
@@ -167,6 +174,12 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::Query(error) => error.into(),
         }
+    }
+}
+
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string())
     }
 }
 
@@ -227,6 +240,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if problem.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     if problem.status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
