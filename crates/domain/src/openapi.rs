@@ -74,6 +74,11 @@ pub fn amount() -> Schema {
     Schema::OneOf(OneOf { items: vec![number().into(), text.into()], ..OneOf::new() })
 }
 
+/// A reference or an account that must be there.
+pub fn name(description: &str) -> Object {
+    text(1, MAX_NAME_CHARS, description).build()
+}
+
 /// The client's own name for a transaction.
 pub fn reference() -> Object {
     nullable(text(

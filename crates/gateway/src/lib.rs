@@ -12,6 +12,7 @@ mod changes;
 mod claim;
 pub mod database;
 mod error;
+mod export;
 mod filter;
 mod gate;
 mod health;

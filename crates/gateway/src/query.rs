@@ -3,7 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use domain::{Attempt, Counts, Finding, Outcome, Page, State, Transaction, Verification};
+use domain::{
+    Attempt, Counts, Finding, Outcome, Page, Principal, State, Transaction, Verification,
+};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
@@ -18,6 +20,13 @@ pub const MAX_PAGE: u32 = 200;
 pub struct Cursor {
     submitted_at: DateTime<Utc>,
     id: Uuid,
+}
+
+impl Cursor {
+    /// The place right after a transaction.
+    pub(crate) fn after(transaction: &Transaction) -> Self {
+        Self { submitted_at: transaction.submitted_at, id: transaction.transaction_id }
+    }
 }
 
 impl fmt::Display for Cursor {
@@ -57,6 +66,29 @@ impl Gateway {
                 attempts, next_attempt_at
             from transactions where id = $1"#,
             id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Transaction::try_from).transpose()
+    }
+
+    /// The transaction that has this reference of this principal's, or `None` where there is none.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn transaction_of_reference(
+        &self,
+        principal: &Principal,
+        reference: &str,
+    ) -> Result<Option<Transaction>, EngineError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"select id, state, amount, currency, reference, description, occurred_at,
+                source_account, destination_account, metadata, submitted_at, completed_at, error,
+                attempts, next_attempt_at
+            from transactions where principal = $1 and reference = $2"#,
+            principal.as_str(),
+            reference,
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -24,6 +24,36 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// A body as it came, for what is signed byte by byte, with the request's headers.
+pub struct RawBody {
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        Ok(Self { headers, bytes: read(request, state).await? })
+    }
+}
+
+impl RawBody {
+    /// Reads it as JSON.
+    ///
+    /// # Errors
+    /// 415 or 400 where it is none.
+    pub fn json(&self) -> Result<Value, Problem> {
+        if !is_json(&self.headers) {
+            return Err(Problem::unsupported_media_type());
+        }
+        parse(&self.bytes)
+    }
+}
+
 /// Why somebody does what they do: the body's `reason`. Neither needs to be there.
 #[derive(ToSchema)]
 pub struct Reason {

@@ -3,6 +3,7 @@
 mod body;
 mod bulk_retries;
 mod cleanup;
+mod export;
 mod fields;
 mod filter;
 mod health;
@@ -14,8 +15,11 @@ mod posting;
 mod problem;
 mod problem_code;
 mod same_origin;
+mod sender_view;
 mod stream;
 mod transactions;
+mod webhook_signature;
+mod webhooks;
 
 use app::{App, Setting, shell};
 use axum::{
@@ -41,6 +45,8 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub use webhook_signature::{WebhookSecretError, WebhookSecrets, WebhookSignatures};
+
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,6 +60,8 @@ pub struct Web {
     pub options: LeptosOptions,
     /// What the pages tell of how this process is set up.
     pub setting: Setting,
+    /// How inbound webhooks are to be signed.
+    pub webhook_signatures: WebhookSignatures,
     /// What this process has counted.
     pub metrics: PrometheusHandle,
     /// The simulator, where it runs inside.
@@ -86,6 +94,8 @@ pub fn router(web: Web) -> Router {
         .merge(openapi::routes(&openapi::finished(document)))
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
+        .route("/v1", axum::routing::any(unknown_path))
+        .route("/v1/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
 
     api.merge(pages)
@@ -118,6 +128,9 @@ pub fn router(web: Web) -> Router {
 fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
     let api = openapi::router()
         .merge(transactions::routes())
+        .merge(export::routes())
+        .merge(webhooks::routes())
+        .merge(sender_view::routes())
         .merge(interventions::routes())
         .merge(bulk_retries::routes())
         .merge(posting::routes())

@@ -17,10 +17,12 @@ use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::problem_code::Code;
+use super::{problem_code::Code, webhook_signature::SignatureError};
 
 /// When a client that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
 
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
@@ -76,6 +78,13 @@ impl Problem {
         let mut problem = Self::new(Code::ValidationFailed, named.join("; "));
         problem.errors = errors;
         problem
+    }
+
+    /// 409: what the field at `pointer` names belongs to another transaction with other content.
+    pub fn conflict(pointer: &'static str, detail: impl Into<String>) -> Self {
+        let message = "belongs to another transaction with other content";
+        let errors = vec![FieldError::new(pointer, message)];
+        Self { errors, ..Self::new(Code::Conflict, detail) }
     }
 
     /// 403: a browser sent it for another site, or to another name.
@@ -148,7 +157,8 @@ impl Problem {
         }
     }
 
-    fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+    /// Tells the log what is behind it.
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -173,18 +183,19 @@ impl From<EngineError> for Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Conflict { pointer } => {
-                let mut problem = Self::new(Code::Conflict, error.to_string());
-                let message = "belongs to another transaction with other content";
-                problem.errors = vec![FieldError::new(pointer, message)];
-                problem
-            }
+            SubmitError::Conflict { pointer } => Self::conflict(pointer, error.to_string()),
             SubmitError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             SubmitError::Unconfirmed { .. } => {
                 Self::unavailable(error.to_string()).caused_by(&error)
             }
             SubmitError::Query(error) => error.into(),
         }
+    }
+}
+
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 
@@ -236,6 +247,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -43,6 +43,12 @@ macro_rules! codes {
 codes! {
     Malformed "malformed" BAD_REQUEST
         "The request cannot be read.",
+    SignatureMissing "signature_missing" UNAUTHORIZED
+        "Webhooks must be signed here, and a header of the signature is missing. Nothing was stored.",
+    SignatureInvalid "signature_invalid" UNAUTHORIZED
+        "No signature is that of this id, timestamp and body. Nothing was stored.",
+    SignatureOutOfTime "signature_out_of_time" UNAUTHORIZED
+        "It was signed too long ago, or in the future. Nothing was stored.",
     CrossSite "cross_site" FORBIDDEN
         "A browser sent it on behalf of another site, or it is addressed to another host.",
     NotFound "not_found" NOT_FOUND

@@ -9,7 +9,11 @@ use gateway::{BulkRetry, Filter, Health, Status};
 use serde_json::{Map, Value, json};
 use uuid::{Uuid, uuid};
 
-use super::super::health::Report;
+use super::super::{
+    health::Report,
+    sender_view::{SenderStatus, SenderView},
+    webhooks::Received,
+};
 
 const ID: Uuid = uuid!("7c9e6679-7425-40de-944b-e07fc1f90ae7");
 
@@ -97,6 +101,45 @@ pub fn resolved() -> Value {
         transaction()
             .map(|transaction| Transaction { attempts: 20, ..completed_from(transaction) })
     )
+}
+
+/// The same as the first lines of a CSV.
+pub fn csv() -> &'static str {
+    "transactionId,status,amount,currency,reference,description,timestamp,sourceAccount,destinationAccount,\
+     metadata,submittedAt,completedAt,error,attempts,nextAttemptAt\r\n\
+     7c9e6679-7425-40de-944b-e07fc1f90ae7,completed,100.50,USD,invoice-2026-0042,\
+     Payment of invoice 2026-0042,2026-01-31T00:00:00Z,ACC-1001,ACC-2002,\"{\"\"order_id\"\":\"\"12345\"\"}\",\
+     2026-01-31T00:00:00.250Z,2026-01-31T00:00:04.250Z,,1,\r\n"
+}
+
+/// A webhook with what it must have.
+pub fn webhook() -> Value {
+    json!({
+        "transaction_id": "txn_abc123",
+        "source_account": "acc_1",
+        "destination_account": "acc_2",
+        "amount": amount(),
+        "currency": "USD",
+    })
+}
+
+/// A webhook that is stored.
+pub fn received() -> Value {
+    json!(Received { transaction_id: "txn_abc123", status: SenderStatus::Processing })
+}
+
+/// What became of it.
+pub fn sender_view() -> Value {
+    json!(transaction().map(|transaction| SenderView {
+        transaction_id: "txn_abc123".to_owned(),
+        source_account: Some("acc_1".to_owned()),
+        destination_account: Some("acc_2".to_owned()),
+        amount: transaction.amount,
+        currency: transaction.currency,
+        status: SenderStatus::Processed,
+        created_at: at(250),
+        processed_at: Some(at(4_250)),
+    }))
 }
 
 /// A page with one transaction.

@@ -8,7 +8,8 @@ use utoipa::openapi::{
 };
 
 /// What clients send, and may leave out in parts. In answers, every field is there.
-const SENT: [&str; 5] = ["Submission", "Reason", "Resolving", "BulkRetryRequest", "Filter"];
+const SENT: [&str; 6] =
+    ["Submission", "Webhook", "Reason", "Resolving", "BulkRetryRequest", "Filter"];
 /// Left out where there is nothing to say.
 const MAY_LACK: [&str; 1] = ["Problem"];
 

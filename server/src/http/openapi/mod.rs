@@ -22,6 +22,7 @@ use super::{Web, problem, problem_code};
     servers((url = "/", description = "This Onceward")),
     tags(
         (name = "Transactions", description = "Handing them over, and what became of them."),
+        (name = "Webhooks", description = "The same for systems that announce transactions in words of their own."),
         (name = "Interventions", description = "What people do to a transaction, and the record of it."),
         (name = "Bulk retries", description = "Retrying all transactions that pass a filter."),
         (name = "Posting", description = "Posting as a whole: its pause, and the workers' circuit breakers."),

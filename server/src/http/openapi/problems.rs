@@ -10,7 +10,7 @@ use utoipa::openapi::{
     example::ExampleBuilder, schema::Type,
 };
 
-use super::super::{problem::Problem, problem_code::Code};
+use super::super::{problem::Problem, problem_code::Code, webhook_signature::SignatureError};
 
 /// What any request may be answered with.
 const ANY: [Code; 3] = [Code::CrossSite, Code::Internal, Code::Unavailable];
@@ -40,6 +40,9 @@ problems! {
     OfReason: Malformed, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of an intervention.
     OfIntervention: Malformed, NotFound, NotPermitted, TooLarge, UnsupportedMediaType, ValidationFailed;
+    /// Of a webhook.
+    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, TooLarge,
+        UnsupportedMediaType, ValidationFailed, Overloaded;
     /// Of a submission.
     OfSubmission: Malformed, Conflict, TooLarge, UnsupportedMediaType, ValidationFailed, Overloaded;
 }
@@ -87,6 +90,9 @@ fn example(code: Code) -> serde_json::Value {
         Code::Malformed => Problem::malformed(
             "the body is not JSON: EOF while parsing an object at line 1 column 13",
         ),
+        Code::SignatureMissing => SignatureError::Missing("webhook-signature").into(),
+        Code::SignatureInvalid => SignatureError::Wrong.into(),
+        Code::SignatureOutOfTime => SignatureError::Past { tolerance_seconds: 300 }.into(),
         Code::CrossSite => Problem::cross_site(),
         Code::NotFound => Problem::no_such_transaction(),
         Code::MethodNotAllowed => Problem::method_not_allowed(),
