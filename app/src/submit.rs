@@ -163,6 +163,8 @@ fn explain(error: &gateway::SubmitError, mut typed: Typed) -> NotAccepted {
         SubmitError::Conflict { pointer } => {
             FieldError::new(*pointer, "is taken by another transaction")
         }
+        // The form sends no key.
+        SubmitError::KeyReused => FieldError::new("", error.to_string()),
         SubmitError::Overloaded => {
             FieldError::new("", "Too many submissions are waiting. Submit again shortly.")
         }

@@ -61,6 +61,7 @@ pub fn Fields(
         <dl class="fields">
             {field("Amount", Some(money))}
             {field("Reference", submitted.reference)}
+            {submitted.idempotency_key.map(|key| field("Idempotency key", Some(key.to_string())))}
             {field("Description", submitted.description)}
             {field("Timestamp", submitted.timestamp.map(|at| view! { <At at/> }))}
             {field("Source account", submitted.source_account)}

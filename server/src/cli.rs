@@ -2,7 +2,12 @@
 
 use std::{ffi::OsStr, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::TypedValueParser, error::ErrorKind, value_parser};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{BoolishValueParser, TypedValueParser},
+    error::ErrorKind,
+    value_parser,
+};
 use domain::{backoff::Backoff, protocol::Policy};
 
 use crate::http::{WebhookSecretError, WebhookSecrets};
@@ -69,6 +74,9 @@ pub struct Settings {
     pub posting: PostingSettings,
     #[command(flatten)]
     pub webhooks: WebhookSettings,
+    /// Refuse submissions over the API that have no idempotency key
+    #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
+    pub idempotency_key_required: bool,
     /// How long a shutdown waits for what is under way, in milliseconds
     #[arg(
         long,
@@ -267,6 +275,15 @@ mod tests {
         let cli = Cli::try_parse_from(["onceward", "--site-addr", "127.0.0.1:4000"]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.site_addr.port(), 4000);
+    }
+
+    #[test]
+    fn a_switch_is_on_where_it_is_named() {
+        let required = |arguments: &[&str]| {
+            Cli::try_parse_from(arguments).unwrap().serve.idempotency_key_required
+        };
+        assert!(!required(&["onceward"]));
+        assert!(required(&["onceward", "--idempotency-key-required"]));
     }
 
     #[test]

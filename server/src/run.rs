@@ -164,6 +164,7 @@ async fn with_database(
                 secrets: settings.webhooks.webhook_secrets.clone(),
                 tolerance_seconds: settings.webhooks.webhook_tolerance_seconds,
             },
+            key_required: http::KeyRequired(settings.idempotency_key_required),
             metrics,
             simulator: simulator.as_ref().map(Simulator::handle),
             stop: stop.clone(),

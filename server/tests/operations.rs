@@ -217,7 +217,9 @@ async fn web_without_a_worker_is_degraded_and_a_worker_tells_of_itself() {
     let id = web.submit_one(7).await;
     web.wait_for(&id, "completed").await;
     for path in ["/livez", "/readyz"] {
-        assert_eq!(worker.get(path).send().await.unwrap().status(), 200, "{path}");
+        let answer = worker.get(path).header("x-request-id", "probe-1").send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.headers()["x-request-id"], "probe-1");
     }
     assert_eq!(worker.get("/api/health").send().await.unwrap().status(), 404);
     let posted = [("outcome", "posted")];

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Submission;
 
-/// SHA-256 over a submission's content, without its id.
+/// SHA-256 over a submission's content, without its id, its key and its trace.
 ///
 /// Equal content gives equal fingerprints however it was written: `1.50` and `"1.5"` are the same
 /// amount, and the order of metadata's keys means nothing.
@@ -36,11 +36,6 @@ impl Fingerprint {
         let metadata = submission.metadata.clone().map(|map| canonical(&Value::Object(map)));
         field(metadata.as_deref());
         Self(hash.finalize().into())
-    }
-
-    /// Takes what [`Fingerprint::as_bytes`] gave; `None` where it is not 32 bytes long.
-    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
     }
 
     /// Its 32 bytes, as stored.
@@ -90,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_counts_but_the_id() {
+    fn every_field_counts_but_the_id_and_the_key() {
         let base = json!({"amount": 1, "currency": "USD"});
         let with = |name: &str, value: Value| {
             let mut body = base.clone();
@@ -116,5 +111,6 @@ mod tests {
             }
         }
         assert_eq!(changed[0], with("id", json!("7c9e6679-7425-40de-944b-e07fc1f90ae7")));
+        assert_eq!(changed[0], with("idempotencyKey", json!("k")));
     }
 }

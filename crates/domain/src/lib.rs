@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod backoff;
 pub mod breaker;
 pub mod fingerprint;
+pub mod idempotency_key;
 pub mod intervention;
 pub mod money;
 #[cfg(feature = "openapi")]
@@ -16,14 +17,17 @@ pub mod outcome;
 pub mod posting;
 pub mod protocol;
 pub mod submission;
+pub mod trace_parent;
 pub mod transaction;
 
 pub use attempt::{Attempt, Finding, Verification};
 pub use breaker::Circuit;
 pub use fingerprint::Fingerprint;
+pub use idempotency_key::IdempotencyKey;
 pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
 pub use money::{Amount, Currency};
 pub use outcome::{Ending, MAX_RETRY_AFTER, Outcome, Window};
 pub use posting::{Circuits, Pause, PostingStatus};
 pub use submission::{FieldError, Submission};
+pub use trace_parent::TraceParent;
 pub use transaction::{Counts, Page, Principal, State, Transaction};

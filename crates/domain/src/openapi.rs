@@ -13,7 +13,8 @@ use utoipa::{
 };
 
 use crate::{
-    Amount, Currency,
+    Amount, Currency, IdempotencyKey,
+    idempotency_key::MAX_KEY_CHARS,
     intervention::MAX_REASON_CHARS,
     money::MAX_SIGNIFICANT_DIGITS,
     submission::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
@@ -46,6 +47,24 @@ impl PartialSchema for Currency {
 impl ToSchema for Currency {
     fn name() -> Cow<'static, str> {
         "Currency".into()
+    }
+}
+
+impl PartialSchema for IdempotencyKey {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX_KEY_CHARS))
+            .pattern(Some("^[!-~]+$"))
+            .description(Some("Visible ASCII characters; no two of your transactions share a key."))
+            .into()
+    }
+}
+
+impl ToSchema for IdempotencyKey {
+    fn name() -> Cow<'static, str> {
+        "IdempotencyKey".into()
     }
 }
 

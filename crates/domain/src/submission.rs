@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{Amount, Currency};
+use crate::{Amount, Currency, IdempotencyKey, TraceParent};
 
 /// The longest reference or account, in characters.
 pub const MAX_NAME_CHARS: usize = 128;
@@ -30,6 +30,8 @@ pub struct Submission {
     /// The client's own name for it.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::reference))]
     pub reference: Option<String>,
+    /// The client's own key for sending it again.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// For people.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::description))]
     pub description: Option<String>,
@@ -45,6 +47,9 @@ pub struct Submission {
     /// Whatever the client wants kept with it.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::metadata))]
     pub metadata: Option<Map<String, Value>>,
+    /// The trace that it came with, if any. No part of the JSON body.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// What is wrong with one field.
@@ -96,6 +101,9 @@ impl Submission {
             fields.errors.push(FieldError::new("/amount", message));
         }
         let reference = fields.read("reference", |value| bounded(value, 1, MAX_NAME_CHARS));
+        let idempotency_key = fields.read("idempotencyKey", |value| {
+            text(value)?.parse::<IdempotencyKey>().map_err(|error| error.to_string())
+        });
         let description =
             fields.read("description", |value| bounded(value, 0, MAX_DESCRIPTION_CHARS));
         let timestamp = fields.read("timestamp", timestamp);
@@ -110,11 +118,13 @@ impl Submission {
                 amount,
                 currency,
                 reference,
+                idempotency_key,
                 description,
                 timestamp,
                 source_account,
                 destination_account,
                 metadata,
+                trace_parent: None,
             }),
             _ => Err(fields.errors),
         }
@@ -220,7 +230,7 @@ mod tests {
     fn every_broken_field_is_named_at_once() {
         let body = json!({
             "id": "not-a-uuid", "amount": "abc", "currency": "XXZ", "reference": "",
-            "description": 7, "timestamp": "yesterday", "sourceAccount": "x".repeat(129),
+            "idempotencyKey": "a b", "description": 7, "timestamp": "yesterday", "sourceAccount": "x".repeat(129),
             "destinationAccount": "a\u{0}b", "metadata": [],
         });
         assert_eq!(
@@ -230,6 +240,7 @@ mod tests {
                 "/amount",
                 "/currency",
                 "/reference",
+                "/idempotencyKey",
                 "/description",
                 "/timestamp",
                 "/sourceAccount",

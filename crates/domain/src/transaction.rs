@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Amount, Currency};
+use crate::{Amount, Currency, IdempotencyKey};
 
 /// Where a transaction stands. See the state diagram in `docs/ARCHITECTURE.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ impl FromStr for State {
     }
 }
 
-/// Who is calling. References are unique per principal.
+/// Who is calling. References and idempotency keys are unique per principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Principal(String);
@@ -117,6 +117,8 @@ pub struct Transaction {
     pub currency: Currency,
     /// The client's own id for it.
     pub reference: Option<String>,
+    /// The client's own key for sending it again.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// For people.
     pub description: Option<String>,
     /// When it happened, by the client's account.
@@ -137,6 +139,20 @@ pub struct Transaction {
     pub attempts: u32,
     /// When the next attempt or verification is due; absent while one is under way and once final.
     pub next_attempt_at: Option<DateTime<Utc>>,
+}
+
+impl Transaction {
+    /// As it was when it was stored: what every repetition of its submission is answered with.
+    pub fn as_accepted(self) -> Self {
+        Self {
+            status: State::Pending,
+            completed_at: None,
+            error: None,
+            attempts: 0,
+            next_attempt_at: Some(self.submitted_at),
+            ..self
+        }
+    }
 }
 
 /// A stretch of the list of transactions, newest first.

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::{Fingerprint, Principal, Submission};
+use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use rust_decimal::Decimal;
 use sqlx::PgPool;
 use tokio::{
@@ -33,11 +33,17 @@ pub struct Entry {
     pub fingerprint: Fingerprint,
 }
 
+impl Entry {
+    fn idempotency_key(&self) -> Option<&str> {
+        self.submission.idempotency_key.as_ref().map(IdempotencyKey::as_str)
+    }
+}
+
 /// What became of an entry.
 pub enum Accepted {
     /// It is stored, by this call.
     New { submitted_at: DateTime<Utc> },
-    /// The table has its id, or its reference, already.
+    /// The table has its id, its reference or its key already.
     Existing,
 }
 
@@ -51,8 +57,24 @@ pub enum Refusal {
     Database(Arc<sqlx::Error>),
 }
 
-/// What a statement stored, and when. Of two entries with one id only that whose content it is.
-type Stored = HashMap<(Uuid, Fingerprint), DateTime<Utc>>;
+/// The rows that a statement stored, by id.
+type Stored = HashMap<Uuid, StoredRow>;
+
+/// What tells whose row it is, where several entries of a batch have the same id.
+struct StoredRow {
+    principal: String,
+    fingerprint: Vec<u8>,
+    idempotency_key: Option<String>,
+    submitted_at: DateTime<Utc>,
+}
+
+impl StoredRow {
+    fn is_of(&self, entry: &Entry) -> bool {
+        self.principal == entry.principal.as_str()
+            && self.fingerprint == entry.fingerprint.as_bytes()
+            && self.idempotency_key.as_deref() == entry.idempotency_key()
+    }
+}
 
 struct Waiting {
     entry: Entry,
@@ -114,10 +136,11 @@ async fn commit(pool: &PgPool, batch: Vec<Waiting>) {
     match insert_retrying(pool, &batch).await {
         Ok(mut stored) => {
             for waiting in batch {
-                // Taken out, so that a second entry with the same id in this batch is a repetition.
-                let key = (waiting.entry.id, waiting.entry.fingerprint);
-                let accepted = match stored.remove(&key) {
-                    Some(submitted_at) => Accepted::New { submitted_at },
+                let id = waiting.entry.id;
+                let is_new = stored.get(&id).is_some_and(|row| row.is_of(&waiting.entry));
+                // Taken out, so that a second entry like it in this batch is a repetition.
+                let accepted = match is_new.then(|| stored.remove(&id)).flatten() {
+                    Some(row) => Accepted::New { submitted_at: row.submitted_at },
                     None => Accepted::Existing,
                 };
                 let _ = waiting.answer.send(Ok(accepted));
@@ -170,8 +193,10 @@ fn is_passing(error: &sqlx::Error) -> bool {
 /// One statement, hence one database transaction.
 async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
     let mut entries: Vec<&Entry> = batch.iter().map(|waiting| &waiting.entry).collect();
-    // Two batches that share ids take their locks in the same order.
-    entries.sort_by_key(|entry| entry.id);
+    // Two batches that share keys, references or ids take their locks in the same order.
+    entries.sort_by_key(|entry| {
+        (entry.idempotency_key(), entry.submission.reference.as_deref(), entry.id)
+    });
     let texts = |of: fn(&Submission) -> Option<&str>| -> Vec<Option<String>> {
         entries.iter().map(|entry| of(&entry.submission).map(str::to_owned)).collect()
     };
@@ -179,6 +204,8 @@ async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error>
     let principals: Vec<_> =
         entries.iter().map(|entry| entry.principal.as_str().to_owned()).collect();
     let references = texts(|submission| submission.reference.as_deref());
+    let keys: Vec<_> =
+        entries.iter().map(|entry| entry.idempotency_key().map(str::to_owned)).collect();
     let amounts: Vec<Decimal> =
         entries.iter().map(|entry| entry.submission.amount.as_decimal()).collect();
     let currencies: Vec<_> =
@@ -192,6 +219,10 @@ async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error>
         .map(|entry| entry.submission.metadata.clone())
         .map(|map| map.map(|map| serde_json::Value::Object(map).to_string()))
         .collect();
+    let traceparents: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.submission.trace_parent.map(|trace| trace.to_string()))
+        .collect();
     let fingerprints: Vec<_> =
         entries.iter().map(|entry| entry.fingerprint.as_bytes().to_vec()).collect();
     let job_ids: Vec<_> = ids.iter().copied().map(Job::id_of).collect();
@@ -201,32 +232,37 @@ async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error>
         with given as (
             select * from unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::text[], $6::text[],
-                $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[]
+                $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[],
+                $13::text[], $14::text[]
             ) as given (
                 id, principal, reference, amount, currency, description,
-                occurred_at, source_account, destination_account, metadata, fingerprint, job_id
+                occurred_at, source_account, destination_account, metadata, fingerprint, job_id,
+                idempotency_key, traceparent
             )
         ),
         stored as (
             insert into transactions (
                 id, principal, reference, amount, currency, description,
-                occurred_at, source_account, destination_account, metadata, fingerprint
+                occurred_at, source_account, destination_account, metadata, fingerprint,
+                idempotency_key, traceparent
             )
             select
                 id, principal, reference, amount, currency, description,
-                occurred_at, source_account, destination_account, metadata::json, fingerprint
+                occurred_at, source_account, destination_account, metadata::json, fingerprint,
+                idempotency_key, traceparent
             from given
             on conflict do nothing
-            returning id, fingerprint, submitted_at
+            returning id, principal, fingerprint, idempotency_key, submitted_at
         ),
         jobs as (
             insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
             select distinct
-                given.job_id, $13, convert_to('"' || stored.id || '"', 'UTF8'), 'Pending', 0, 1, now(), 0
+                given.job_id, $15, convert_to('"' || stored.id || '"', 'UTF8'), 'Pending', 0, 1, now(), 0
             from stored
             join given on given.id = stored.id
         )
-        select id as "id!", fingerprint as "fingerprint!", submitted_at as "submitted_at!"
+        select id as "id!", principal as "principal!", fingerprint as "fingerprint!",
+            idempotency_key as "idempotency_key?", submitted_at as "submitted_at!"
         from stored
         "#,
         &ids,
@@ -241,13 +277,20 @@ async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error>
         &metadata as &[Option<String>],
         &fingerprints,
         &job_ids,
+        &keys as &[Option<String>],
+        &traceparents as &[Option<String>],
         POSTING,
     )
     .fetch_all(pool)
     .await?;
-    let stored = rows.into_iter().filter_map(|row| {
-        let fingerprint = Fingerprint::from_stored(&row.fingerprint)?;
-        Some(((row.id, fingerprint), row.submitted_at))
+    let stored = rows.into_iter().map(|row| {
+        let stored = StoredRow {
+            principal: row.principal,
+            fingerprint: row.fingerprint,
+            idempotency_key: row.idempotency_key,
+            submitted_at: row.submitted_at,
+        };
+        (row.id, stored)
     });
     Ok(stored.collect())
 }

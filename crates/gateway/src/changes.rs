@@ -179,7 +179,7 @@ async fn since(pool: &PgPool, position: i64) -> Result<Change, EngineError> {
     let horizon = horizon(pool).await?;
     let mut rows = sqlx::query_as!(
         Row,
-        r#"select id, state, amount, currency, reference, description, occurred_at,
+        r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
             source_account, destination_account, metadata, submitted_at, completed_at, error,
             attempts, next_attempt_at
         from transactions where changed_in >= $1 and changed_in < $2

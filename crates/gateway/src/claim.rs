@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Amount, Currency, Window,
+    Amount, Currency, TraceParent, Window,
     protocol::{Doubt, Policy, Progress},
 };
 use serde_json::Value;
@@ -83,7 +83,7 @@ pub async fn claim(
         )
         select
             fence, attempts, verifications, doubt_since, doubt_window, begins,
-            amount, currency, description, occurred_at, metadata, submitted_at,
+            amount, currency, description, occurred_at, metadata, submitted_at, traceparent,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
@@ -118,6 +118,10 @@ pub async fn claim(
                 None => None,
                 Some(Value::Object(map)) => Some(map),
                 Some(_) => return Err(unreadable("metadata")),
+            },
+            trace_parent: match row.traceparent {
+                None => TraceParent::of_transaction(id),
+                Some(text) => text.parse().map_err(|_| unreadable("traceparent"))?,
             },
         },
         fence: row.fence,

@@ -1,7 +1,7 @@
 //! Which transactions are meant: of a list, and of a bulk retry.
 
 use chrono::{DateTime, Utc};
-use domain::{Currency, State};
+use domain::{Currency, IdempotencyKey, State};
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +17,8 @@ pub struct Filter {
     pub currency: Option<Currency>,
     /// With this reference.
     pub reference: Option<String>,
+    /// With this key.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// Submitted at or after.
     pub from: Option<DateTime<Utc>>,
     /// Submitted before.
@@ -37,6 +39,9 @@ impl Filter {
         }
         if let Some(reference) = &self.reference {
             query.push(" and reference = ").push_bind(reference.clone());
+        }
+        if let Some(key) = &self.idempotency_key {
+            query.push(" and idempotency_key = ").push_bind(key.as_str().to_owned());
         }
         if let Some(from) = self.from {
             query.push(" and submitted_at >= ").push_bind(from);

@@ -84,7 +84,7 @@ impl PostingService for HttpPosting {
                 .post(format!("{}/transactions", self.base))
                 .header(header::CONTENT_TYPE, "application/json")
                 .header("idempotency-key", posting.id.to_string())
-                .header("traceparent", traceparent(posting.id))
+                .header("traceparent", traceparent(posting))
                 .body(Body::wrap(body));
             match request.send().await {
                 Err(error) => broken(&error, &departure),
@@ -99,7 +99,7 @@ impl PostingService for HttpPosting {
             let request = self
                 .client
                 .get(format!("{}/transactions/{}", self.base, posting.id))
-                .header("traceparent", traceparent(posting.id));
+                .header("traceparent", traceparent(posting));
             let response = match request.send().await {
                 Ok(response) => response,
                 Err(error) => {
@@ -122,9 +122,9 @@ impl PostingService for HttpPosting {
     }
 }
 
-/// W3C trace context. One transaction is one trace, so its id is the trace's.
-fn traceparent(id: Uuid) -> String {
-    format!("00-{}-{:016x}-01", id.simple(), rand::random::<u64>().max(1))
+/// Each request is a span of its own.
+fn traceparent(posting: &Posting) -> String {
+    posting.trace_parent.from_span(rand::random()).to_string()
 }
 
 fn not_written(error: String) -> Answer {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, Currency, Ending, Finding};
+use domain::{Amount, Currency, Ending, Finding, TraceParent};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -26,6 +26,8 @@ pub struct Posting {
     pub timestamp: DateTime<Utc>,
     /// Whatever the client wants kept with it.
     pub metadata: Option<Map<String, Value>>,
+    /// The trace of whoever submitted it; its own, where there was none.
+    pub trace_parent: TraceParent,
 }
 
 /// How one POST ended, with the evidence for the timeline.

@@ -61,7 +61,7 @@ impl Gateway {
     pub async fn transaction(&self, id: Uuid) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
-            r#"select id, state, amount, currency, reference, description, occurred_at,
+            r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
                 source_account, destination_account, metadata, submitted_at, completed_at, error,
                 attempts, next_attempt_at
             from transactions where id = $1"#,
@@ -83,7 +83,7 @@ impl Gateway {
     ) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
-            r#"select id, state, amount, currency, reference, description, occurred_at,
+            r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
                 source_account, destination_account, metadata, submitted_at, completed_at, error,
                 attempts, next_attempt_at
             from transactions where principal = $1 and reference = $2"#,
@@ -109,7 +109,7 @@ impl Gateway {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         // Built, so that each combination of filters is planned for itself.
         let mut query = QueryBuilder::<Postgres>::new(
-            "select id, state, amount, currency, reference, description, occurred_at,
+            "select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
                 source_account, destination_account, metadata, submitted_at, completed_at, error,
                 attempts, next_attempt_at
             from transactions where true",

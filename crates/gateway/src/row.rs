@@ -1,7 +1,7 @@
 //! A row of the table `transactions` as it is shown.
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, Currency, Transaction};
+use domain::{Amount, Currency, IdempotencyKey, Transaction};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ pub struct Row {
     pub amount: Decimal,
     pub currency: String,
     pub reference: Option<String>,
+    pub idempotency_key: Option<String>,
     pub description: Option<String>,
     pub occurred_at: Option<DateTime<Utc>>,
     pub source_account: Option<String>,
@@ -39,6 +40,11 @@ impl TryFrom<Row> for Transaction {
             amount: Amount::from_stored(row.amount),
             currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
             reference: row.reference,
+            idempotency_key: row
+                .idempotency_key
+                .map(IdempotencyKey::try_from)
+                .transpose()
+                .map_err(|_| unreadable("idempotency_key"))?,
             description: row.description,
             timestamp: row.occurred_at,
             source_account: row.source_account,

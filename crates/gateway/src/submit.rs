@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Fingerprint, Principal, State, Submission, Transaction};
+use domain::{Fingerprint, IdempotencyKey, Principal, State, Submission, Transaction};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
 /// What a submission led to.
 #[derive(Debug, Clone)]
 pub struct Submitted {
-    /// The stored transaction.
+    /// The transaction as it was when it was stored, whatever has become of it since.
     pub transaction: Transaction,
     /// Whether an earlier submission had stored it.
     pub replayed: bool,
@@ -23,12 +23,15 @@ pub struct Submitted {
 /// Why a submission was not accepted.
 #[derive(Debug, Error)]
 pub enum SubmitError {
-    /// Another transaction, with other content, has the same id or reference.
-    #[error("another transaction with other content has this {}", pointer.trim_start_matches('/'))]
+    /// Another transaction, with other content or another idempotency key, has the same id or reference.
+    #[error("another transaction has this {}", pointer.trim_start_matches('/'))]
     Conflict {
         /// JSON pointer to the field that is taken: `/id` or `/reference`.
         pointer: &'static str,
     },
+    /// The idempotency key is that of a transaction with other content, or another id.
+    #[error("this idempotency key was used before, with other content")]
+    KeyReused,
     /// Too many submissions are waiting.
     #[error("too many submissions are waiting; try again shortly")]
     Overloaded,
@@ -50,7 +53,7 @@ impl SubmitError {
     /// Whether the same submission may succeed later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Conflict { .. } => false,
+            Self::Conflict { .. } | Self::KeyReused => false,
             Self::Overloaded | Self::Unconfirmed { .. } => true,
             Self::Query(error) => error.retryable(),
         }
@@ -60,11 +63,12 @@ impl SubmitError {
 impl Gateway {
     /// Stores a transaction and its job in one commit, and answers when that commit has returned.
     ///
-    /// A submission whose id is in the table, or which has none and whose reference is, answers
-    /// with that transaction where the content is the same.
+    /// A submission that repeats another, by its idempotency key, its id or its reference, is answered
+    /// as that was, where the content is the same.
     ///
     /// # Errors
-    /// [`SubmitError::Conflict`] where the content is another one; otherwise see [`SubmitError`].
+    /// [`SubmitError::KeyReused`] and [`SubmitError::Conflict`] where the content is another one;
+    /// otherwise see [`SubmitError`].
     pub async fn submit(
         &self,
         principal: &Principal,
@@ -88,6 +92,7 @@ impl Gateway {
                         amount: submission.amount,
                         currency: submission.currency,
                         reference: submission.reference,
+                        idempotency_key: submission.idempotency_key,
                         description: submission.description,
                         timestamp: submission.timestamp,
                         source_account: submission.source_account,
@@ -119,7 +124,7 @@ impl Gateway {
         Err(SubmitError::Unconfirmed { id, source: None })
     }
 
-    /// The stored transaction that a submission repeats; `None` where it is gone meanwhile.
+    /// What the submission that this one repeats was answered with; `None` where it is gone meanwhile.
     async fn same(
         &self,
         id: Uuid,
@@ -128,25 +133,36 @@ impl Gateway {
         fingerprint: &Fingerprint,
     ) -> Result<Option<Transaction>, SubmitError> {
         let taken = sqlx::query!(
-            "select id, principal, fingerprint from transactions
-             where id = $1 or (principal = $2 and reference = $3)
-             order by (id = $1) desc",
+            r#"select id, principal, fingerprint,
+                coalesce(principal = $2 and idempotency_key = $4, false) as "has_the_key!"
+             from transactions
+             where id = $1
+                or (principal = $2 and reference = $3)
+                or (principal = $2 and idempotency_key = $4)
+             order by 4 desc, (id = $1) desc"#,
             id,
             principal.as_str(),
             submission.reference.as_deref(),
+            submission.idempotency_key.as_ref().map(IdempotencyKey::as_str),
         )
         .fetch_all(&self.pool)
         .await
         .map_err(EngineError::from)?;
         let Some(row) = taken.first() else { return Ok(None) };
-        let pointer = if row.id == id { "/id" } else { "/reference" };
-        // A chosen id is a promise that it is this one; the reference then names another.
-        let other_id = row.id != id && submission.id.is_some();
-        let same = row.fingerprint == fingerprint.as_bytes() && row.principal == principal.as_str();
-        if !same || other_id || taken.len() > 1 {
+        // A chosen id is a promise that it is this one; the reference or the key then names another.
+        let same = row.fingerprint == fingerprint.as_bytes()
+            && row.principal == principal.as_str()
+            && (row.id == id || submission.id.is_none());
+        if row.has_the_key && !same {
+            return Err(SubmitError::KeyReused);
+        }
+        // A key that was answered must stay found: it is stored with its transaction, or not taken.
+        let other_key = submission.idempotency_key.is_some() && !row.has_the_key;
+        if !same || other_key || taken.len() > 1 {
+            let pointer = if row.id == id { "/id" } else { "/reference" };
             return Err(SubmitError::Conflict { pointer });
         }
-        Ok(self.transaction(row.id).await?)
+        Ok(self.transaction(row.id).await?.map(Transaction::as_accepted))
     }
 }
 

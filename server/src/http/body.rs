@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 
 use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
 
+/// What a body that is to be JSON must be.
+pub const NO_JSON: &str = "the body must be JSON, with content-type application/json";
+
 /// A JSON body, whatever is in it.
 pub struct JsonBody(pub Value);
 
@@ -18,7 +21,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::unsupported_media_type());
+            return Err(Problem::unsupported_media_type(NO_JSON));
         }
         parse(&read(request, state).await?).map(Self)
     }
@@ -48,7 +51,7 @@ impl RawBody {
     /// 415 or 400 where it is none.
     pub fn json(&self) -> Result<Value, Problem> {
         if !is_json(&self.headers) {
-            return Err(Problem::unsupported_media_type());
+            return Err(Problem::unsupported_media_type(NO_JSON));
         }
         parse(&self.bytes)
     }
@@ -73,7 +76,7 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
                 Value::Null => Value::Object(Map::new()),
                 body => body,
             },
-            (false, false) => return Err(Problem::unsupported_media_type()),
+            (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
         };
         let mut fields = Fields::of_body(body);
         let reason = fields.reason();
@@ -82,24 +85,45 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    read_at_most(MAX_BODY_BYTES, request, state).await
+}
+
+/// Reads the body where its route takes this many bytes.
+///
+/// # Errors
+/// 413 where it is longer, and 400 where it cannot be read.
+pub async fn read_at_most<S: Send + Sync>(
+    limit_bytes: usize,
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         match rejection.status().as_u16() {
-            413 => Problem::too_large(MAX_BODY_BYTES),
+            413 => Problem::too_large(limit_bytes),
             _ => Problem::malformed("the body could not be read"),
         }
     })
 }
 
-fn parse(bytes: &Bytes) -> Result<Value, Problem> {
+/// Reads JSON.
+///
+/// # Errors
+/// 400 where it is none.
+pub fn parse(bytes: &Bytes) -> Result<Value, Problem> {
     serde_json::from_slice(bytes)
         .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))
 }
 
 /// `application/json` and anything that ends in `+json`, with any parameters.
-fn is_json(headers: &HeaderMap) -> bool {
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// The body's media type in lower case, without parameters; empty where it has none.
+pub fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    essence.trim().to_ascii_lowercase()
 }

@@ -33,12 +33,13 @@ use super::{
 };
 
 /// The columns of the CSV, named as in JSON.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "transactionId",
     "status",
     "amount",
     "currency",
     "reference",
+    "idempotencyKey",
     "description",
     "timestamp",
     "sourceAccount",
@@ -65,6 +66,7 @@ pub fn routes() -> OpenApiRouter<Web> {
 )]
 struct WrittenIn {
     /// Without it by `Accept`: NDJSON where that is accepted and CSV is not named, CSV otherwise.
+    #[param(inline)]
     format: Option<Format>,
 }
 
@@ -215,6 +217,7 @@ fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_js
         transaction.amount.to_string(),
         transaction.currency.to_string(),
         text(&transaction.reference),
+        transaction.idempotency_key.as_ref().map(|key| inert(key.as_str())).unwrap_or_default(),
         text(&transaction.description),
         transaction.timestamp.map(instant).unwrap_or_default(),
         text(&transaction.source_account),
@@ -248,7 +251,7 @@ mod tests {
     fn transaction() -> Transaction {
         serde_json::from_value(json!({
             "transactionId": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "status": "in_doubt",
-            "amount": 100.5, "currency": "USD", "reference": "r", "description": "d",
+            "amount": 100.5, "currency": "USD", "reference": "r", "idempotencyKey": "k", "description": "d",
             "timestamp": "2026-01-31T12:00:00Z", "sourceAccount": "s", "destinationAccount": "t",
             "metadata": {"k": 1}, "submittedAt": "2026-01-31T12:00:00.123456Z",
             "completedAt": "2026-01-31T12:00:01.500Z", "error": "e", "attempts": 3,

@@ -1,13 +1,16 @@
 //! Which transactions are meant, as a query or a body says it.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
-use domain::{Currency, State};
+use domain::{Currency, IdempotencyKey, State};
 use gateway::Filter;
 
 use super::fields::{Fields, without_nul};
 
 /// The fields that a filter has.
-pub const FIELDS: [&str; 6] = ["status", "currency", "reference", "from", "to", "minAttempts"];
+pub const FIELDS: [&str; 7] =
+    ["status", "currency", "reference", "idempotencyKey", "from", "to", "minAttempts"];
 
 /// As many attempts as a transaction's row can count.
 const MOST_ATTEMPTS: u32 = i32::MAX as u32;
@@ -24,6 +27,7 @@ pub fn read<E: ToString>(
         status: fields.text(&at("status"), status),
         currency: fields.text(&at("currency"), Currency::parse),
         reference: fields.text(&at("reference"), without_nul),
+        idempotency_key: fields.text(&at("idempotencyKey"), IdempotencyKey::from_str),
         from: fields.text(&at("from"), instant),
         to: fields.text(&at("to"), instant),
         min_attempts: fields.read(&at("minAttempts"), |value| {

@@ -1,5 +1,6 @@
 //! The web side: the REST API, the stream, and the pages.
 
+mod batch;
 mod body;
 mod bulk_retries;
 mod cleanup;
@@ -8,15 +9,18 @@ mod fields;
 mod filter;
 mod health;
 mod home;
+mod idempotency_key;
 mod interventions;
 mod metrics;
 mod openapi;
 mod posting;
 mod problem;
 mod problem_code;
+mod request_id;
 mod same_origin;
 mod sender_view;
 mod stream;
+mod trace_parent;
 mod transactions;
 mod webhook_signature;
 mod webhooks;
@@ -25,15 +29,17 @@ use app::{App, Setting, shell};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderValue, header},
     middleware,
     routing::get,
 };
 use gateway::Gateway;
+pub use idempotency_key::KeyRequired;
 use leptos::{config::LeptosOptions, prelude::provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
 use problem::Problem;
+use request_id::REQUEST_ID;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -49,7 +55,6 @@ pub use webhook_signature::{WebhookSecretError, WebhookSecrets, WebhookSignature
 
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the handlers share.
 #[derive(Clone, FromRef)]
@@ -62,6 +67,8 @@ pub struct Web {
     pub setting: Setting,
     /// How inbound webhooks are to be signed.
     pub webhook_signatures: WebhookSignatures,
+    /// Whether submissions must have an idempotency key.
+    pub key_required: KeyRequired,
     /// What this process has counted.
     pub metrics: PrometheusHandle,
     /// The simulator, where it runs inside.
@@ -107,6 +114,7 @@ pub fn router(web: Web) -> Router {
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::map_request(request_id::only_fit))
         // The page's script and style have no version in their names: each use asks whether they are
         // still the server's.
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -128,6 +136,7 @@ pub fn router(web: Web) -> Router {
 fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
     let api = openapi::router()
         .merge(transactions::routes())
+        .merge(batch::routes())
         .merge(export::routes())
         .merge(webhooks::routes())
         .merge(sender_view::routes())
@@ -149,6 +158,9 @@ pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
         .route("/metrics", get(async move || metrics::text(metrics.render())))
         .layer(middleware::from_fn(same_origin::only))
         .layer(middleware::from_fn(problem::render))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::map_request(request_id::only_fit))
         .with_state(gateway)
 }
 

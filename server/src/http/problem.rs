@@ -10,14 +10,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::FieldError;
+use domain::{FieldError, TraceParent};
 use gateway::{EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{problem_code::Code, webhook_signature::SignatureError};
+use super::{problem_code::Code, trace_parent, webhook_signature::SignatureError};
 
 /// When a client that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -46,7 +46,7 @@ pub struct Document {
     /// The name of the status.
     title: &'static str,
     /// The status of the answer.
-    status: u16,
+    pub status: u16,
     /// What is wrong, in words, for people.
     detail: String,
     code: Code,
@@ -80,9 +80,12 @@ impl Problem {
         problem
     }
 
-    /// 409: what the field at `pointer` names belongs to another transaction with other content.
-    pub fn conflict(pointer: &'static str, detail: impl Into<String>) -> Self {
-        let message = "belongs to another transaction with other content";
+    /// 409: what the field at `pointer` names is another transaction's; `message` follows the field's name.
+    pub fn conflict(
+        pointer: &'static str,
+        message: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         let errors = vec![FieldError::new(pointer, message)];
         Self { errors, ..Self::new(Code::Conflict, detail) }
     }
@@ -121,8 +124,7 @@ impl Problem {
     }
 
     /// 415.
-    pub fn unsupported_media_type() -> Self {
-        let detail = "the body must be JSON, with content-type application/json";
+    pub fn unsupported_media_type(detail: &str) -> Self {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
@@ -135,6 +137,29 @@ impl Problem {
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "something went wrong here; the log has more under the request's id";
         Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
+    }
+
+    /// 400: the key, as the header or the body has it, is none, or must not be there.
+    pub fn bad_idempotency_key(what_is_wrong: &str) -> Self {
+        let detail = format!("the Idempotency-Key {what_is_wrong}");
+        Self::new(Code::IdempotencyKeyInvalid, detail)
+    }
+
+    /// 400: there is no key, and there must be one.
+    pub fn idempotency_key_missing() -> Self {
+        let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
+            field idempotencyKey";
+        Self::new(Code::IdempotencyKeyMissing, detail)
+    }
+
+    /// Whether it belongs in the log.
+    pub fn is_ours(&self) -> bool {
+        self.code.status().is_server_error()
+    }
+
+    /// What is behind it, for the log.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
     }
 
     /// Names the transaction in the log.
@@ -183,7 +208,12 @@ impl From<EngineError> for Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Conflict { pointer } => Self::conflict(pointer, error.to_string()),
+            SubmitError::Conflict { pointer } => Self::conflict(
+                pointer,
+                "belongs to another transaction, with other content or idempotency key",
+                error.to_string(),
+            ),
+            SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             SubmitError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             SubmitError::Unconfirmed { .. } => {
                 Self::unavailable(error.to_string()).caused_by(&error)
@@ -222,16 +252,18 @@ impl IntoResponse for Problem {
 /// Writes the problem document of a response that carries a [`Problem`].
 pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
+    let trace_parent = trace_parent::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
     let status = problem.code.status();
-    if status.is_server_error() {
+    if problem.is_ours() {
+        let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
-            request_id, %method, path, status = status.as_u16(), code = problem.code.as_str(),
+            request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code.as_str(),
             transaction_id = problem.transaction_id.map(tracing::field::display),
-            cause = problem.cause.as_deref().unwrap_or(&problem.detail),
+            cause = problem.cause(),
             "a request failed"
         );
     }

@@ -43,6 +43,10 @@ macro_rules! codes {
 codes! {
     Malformed "malformed" BAD_REQUEST
         "The request cannot be read.",
+    IdempotencyKeyMissing "idempotency_key_missing" BAD_REQUEST
+        "Every submission must have an idempotency key here, and it has none. Nothing was stored.",
+    IdempotencyKeyInvalid "idempotency_key_invalid" BAD_REQUEST
+        "The Idempotency-Key is no key, or must not be there. Nothing was stored.",
     SignatureMissing "signature_missing" UNAUTHORIZED
         "Webhooks must be signed here, and a header of the signature is missing. Nothing was stored.",
     SignatureInvalid "signature_invalid" UNAUTHORIZED
@@ -56,7 +60,7 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED
         "The path does not take this method; `Allow` names those that it takes.",
     Conflict "conflict" CONFLICT
-        "The id or the reference belongs to another transaction with other content. Nothing was stored.",
+        "The id or the reference belongs to another transaction, with other content or idempotency key. Nothing was stored.",
     NotPermitted "not_permitted" CONFLICT
         "The transaction does not permit it as it is; `detail` says why. Nothing was changed.",
     TooLarge "too_large" PAYLOAD_TOO_LARGE
@@ -65,6 +69,8 @@ codes! {
         "The body is of a type that is not taken.",
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY
         "It can be read, and breaks rules; `errors` names every field that does.",
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
+        "The idempotency key belongs to another transaction with other content. Nothing was stored.",
     Internal "internal" INTERNAL_SERVER_ERROR
         "A fault of Onceward's; its log has more under the request's id.",
     Overloaded "overloaded" SERVICE_UNAVAILABLE

@@ -8,7 +8,7 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use domain::{Attempt, Page, Principal, Submission, Transaction};
@@ -24,8 +24,10 @@ use super::{
     body::JsonBody,
     fields::Fields,
     filter,
+    idempotency_key::{self, KeyRequired},
     openapi::{examples, problems},
     problem::Problem,
+    trace_parent,
 };
 
 /// Transactions in a page where the client does not say.
@@ -40,16 +42,38 @@ pub fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(attempts))
 }
 
+/// What a submission may carry beside its body.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "for the document: a header that is wrong is told in a problem, so each is read by hand"
+)]
+struct SubmissionHeaders {
+    /// Your key for sending it again: 1 to 255 visible ASCII characters, bare or quoted as a string of RFC 8941.
+    /// Mandatory where `IDEMPOTENCY_KEY_REQUIRED` is set.
+    #[param(
+        rename = "Idempotency-Key",
+        pattern = r##"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"##,
+        example = "order-2026-0042"
+    )]
+    idempotency_key: Option<String>,
+    /// The trace to go on with (W3C Trace Context); one that is invalid counts as absent.
+    #[param(example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
+    traceparent: Option<String>,
+}
+
 /// Submit a transaction
 ///
-/// Once this is answered with 202 it is committed, and is posted exactly once. The same `id` or `reference`
-/// with the same content is the same transaction, and is answered as it is now; with other content it is a
-/// conflict.
+/// Once this is answered with 202 it is committed, and is posted exactly once. Sent again under the same
+/// `Idempotency-Key`, `id` or `reference`, and with the same content, it is the same transaction, and answered
+/// as it was the first time. A key is kept as long as its transaction.
 #[utoipa::path(
     post,
     path = "/api/transactions",
     operation_id = "submitTransaction",
     tag = "Transactions",
+    params(SubmissionHeaders),
     request_body(content = Submission, example = json!(examples::submission())),
     responses(
         (
@@ -73,8 +97,16 @@ pub fn routes() -> OpenApiRouter<Web> {
         problems::OfSubmission,
     ),
 )]
-async fn submit(State(gateway): State<Gateway>, body: JsonBody) -> Result<Response, Problem> {
-    let submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
+async fn submit(
+    State(gateway): State<Gateway>,
+    State(key_required): State<KeyRequired>,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let mut submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
+    idempotency_key::take_from_header(&mut submission, &headers)?;
+    key_required.check(&submission)?;
+    submission.trace_parent = trace_parent::of(&headers);
     let id = submission.id;
     let submitted = gateway
         .submit(&Principal::anonymous(), submission)

@@ -174,6 +174,7 @@ fn problem(error: SubmitError) -> Problem {
     match error {
         SubmitError::Conflict { .. } => Problem::conflict(
             "/transaction_id",
+            "belongs to another transaction with other content",
             "another transaction with other content has this transaction_id",
         ),
         // What the engine says names an id, which the sender does not know.
@@ -181,7 +182,7 @@ fn problem(error: SubmitError) -> Problem {
             "the database did not confirm in time; it is safe to send it again",
         )
         .caused_by(&error),
-        SubmitError::Overloaded | SubmitError::Query(_) => error.into(),
+        SubmitError::KeyReused | SubmitError::Overloaded | SubmitError::Query(_) => error.into(),
     }
 }
 

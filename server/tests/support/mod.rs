@@ -69,7 +69,15 @@ pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onceward"));
     command.args(arguments).current_dir(root()).kill_on_drop(true).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        let ours = ["POSTING_", "ONCEWARD_", "SIMULATOR_", "LEPTOS_", "METRICS_", "WEBHOOK_"];
+        let ours = [
+            "POSTING_",
+            "ONCEWARD_",
+            "SIMULATOR_",
+            "LEPTOS_",
+            "METRICS_",
+            "WEBHOOK_",
+            "IDEMPOTENCY_",
+        ];
         if ours.iter().any(|prefix| name.starts_with(prefix)) || name == "DATABASE_URL" {
             command.env_remove(name);
         }

@@ -22,6 +22,8 @@ const LONG: Duration = Duration::from_secs(30);
 /// For what ends by time-out.
 const SHORT: Duration = Duration::from_millis(700);
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
 fn client(url: &str, timeout: Duration) -> HttpPosting {
     HttpPosting::new(url, timeout).unwrap()
 }
@@ -34,6 +36,7 @@ fn posting() -> Posting {
         description: Some("rent".to_owned()),
         timestamp: chrono::DateTime::UNIX_EPOCH,
         metadata: None,
+        trace_parent: TRACE.parse().unwrap(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Two processes that are sent what has the same id, or the same reference.
+//! Two processes that are sent what has the same id, reference or idempotency key.
 
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,11 @@ fn with_a_reference(second_amount: u32) -> Sent {
     Sent { body: json!({"currency": "EUR", "reference": reference}), second_amount }
 }
 
+fn with_a_key(second_amount: u32) -> Sent {
+    let key = Uuid::now_v7().to_string();
+    Sent { body: json!({"currency": "EUR", "idempotencyKey": key}), second_amount }
+}
+
 /// In one word. The winner's answer is checked against the table.
 async fn word(theatre: &Theatre, result: &Result) -> String {
     match result {
@@ -59,6 +64,7 @@ async fn word(theatre: &Theatre, result: &Result) -> String {
             if submitted.replayed { "replayed" } else { "stored" }.to_owned()
         }
         Err(SubmitError::Conflict { pointer }) => format!("conflict at {pointer}"),
+        Err(SubmitError::KeyReused) => "key reused".to_owned(),
         Err(SubmitError::Unconfirmed { .. }) => "unconfirmed".to_owned(),
         Err(other) => panic!("{other:?}"),
     }
@@ -122,11 +128,12 @@ async fn meet_once<T: Future<Output = ()>>(
 }
 
 #[tokio::test]
-async fn one_of_two_processes_stores_what_has_the_same_id_or_reference() {
+async fn one_of_two_processes_stores_what_has_the_same_id_reference_or_key() {
     let theatre = Theatre::new().await;
     for (sent, loser) in [
         (with_an_id as fn(u32) -> Sent, ["replayed", "conflict at /id"]),
         (with_a_reference, ["replayed", "conflict at /reference"]),
+        (with_a_key, ["replayed", "key reused"]),
     ] {
         for (second_amount, loser) in [1, 2].into_iter().zip(loser) {
             for (point, holds) in POINTS {
@@ -139,9 +146,9 @@ async fn one_of_two_processes_stores_what_has_the_same_id_or_reference() {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_leaves_its_id_and_its_reference_to_the_other() {
+async fn what_is_rolled_back_leaves_its_id_reference_and_key_to_the_other() {
     let theatre = Theatre::new().await;
-    for sent in [with_an_id as fn(u32) -> Sent, with_a_reference] {
+    for sent in [with_an_id as fn(u32) -> Sent, with_a_reference, with_a_key] {
         for (point, _) in POINTS {
             let met = meet(&theatre, || sent(2), point, Stop::roll_back).await;
             assert_eq!(met, ["unconfirmed", "stored"], "{point}");
@@ -153,7 +160,7 @@ async fn what_is_rolled_back_leaves_its_id_and_its_reference_to_the_other() {
 #[tokio::test]
 async fn who_loses_the_connection_tries_again_and_finds_what_the_other_has_stored() {
     let theatre = Theatre::new().await;
-    for sent in [with_an_id as fn(u32) -> Sent, with_a_reference] {
+    for sent in [with_an_id as fn(u32) -> Sent, with_a_reference, with_a_key] {
         let met = meet(&theatre, || sent(1), "after row transactions", Stop::terminate).await;
         // Who is first then is a race.
         let stored = met.iter().filter(|word| *word == "stored").count();

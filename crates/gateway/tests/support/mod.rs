@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Ending, Finding, State, Submission, backoff::Backoff, protocol::Policy};
+use domain::{Ending, Finding, State, Submission, TraceParent, backoff::Backoff, protocol::Policy};
 use futures::future::BoxFuture;
 use gateway::{
     Answer, BootInstant, EngineError, Gate, Gateway, Limits, Poster, Posting, PostingService,
@@ -156,6 +156,8 @@ pub struct Scripted {
     answers: Mutex<VecDeque<Answer>>,
     sightings: Mutex<VecDeque<Sighting>>,
     said: Mutex<Vec<&'static str>>,
+    /// The trace that each request belonged to.
+    pub traces: Mutex<Vec<TraceParent>>,
     /// Told when a POST has arrived.
     pub arrived: Notify,
     /// While some, a POST waits for it before it is answered.
@@ -199,9 +201,10 @@ impl Scripted {
 }
 
 impl PostingService for Scripted {
-    fn post<'a>(&'a self, _: &'a Posting, _: BootInstant) -> BoxFuture<'a, Answer> {
+    fn post<'a>(&'a self, posting: &'a Posting, _: BootInstant) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             self.said.lock().unwrap().push("post");
+            self.traces.lock().unwrap().push(posting.trace_parent);
             self.arrived.notify_one();
             let hold = self.hold.lock().unwrap().clone();
             if let Some(hold) = hold {
@@ -211,9 +214,10 @@ impl PostingService for Scripted {
         })
     }
 
-    fn verify<'a>(&'a self, _: &'a Posting) -> BoxFuture<'a, Sighting> {
+    fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
         Box::pin(async move {
             self.said.lock().unwrap().push("verify");
+            self.traces.lock().unwrap().push(posting.trace_parent);
             let sighting = self.sightings.lock().unwrap().pop_front();
             sighting.expect("a verification that the script does not have")
         })

@@ -2,18 +2,23 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Amount, Attempt, Circuit, Currency, Finding, Intervened, Outcome, Page, State, Transaction,
-    Verification,
+    Amount, Attempt, Circuit, Currency, FieldError, Finding, Intervened, Outcome, Page, State,
+    Transaction, Verification,
 };
 use gateway::{BulkRetry, Filter, Health, Status};
 use serde_json::{Map, Value, json};
 use uuid::{Uuid, uuid};
 
 use super::super::{
+    batch::Answer,
     health::Report,
+    problem::Problem,
     sender_view::{SenderStatus, SenderView},
     webhooks::Received,
 };
+
+/// The id of the request that an example answers.
+pub const REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 const ID: Uuid = uuid!("7c9e6679-7425-40de-944b-e07fc1f90ae7");
 
@@ -57,6 +62,7 @@ fn transaction() -> Option<Transaction> {
         amount: amount()?,
         currency: Currency::parse("USD").ok()?,
         reference: Some("invoice-2026-0042".to_owned()),
+        idempotency_key: "order-2026-0042".parse().ok(),
         description: Some("Payment of invoice 2026-0042".to_owned()),
         timestamp: Some(at(0)),
         source_account: Some("ACC-1001".to_owned()),
@@ -105,9 +111,9 @@ pub fn resolved() -> Value {
 
 /// The same as the first lines of a CSV.
 pub fn csv() -> &'static str {
-    "transactionId,status,amount,currency,reference,description,timestamp,sourceAccount,destinationAccount,\
+    "transactionId,status,amount,currency,reference,idempotencyKey,description,timestamp,sourceAccount,destinationAccount,\
      metadata,submittedAt,completedAt,error,attempts,nextAttemptAt\r\n\
-     7c9e6679-7425-40de-944b-e07fc1f90ae7,completed,100.50,USD,invoice-2026-0042,\
+     7c9e6679-7425-40de-944b-e07fc1f90ae7,completed,100.50,USD,invoice-2026-0042,order-2026-0042,\
      Payment of invoice 2026-0042,2026-01-31T00:00:00Z,ACC-1001,ACC-2002,\"{\"\"order_id\"\":\"\"12345\"\"}\",\
      2026-01-31T00:00:00.250Z,2026-01-31T00:00:04.250Z,,1,\r\n"
 }
@@ -140,6 +146,36 @@ pub fn sender_view() -> Value {
         created_at: at(250),
         processed_at: Some(at(4_250)),
     }))
+}
+
+/// A batch of two, the second of which is refused.
+pub fn batch() -> Value {
+    json!([
+        {"idempotencyKey": "order-1", "amount": amount(), "currency": "USD"},
+        {"idempotencyKey": "order-2", "amount": 0, "currency": "USD"},
+    ])
+}
+
+/// The same, a line each.
+pub fn batch_lines() -> Value {
+    json!(
+        "{\"idempotencyKey\":\"order-1\",\"amount\":100.50,\"currency\":\"USD\"}\n\
+         {\"idempotencyKey\":\"order-2\",\"amount\":0,\"currency\":\"USD\"}\n"
+    )
+}
+
+/// What became of it.
+pub fn answers() -> Value {
+    let accepted =
+        |transaction| Answer::Accepted { index: 0, status: 202, replayed: false, transaction };
+    json!({ "data": [transaction().map(accepted), Some(refused())] })
+}
+
+/// What became of one line.
+pub fn refused() -> Answer {
+    let errors = vec![FieldError::new("/amount", "must be greater than zero")];
+    let problem = Problem::invalid(errors).document(Some(REQUEST_ID.to_owned()));
+    Answer::Refused { index: 1, status: 422, problem }
 }
 
 /// A page with one transaction.

@@ -7,6 +7,8 @@ use utoipa::openapi::{
     schema::Type,
 };
 
+use super::examples::REQUEST_ID;
+
 /// What clients send, and may leave out in parts. In answers, every field is there.
 const SENT: [&str; 6] =
     ["Submission", "Webhook", "Reason", "Resolving", "BulkRetryRequest", "Filter"];
@@ -70,7 +72,7 @@ fn request_id() -> Header {
     HeaderBuilder::new()
         .description(Some("The request's id: yours, or a new one."))
         .schema(Some(schema))
-        .example(Some(json!("0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1")))
+        .example(Some(json!(REQUEST_ID)))
         .build()
 }
 

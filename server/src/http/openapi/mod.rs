@@ -78,6 +78,21 @@ mod tests {
     }
 
     #[test]
+    fn every_reference_leads_somewhere() {
+        let document = text(&finished(documented_routes(true).into_openapi()));
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let mut values = vec![&document];
+        while let Some(value) = values.pop() {
+            if let Some(reference) = value["$ref"].as_str() {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            values.extend(value.as_object().into_iter().flat_map(|object| object.values()));
+            values.extend(value.as_array().into_iter().flatten());
+        }
+    }
+
+    #[test]
     fn every_code_is_in_the_document() {
         let document = text(&finished(documented_routes(true).into_openapi()));
         for code in Code::ALL {

@@ -4,13 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::FieldError;
+use gateway::SubmitError;
 use serde_json::json;
 use utoipa::openapi::{
     AllOf, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
     example::ExampleBuilder, schema::Type,
 };
 
-use super::super::{problem::Problem, problem_code::Code, webhook_signature::SignatureError};
+use super::super::{
+    body::NO_JSON, problem::Problem, problem_code::Code, webhook_signature::SignatureError,
+};
+use super::examples::REQUEST_ID;
 
 /// What any request may be answered with.
 const ANY: [Code; 3] = [Code::CrossSite, Code::Internal, Code::Unavailable];
@@ -44,7 +48,10 @@ problems! {
     OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, TooLarge,
         UnsupportedMediaType, ValidationFailed, Overloaded;
     /// Of a submission.
-    OfSubmission: Malformed, Conflict, TooLarge, UnsupportedMediaType, ValidationFailed, Overloaded;
+    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, TooLarge,
+        UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused, Overloaded;
+    /// Of a batch as a whole.
+    OfBatch: Malformed, IdempotencyKeyInvalid, TooLarge, UnsupportedMediaType, ValidationFailed;
 }
 
 fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
@@ -90,25 +97,28 @@ fn example(code: Code) -> serde_json::Value {
         Code::Malformed => Problem::malformed(
             "the body is not JSON: EOF while parsing an object at line 1 column 13",
         ),
+        Code::IdempotencyKeyMissing => Problem::idempotency_key_missing(),
+        Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given once"),
+        Code::IdempotencyKeyReused => SubmitError::KeyReused.into(),
         Code::SignatureMissing => SignatureError::Missing("webhook-signature").into(),
         Code::SignatureInvalid => SignatureError::Wrong.into(),
         Code::SignatureOutOfTime => SignatureError::Past { tolerance_seconds: 300 }.into(),
         Code::CrossSite => Problem::cross_site(),
         Code::NotFound => Problem::no_such_transaction(),
         Code::MethodNotAllowed => Problem::method_not_allowed(),
-        Code::Conflict => gateway::SubmitError::Conflict { pointer: "/id" }.into(),
+        Code::Conflict => SubmitError::Conflict { pointer: "/id" }.into(),
         Code::NotPermitted => {
             gateway::InterventionError::NotPermitted(domain::NotPermitted::Sent).into()
         }
         Code::TooLarge => Problem::too_large(super::super::MAX_BODY_BYTES),
-        Code::UnsupportedMediaType => Problem::unsupported_media_type(),
+        Code::UnsupportedMediaType => Problem::unsupported_media_type(NO_JSON),
         Code::ValidationFailed => Problem::invalid(vec![
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),
         ]),
         Code::Internal => Problem::internal(""),
-        Code::Overloaded => gateway::SubmitError::Overloaded.into(),
+        Code::Overloaded => SubmitError::Overloaded.into(),
         Code::Unavailable => Problem::unavailable("the database does not answer"),
     };
-    json!(problem.document(Some("0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1".to_owned())))
+    json!(problem.document(Some(REQUEST_ID.to_owned())))
 }

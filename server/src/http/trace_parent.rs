@@ -1,0 +1,15 @@
+//! The header `traceparent` of a request.
+
+use axum::http::HeaderMap;
+use domain::TraceParent;
+
+/// The trace that a request belongs to. What W3C Trace Context calls invalid, two headers included, counts
+/// as none.
+pub fn of(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all("traceparent").iter();
+    let value = values.next()?;
+    match values.next() {
+        None => value.to_str().ok()?.parse().ok(),
+        Some(_) => None,
+    }
+}
