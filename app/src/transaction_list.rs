@@ -147,6 +147,8 @@ pub fn TransactionList(
                 <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
                     "NDJSON"
                 </a>
+                // No page of this application: the browser is to fetch it.
+                <a class="link" href="/api/docs" rel="external">"API"</a>
             </p>
         </div>
     }

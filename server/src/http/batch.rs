@@ -141,8 +141,8 @@ struct Answers {
     request_body(
         content(
             (Submissions = "application/json", example = json!(examples::batch())),
-            (String = "application/x-ndjson", example = json!(examples::batch_lines())),
-            (String = "application/jsonl", example = json!(examples::batch_lines())),
+            (Submission = "application/x-ndjson", example = json!(examples::submission())),
+            (Submission = "application/jsonl", example = json!(examples::submission())),
         ),
     ),
     responses(

@@ -31,9 +31,13 @@ pub fn read<E: ToString>(
         from: fields.text(&at("from"), instant),
         to: fields.text(&at("to"), instant),
         min_attempts: fields.read(&at("minAttempts"), |value| {
-            // A number in a body, a text in a query.
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let number = text.parse().ok().filter(|number| *number <= MOST_ATTEMPTS);
+            // A text in a query; a number in a body, where 2.0 is 2.
+            let number = match value.as_str() {
+                Some(text) => text.parse::<u32>().ok().map(f64::from),
+                None => value.as_f64().filter(|number| number.fract() == 0.0),
+            };
+            let number = number.filter(|number| (0.0..=MOST_ATTEMPTS.into()).contains(number));
+            let number = number.map(|number| number as u32);
             number.ok_or_else(|| format!("must be a whole number from 0 to {MOST_ATTEMPTS}"))
         }),
     }

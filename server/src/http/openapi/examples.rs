@@ -156,14 +156,6 @@ pub fn batch() -> Value {
     ])
 }
 
-/// The same, a line each.
-pub fn batch_lines() -> Value {
-    json!(
-        "{\"idempotencyKey\":\"order-1\",\"amount\":100.50,\"currency\":\"USD\"}\n\
-         {\"idempotencyKey\":\"order-2\",\"amount\":0,\"currency\":\"USD\"}\n"
-    )
-}
-
 /// What became of it.
 pub fn answers() -> Value {
     let accepted =
