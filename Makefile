@@ -9,7 +9,7 @@ export SQLX_OFFLINE := true
 SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f -not -path 'crates/bench/*')
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench load chaos audit sqlx
+.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench load chaos audit sqlx openapi
 
 help: ## lists the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ chaos: setup ## every fault test with real processes; CHAOS="--transactions 500 
 
 audit: ## licences, sources and known vulnerabilities of the dependencies (needs cargo-deny)
 	@cargo deny check
+
+openapi: setup ## writes docs/openapi.json anew, after a change to a route or its documentation
+	@UPDATE_OPENAPI=1 cargo test --quiet -p server --bin onceward openapi
 
 sqlx: setup ## writes .sqlx anew, after a change to a query or the schema
 	@scripts/with-postgres scripts/prepare-sqlx

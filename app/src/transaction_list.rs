@@ -89,6 +89,10 @@ pub fn TransactionList(
         let cursor = cursor_after(&last.transaction.read_untracked());
         Some(address(status, Some(&cursor)))
     });
+    let export = |format| {
+        let filter = status.map(|status| format!("&status={status}")).unwrap_or_default();
+        format!("/api/transactions/export?format={format}{filter}")
+    };
     view! {
         <div class="new-rows">
             <button type="button" class="button" hidden=none_waits on:click=show_waiting>
@@ -130,11 +134,23 @@ pub fn TransactionList(
         <div class="empty" hidden=not_empty>
             <EmptyList status first_page/>
         </div>
-        <nav class="paging" aria-label="Pages">
-            {(!first_page).then(|| view! { <a class="link" href=address(status, None)>"Newest"</a> })}
-            // Shown where it leads somewhere.
-            <a class="link" href=older>"Older"</a>
-        </nav>
+        <div class="below-list">
+            <nav class="paging" aria-label="Pages">
+                {(!first_page)
+                    .then(|| view! { <a class="link" href=address(status, None)>"Newest"</a> })}
+                // Shown where it leads somewhere.
+                <a class="link" href=older>"Older"</a>
+            </nav>
+            // All of them, not only this page.
+            <p class="exports">
+                <a class="link" href=export("csv") download="">"Export CSV"</a>
+                <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
+                    "NDJSON"
+                </a>
+                // No page of this application: the browser is to fetch it.
+                <a class="link" href="/api/docs" rel="external">"API"</a>
+            </p>
+        </div>
     }
 }
 

@@ -1,5 +1,17 @@
+import { readFile } from "node:fs/promises";
 import { expect, test } from "@playwright/test";
-import { completion, expectError, field, fill, open, row, submit, submitByApi, unique } from "./dashboard";
+import {
+  completed,
+  completion,
+  expectError,
+  field,
+  fill,
+  open,
+  row,
+  submit,
+  submitByApi,
+  unique,
+} from "./dashboard";
 
 test("a transaction submitted on the page is seen to complete, without a reload", async ({ page }) => {
   const description = unique("Rent");
@@ -51,4 +63,31 @@ test("the page says that the posting service is a simulator", async ({ page }) =
   await page.goto("/");
 
   await expect(page.getByRole("note").filter({ hasText: "simulator" })).toBeVisible();
+});
+
+test("what the list is restricted to can be had as a file", async ({ page, request }) => {
+  const description = unique("Exported, as a file");
+  await completed(request, await submitByApi(request, { description }));
+  const exported = async (name: string) => {
+    const started = page.waitForEvent("download");
+    await page.getByRole("link", { name, exact: true }).click();
+    const download = await started;
+    return { name: download.suggestedFilename(), text: await readFile(await download.path(), "utf8") };
+  };
+
+  await open(page, "/?status=completed");
+  const csv = await exported("Export CSV");
+  expect(csv.name).toMatch(/^transactions-\d{8}T\d{6}Z\.csv$/);
+  expect(csv.text).toMatch(/^transactionId,status,amount,/);
+  expect(csv.text).toContain(`"${description}"`);
+  const ndjson = await exported("Export NDJSON");
+  expect(ndjson.name).toMatch(/\.ndjson$/);
+  const lines = ndjson.text.trimEnd().split("\n").map((line) => JSON.parse(line));
+  expect(lines.map((line) => line.description)).toContain(description);
+  expect(new Set(lines.map((line) => line.status))).toEqual(new Set(["completed"]));
+
+  await page.getByRole("navigation", { name: "States" }).getByRole("link", { name: "Failed" }).click();
+  await expect(page).toHaveURL("/?status=failed");
+  await expect(row(page, description)).toHaveCount(0);
+  expect((await exported("Export CSV")).text).not.toContain(description);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "@playwright/test";
-import { expectError, field, fill, submit, unique } from "./dashboard";
+import { expectError, field, fill, submit, submitByApi, unique } from "./dashboard";
 
 test.use({ javaScriptEnabled: false });
 
@@ -31,4 +31,14 @@ test("without JavaScript, a bad amount comes back with its error and all that wa
   for (const [label, value] of Object.entries(typed)) {
     await expect(field(page, label)).toHaveValue(value);
   }
+});
+
+test("without JavaScript, the list can be had as a file", async ({ page, request }) => {
+  await submitByApi(request);
+
+  await page.goto("/");
+  const started = page.waitForEvent("download");
+  await page.getByRole("link", { name: "Export CSV" }).click();
+
+  expect((await started).suggestedFilename()).toMatch(/\.csv$/);
 });

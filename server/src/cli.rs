@@ -1,9 +1,16 @@
 //! The command line. Every setting is a flag and an environment variable; `--help` is the manual.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{BoolishValueParser, TypedValueParser},
+    error::ErrorKind,
+    value_parser,
+};
 use domain::{backoff::Backoff, protocol::Policy};
+
+use crate::http::{WebhookSecretError, WebhookSecrets};
 
 /// Hand over transactions to a slow, unreliable posting service: accepted in milliseconds, never
 /// lost, posted exactly once.
@@ -65,6 +72,8 @@ pub struct Settings {
     pub simulator_addr: SocketAddr,
     #[command(flatten)]
     pub posting: PostingSettings,
+    #[command(flatten)]
+    pub webhooks: WebhookSettings,
     /// Refuse submissions over the API that have no idempotency key
     #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
     pub idempotency_key_required: bool,
@@ -82,6 +91,38 @@ impl Settings {
     /// How long a shutdown waits for what is under way.
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_millis(self.shutdown_grace_ms)
+    }
+}
+
+/// Whose webhooks are believed.
+#[derive(Debug, Clone, Args)]
+pub struct WebhookSettings {
+    /// What inbound webhooks must be signed with, by Standard Webhooks: whsec_<base64>, several with commas
+    /// between while one takes the place of another. Unset: signatures are not looked at
+    #[arg(long, env = "WEBHOOK_SECRETS", value_name = "WEBHOOK_SECRETS", hide_env_values = true, value_parser = SecretsParser)]
+    pub webhook_secrets: Option<WebhookSecrets>,
+    /// How far the timestamp of a signed webhook may be from this machine's clock, either way, in seconds
+    #[arg(long, env = "WEBHOOK_TOLERANCE_SECONDS", value_name = "WEBHOOK_TOLERANCE_SECONDS", default_value_t = 300, value_parser = value_parser!(u64).range(1..=86_400))]
+    pub webhook_tolerance_seconds: u64,
+}
+
+/// Reads secrets. clap's own parsers repeat a bad value in their error.
+#[derive(Clone)]
+struct SecretsParser;
+
+impl TypedValueParser for SecretsParser {
+    type Value = WebhookSecrets;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<WebhookSecrets, clap::Error> {
+        value.to_str().unwrap_or_default().parse().map_err(|error: WebhookSecretError| {
+            let message = format!("WEBHOOK_SECRETS: {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
     }
 }
 
@@ -257,6 +298,20 @@ mod tests {
             let error = Cli::try_parse_from(["onceward", "serve", flag, value]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_bad_secret_is_refused_without_being_repeated() {
+        let refused = |value: &str| {
+            let arguments = ["onceward", "web", "--webhook-secrets", value];
+            Cli::try_parse_from(arguments).unwrap_err().to_string()
+        };
+        for value in ["c2VjcmV0", "whsec_c2VjcmV0", "whsec_c2VjcmV0*"] {
+            let error = refused(value);
+            assert!(error.contains("WEBHOOK_SECRETS: secret 1 "), "{error}");
+            assert!(!error.contains("c2VjcmV0"), "{error}");
+        }
+        assert!(refused("").contains("WEBHOOK_SECRETS: names no secret"));
     }
 
     #[test]

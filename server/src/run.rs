@@ -164,6 +164,10 @@ async fn with_database(
                 simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
                 max_attempts: settings.posting.posting_max_attempts,
             },
+            webhook_signatures: http::WebhookSignatures {
+                secrets: settings.webhooks.webhook_secrets.clone(),
+                tolerance_seconds: settings.webhooks.webhook_tolerance_seconds,
+            },
             key_required: http::KeyRequired(settings.idempotency_key_required),
             metrics,
             simulator: simulator.as_ref().map(Simulator::handle),

@@ -6,7 +6,7 @@ mod support;
 use nix::sys::signal::Signal;
 use reqwest::Response;
 use serde_json::{Value, json};
-use support::{Program, command, contract, database, redacted};
+use support::{Program, command, contract, database, redacted, root};
 
 async fn program() -> (Program, tempfile::TempDir) {
     let data = tempfile::tempdir().unwrap();
@@ -138,6 +138,27 @@ async fn health_readiness_home_and_cleanup() {
     assert_eq!(cleaned, json!({"count": 1}));
     let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();
     assert_eq!(list["data"], json!([]));
+}
+
+#[tokio::test]
+async fn the_document_is_served_and_shown_without_asking_anybody_else() {
+    let (program, _data) = program().await;
+    let served = program.get("/api/openapi.json").send().await.unwrap();
+    assert_eq!(served.headers()["content-type"], "application/json");
+    let committed = std::fs::read_to_string(root().join("docs/openapi.json")).unwrap();
+    assert!(served.text().await.unwrap() == committed, "docs/openapi.json is not what is served");
+    let page = program.get("/api/docs/").header("accept-encoding", "identity");
+    let page = page.send().await.unwrap();
+    assert_eq!(
+        (page.status().as_u16(), &page.headers()["content-type"]),
+        (200, &"text/html".parse().unwrap())
+    );
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"] {
+        assert_eq!(program.get(&format!("/api/docs/{file}")).send().await.unwrap().status(), 200);
+    }
+    let set_up = program.get("/api/docs/swagger-initializer.js").send().await.unwrap();
+    let set_up = set_up.text().await.unwrap();
+    assert!(set_up.contains(r#""/api/openapi.json""#) && !set_up.contains("://"), "{set_up}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::Outcome;
 /// One POST to the posting service. Its row is committed before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attempt {
     /// Counts from 1 within its transaction.
     pub number: u32,
@@ -30,6 +31,7 @@ pub struct Attempt {
 /// Asking the posting service once whether it has the id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
     /// When the question was sent.
     pub started_at: DateTime<Utc>,
@@ -46,6 +48,7 @@ pub struct Verification {
 /// What a verification showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Finding {
     /// The posting service has it, with this amount and currency.
     Found,

@@ -18,6 +18,7 @@ const LEAST_DRAW: f64 = 0.5;
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Circuit {
     /// POSTs go out.
     #[default]

@@ -76,6 +76,7 @@ pub enum NotPermitted {
 /// One line of the record of what people did to a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Intervened {
     /// When.
     pub at: DateTime<Utc>,

@@ -11,6 +11,8 @@ pub mod fingerprint;
 pub mod idempotency_key;
 pub mod intervention;
 pub mod money;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod outcome;
 pub mod posting;
 pub mod protocol;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What an attempt is known to have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// The posting service said that it has it.
     Posted,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A pause of all posting. Verification goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pause {
     /// Since when.
     pub paused_at: DateTime<Utc>,
@@ -18,6 +19,7 @@ pub struct Pause {
 /// How many live workers have their circuit breaker where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Circuits {
     /// POSTs go out.
     pub closed: u32,
@@ -37,6 +39,7 @@ impl Circuits {
 /// How posting as a whole stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PostingStatus {
     /// The pause, where posting is paused.
     pub paused: Option<Pause>,

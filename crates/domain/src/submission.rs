@@ -14,35 +14,47 @@ pub const MAX_DESCRIPTION_CHARS: usize = 1024;
 /// The largest metadata, in bytes of compact JSON.
 pub const MAX_METADATA_BYTES: usize = 16 * 1024;
 
-/// A transaction that a client wants posted; every rule below holds for it.
+/// A transaction that a client wants posted.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(rename_all = "camelCase"))]
 pub struct Submission {
     /// The client's own choice of id, if it made one.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::id))]
     pub id: Option<Uuid>,
     /// How much.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::amount))]
     pub amount: Amount,
-    /// Of what.
+    /// The currency of `amount`.
     pub currency: Currency,
     /// The client's own name for it.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::reference))]
     pub reference: Option<String>,
     /// The client's own key for sending it again.
     pub idempotency_key: Option<IdempotencyKey>,
     /// For people.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::description))]
     pub description: Option<String>,
     /// When it happened, by the client's account, to the microsecond.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::timestamp))]
     pub timestamp: Option<DateTime<Utc>>,
     /// Where the money comes from.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::source_account))]
     pub source_account: Option<String>,
     /// Where the money goes.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::destination_account))]
     pub destination_account: Option<String>,
     /// Whatever the client wants kept with it.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::metadata))]
     pub metadata: Option<Map<String, Value>>,
     /// The trace that it came with, if any. No part of the JSON body.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub trace_parent: Option<TraceParent>,
 }
 
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) to the field, such as `/amount`; empty for the body as a whole.
     pub pointer: String,

@@ -13,6 +13,7 @@ use crate::{Amount, Currency, IdempotencyKey};
 /// Where a transaction stands. See the state diagram in `docs/ARCHITECTURE.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum State {
     /// Stored; due at its next attempt.
     Pending,
@@ -104,6 +105,7 @@ impl Principal {
 /// A transaction as the API and the pages show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Transaction {
     /// The id that is sent to the posting service.
     pub transaction_id: Uuid,
@@ -156,6 +158,7 @@ impl Transaction {
 /// A stretch of the list of transactions, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The transactions.
     pub data: Vec<Transaction>,
@@ -167,6 +170,7 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {
     pub pending: u64,
     pub processing: u64,

@@ -8,6 +8,7 @@ use domain::{Principal, State};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 use ulid::Ulid;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -31,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct BulkRetryJob(pub Uuid);
 
 /// A bulk retry and how far it has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BulkRetry {
     /// Its id.

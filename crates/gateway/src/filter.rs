@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 use domain::{Currency, IdempotencyKey, State};
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
+use utoipa::{IntoParams, ToSchema};
 
-/// What is `None` does not restrict.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which transactions are meant. What is left out does not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
     /// Of this state.
     pub status: Option<State>,

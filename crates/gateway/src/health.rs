@@ -2,6 +2,7 @@
 
 use domain::{Circuit, PostingStatus};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{EngineError, Gateway, pause::posting};
 
@@ -11,7 +12,7 @@ const LATE_SECONDS: f64 = 60.0;
 const MANY_ERRORS: f64 = 0.5;
 
 /// The verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// All is well.
@@ -23,7 +24,7 @@ pub enum Status {
 }
 
 /// What `GET /api/health` says of the engine.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// The verdict.

@@ -13,6 +13,7 @@ mod claim;
 mod counts;
 pub mod database;
 mod error;
+mod export;
 mod filter;
 mod gate;
 mod group;

@@ -27,6 +27,13 @@ pub struct Cursor {
     pub(crate) id: Uuid,
 }
 
+impl Cursor {
+    /// The place right after a transaction.
+    pub(crate) fn after(transaction: &Transaction) -> Self {
+        Self { submitted_at: transaction.submitted_at, id: transaction.transaction_id }
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}", self.submitted_at.timestamp_micros(), self.id.simple())

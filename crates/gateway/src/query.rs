@@ -1,6 +1,6 @@
 //! Questions about stored transactions. Those about many of them are in `list.rs`.
 
-use domain::{Attempt, Finding, Outcome, Transaction, Verification};
+use domain::{Attempt, Finding, Outcome, Principal, Transaction, Verification};
 use uuid::Uuid;
 
 use crate::{EngineError, Gateway, row::Row};
@@ -18,6 +18,29 @@ impl Gateway {
                 attempts, next_attempt_at
             from transactions where id = $1"#,
             id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Transaction::try_from).transpose()
+    }
+
+    /// The transaction that has this reference of this principal's, or `None` where there is none.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn transaction_of_reference(
+        &self,
+        principal: &Principal,
+        reference: &str,
+    ) -> Result<Option<Transaction>, EngineError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
+                source_account, destination_account, metadata, submitted_at, completed_at, error,
+                attempts, next_attempt_at
+            from transactions where principal = $1 and reference = $2"#,
+            principal.as_str(),
+            reference,
         )
         .fetch_optional(&self.pool)
         .await?;

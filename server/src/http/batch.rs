@@ -3,11 +3,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     extract::{DefaultBodyLimit, FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use domain::{FieldError, IdempotencyKey, Principal, Submission, TraceParent, Transaction};
 use futures::{StreamExt, stream};
@@ -19,11 +18,14 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 use tower_http::request_id::RequestId;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
     Web, body,
     idempotency_key::{IDEMPOTENCY_KEY, KeyRequired},
+    openapi::{examples, problems},
     problem::{Document, Problem},
     trace_parent,
 };
@@ -46,10 +48,15 @@ const MEDIA_TYPES: &str = "the body must be a JSON array, with content-type appl
     line by line, with application/x-ndjson or application/jsonl";
 
 /// The route of batches.
-pub fn routes() -> Router<Web> {
-    let submit = post(submit).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    Router::new().route("/api/transactions/batch", submit)
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(submit)).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
+
+/// Submissions, each read as a single one is. One that breaks a rule does not take the others along.
+#[derive(ToSchema)]
+#[schema(max_items = 1000)]
+#[expect(dead_code, reason = "for the document: a line that is wrong is answered for itself")]
+struct Submissions(Vec<Submission>);
 
 /// The lines of a batch, those that are no JSON included, and how they were written.
 struct Batch {
@@ -105,18 +112,51 @@ impl<S: Send + Sync> FromRequest<S> for Batch {
 }
 
 /// What became of one line.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum Answer {
+pub enum Answer {
+    /// It is stored, now or earlier.
     Accepted { index: usize, status: u16, replayed: bool, transaction: Transaction },
+    /// It was not stored, for the reason that a single submission would be told.
     Refused { index: usize, status: u16, problem: Document },
 }
 
-#[derive(Serialize)]
+/// What became of each line, in order.
+#[derive(Serialize, ToSchema)]
 struct Answers {
+    /// The answers.
     data: Vec<Answer>,
 }
 
+/// Submit up to 1,000 transactions
+///
+/// As a JSON array, or line by line (NDJSON); the answer has the same form and an answer for each, in order. A
+/// bad line does not take the others along. Of two that name the same, the first is stored. One with status 503
+/// is to be sent again. At most 1 MiB. Keys are the lines' own: `idempotencyKey`.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/batch",
+    operation_id = "submitBatch",
+    tag = "Transactions",
+    request_body(
+        content(
+            (Submissions = "application/json", example = json!(examples::batch())),
+            (Submission = "application/x-ndjson", example = json!(examples::submission())),
+            (Submission = "application/jsonl", example = json!(examples::submission())),
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "Each has its own answer.",
+            content(
+                (Answers = "application/json", example = json!(examples::answers())),
+                (Answer = "application/x-ndjson", example = json!(examples::refused())),
+            ),
+        ),
+        problems::OfBatch,
+    ),
+)]
 async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,

@@ -6,10 +6,12 @@ use axum::{
     http::{HeaderMap, header},
 };
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
 
-const NO_JSON: &str = "the body must be JSON, with content-type application/json";
+/// What a body that is to be JSON must be.
+pub const NO_JSON: &str = "the body must be JSON, with content-type application/json";
 
 /// A JSON body, whatever is in it.
 pub struct JsonBody(pub Value);
@@ -25,8 +27,42 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// A body as it came, for what is signed byte by byte, with the request's headers.
+pub struct RawBody {
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        Ok(Self { headers, bytes: read(request, state).await? })
+    }
+}
+
+impl RawBody {
+    /// Reads it as JSON.
+    ///
+    /// # Errors
+    /// 415 or 400 where it is none.
+    pub fn json(&self) -> Result<Value, Problem> {
+        if !is_json(&self.headers) {
+            return Err(Problem::unsupported_media_type(NO_JSON));
+        }
+        parse(&self.bytes)
+    }
+}
+
 /// Why somebody does what they do: the body's `reason`. Neither needs to be there.
-pub struct Reason(pub Option<String>);
+#[derive(ToSchema)]
+pub struct Reason {
+    #[schema(schema_with = domain::openapi::optional_reason)]
+    pub reason: Option<String>,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Reason {
     type Rejection = Problem;
@@ -36,12 +72,15 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let bytes = read(request, state).await?;
         let body = match (bytes.is_empty(), is_json) {
             (true, _) => Value::Object(Map::new()),
-            (false, true) => parse(&bytes)?,
+            (false, true) => match parse(&bytes)? {
+                Value::Null => Value::Object(Map::new()),
+                body => body,
+            },
             (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
         };
         let mut fields = Fields::of_body(body);
         let reason = fields.reason();
-        fields.end(Some(reason)).map(Self)
+        fields.end(Some(Self { reason }))
     }
 }
 

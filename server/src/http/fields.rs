@@ -23,9 +23,8 @@ impl Fields {
         fields
     }
 
-    /// Those of a query. An empty one counts as absent: that is what an empty form field sends.
-    pub fn of_query(mut query: Map<String, Value>) -> Self {
-        query.retain(|_, value| value != "");
+    /// Those of a query. An empty one is no way to leave it out: it would mean more than it was meant to.
+    pub fn of_query(query: Map<String, Value>) -> Self {
         Self { values: Value::Object(query), errors: Vec::new() }
     }
 

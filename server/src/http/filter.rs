@@ -12,6 +12,9 @@ use super::fields::{Fields, without_nul};
 pub const FIELDS: [&str; 7] =
     ["status", "currency", "reference", "idempotencyKey", "from", "to", "minAttempts"];
 
+/// As many attempts as a transaction's row can count.
+const MOST_ATTEMPTS: u32 = i32::MAX as u32;
+
 /// Reads the filter whose fields are below `at`, a JSON pointer; `status` says which states it may ask
 /// for.
 pub fn read<E: ToString>(
@@ -28,9 +31,14 @@ pub fn read<E: ToString>(
         from: fields.text(&at("from"), instant),
         to: fields.text(&at("to"), instant),
         min_attempts: fields.read(&at("minAttempts"), |value| {
-            // A number in a body, a text in a query.
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            text.parse().map_err(|_| "must be a whole number, zero or more")
+            // A text in a query; a number in a body, where 2.0 is 2.
+            let number = match value.as_str() {
+                Some(text) => text.parse::<u32>().ok().map(f64::from),
+                None => value.as_f64().filter(|number| number.fract() == 0.0),
+            };
+            let number = number.filter(|number| (0.0..=MOST_ATTEMPTS.into()).contains(number));
+            let number = number.map(|number| number as u32);
+            number.ok_or_else(|| format!("must be a whole number from 0 to {MOST_ATTEMPTS}"))
         }),
     }
 }

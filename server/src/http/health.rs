@@ -11,16 +11,22 @@ use axum::{
     routing::get,
 };
 use gateway::{Gateway, Health, Status};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, problem::Problem};
+use super::{
+    Web,
+    openapi::{examples, problems},
+    problem::Problem,
+};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The routes of health. Building them marks the start of the uptime.
-pub fn routes() -> Router<Web> {
+pub fn routes() -> OpenApiRouter<Web> {
     LazyLock::force(&STARTED);
-    probes().route("/api/health", get(health))
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(live)).routes(routes!(ready))
 }
 
 /// The routes for orchestrators.
@@ -29,9 +35,47 @@ where
     S: Clone + Send + Sync + 'static,
     Gateway: FromRef<S>,
 {
-    Router::new().route("/livez", get(async || "alive")).route("/readyz", get(ready))
+    Router::new().route("/livez", get(live)).route("/readyz", get(ready))
 }
 
+/// How Onceward is doing.
+#[derive(Serialize, ToSchema)]
+pub struct Report {
+    /// The verdict, and what it rests on.
+    #[serde(flatten)]
+    pub health: Health,
+    /// For how long this process has run, in seconds.
+    pub uptime: u64,
+    /// Onceward's version.
+    pub version: &'static str,
+}
+
+impl From<Health> for Report {
+    fn from(health: Health) -> Self {
+        let uptime = STARTED.elapsed().as_secs();
+        Self { health, uptime, version: env!("CARGO_PKG_VERSION") }
+    }
+}
+
+/// Show how Onceward is doing
+///
+/// From the tables alone, so every process gives the same answer. Where it is not healthy, `reasons` says why.
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    operation_id = "showHealth",
+    tag = "Operation",
+    responses(
+        problems::Any,
+        (status = 200, description = "Transactions are accepted.", body = Report, example = json!(examples::health())),
+        (
+            status = 503,
+            description = "Transactions cannot be accepted.",
+            body = Report,
+            example = json!(examples::unhealthy()),
+        ),
+    ),
+)]
 async fn health(State(gateway): State<Gateway>) -> Response {
     let health = gateway.health().await.unwrap_or_else(|error| {
         tracing::warn!(%error, "health is unknown");
@@ -41,14 +85,37 @@ async fn health(State(gateway): State<Gateway>) -> Response {
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         Status::Healthy | Status::Degraded => StatusCode::OK,
     };
-    let mut body = json!(health);
-    if let Value::Object(body) = &mut body {
-        body.insert("uptime".to_owned(), json!(STARTED.elapsed().as_secs()));
-        body.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
-    }
-    (status, Json(body)).into_response()
+    (status, Json(Report::from(health))).into_response()
 }
 
+/// Say that the process is alive
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "live",
+    tag = "Operation",
+    responses(
+        (status = 200, description = "It is.", body = String, content_type = "text/plain", example = "alive"),
+        problems::Any,
+    ),
+)]
+async fn live() -> &'static str {
+    "alive"
+}
+
+/// Say whether requests can be taken
+///
+/// That is, whether the database answers.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "ready",
+    tag = "Operation",
+    responses(
+        (status = 200, description = "They can.", body = String, content_type = "text/plain", example = "ready"),
+        problems::Any,
+    ),
+)]
 async fn ready(State(gateway): State<Gateway>) -> Result<&'static str, Problem> {
     gateway.ping().await?;
     Ok("ready")

@@ -2,48 +2,121 @@
 //! `/interventions`, the record of it.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State, rejection::PathRejection},
-    routing::{get, post},
 };
 use domain::{Intervened, Intervention, Principal, Resolution, Transaction};
 use gateway::Gateway;
 use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
     Web,
     body::{JsonBody, Reason},
     fields::Fields,
+    openapi::{examples, problems},
     problem::Problem,
     transactions::known,
 };
 
 /// The routes of interventions.
-pub fn routes() -> Router<Web> {
-    Router::new()
-        .route("/api/transactions/{id}/cancel", post(cancel))
-        .route("/api/transactions/{id}/retry", post(retry))
-        .route("/api/transactions/{id}/resolve", post(resolve))
-        .route("/api/transactions/{id}/interventions", get(record))
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(resolve))
+        .routes(routes!(record))
 }
 
+/// Cancel a transaction
+///
+/// Only while nothing of it was ever sent to the posting service.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/{id}/cancel",
+    operation_id = "cancelTransaction",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    request_body(content = Option<Reason>, example = json!({"reason": "submitted twice by mistake"})),
+    responses(
+        (status = 200, description = "It is cancelled.", body = Transaction, example = json!(examples::cancelled())),
+        problems::OfIntervention,
+    ),
+)]
 async fn cancel(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
-    Reason(reason): Reason,
+    Reason { reason }: Reason,
 ) -> Result<Json<Transaction>, Problem> {
     intervene(&gateway, known(id)?, Intervention::Cancel, reason).await
 }
 
+/// Retry a transaction
+///
+/// At once, with all its attempts: one that is failed, in doubt, or waits for its next attempt. Where an
+/// earlier attempt may have reached the posting service, it is verified first.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/{id}/retry",
+    operation_id = "retryTransaction",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    request_body(content = Option<Reason>, example = json!({"reason": "the posting service is back"})),
+    responses(
+        (status = 200, description = "It is due.", body = Transaction, example = json!(examples::pending())),
+        problems::OfIntervention,
+    ),
+)]
 async fn retry(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
-    Reason(reason): Reason,
+    Reason { reason }: Reason,
 ) -> Result<Json<Transaction>, Problem> {
     intervene(&gateway, known(id)?, Intervention::Retry, reason).await
 }
 
+/// What became of a transaction, by somebody's word.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+)]
+struct Resolving {
+    /// `completed` where the posting service has it, `failed` where it does not.
+    #[schema(schema_with = resolutions)]
+    status: String,
+    #[schema(schema_with = domain::openapi::reason)]
+    reason: String,
+}
+
+fn resolutions() -> Object {
+    let states = [domain::State::Completed, domain::State::Failed].map(domain::State::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(states)).build()
+}
+
+/// Resolve a transaction that is in doubt
+///
+/// Nothing but a person's word stands behind it, so it wants a reason.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/{id}/resolve",
+    operation_id = "resolveTransaction",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    request_body(
+        content = Resolving,
+        example = json!({"status": "completed", "reason": "seen in the ledger, entry 4711"}),
+    ),
+    responses(
+        (status = 200, description = "It is resolved.", body = Transaction, example = json!(examples::resolved())),
+        problems::OfIntervention,
+    ),
+)]
 async fn resolve(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
@@ -75,11 +148,27 @@ async fn intervene(
     intervened.map(Json).map_err(|error| Problem::from(error).about(Some(id)))
 }
 
-#[derive(Serialize)]
+/// What people did to a transaction, first to last.
+#[derive(Serialize, ToSchema)]
 struct Record {
+    /// The interventions.
     data: Vec<Intervened>,
 }
 
+/// List the interventions in a transaction
+///
+/// Who did what to it, and why.
+#[utoipa::path(
+    get,
+    path = "/api/transactions/{id}/interventions",
+    operation_id = "listInterventions",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    responses(
+        (status = 200, description = "First to last.", body = Record, example = json!(examples::interventions())),
+        problems::OfLookup,
+    ),
+)]
 async fn record(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,

@@ -3,29 +3,47 @@
 use std::time::{Duration, Instant};
 
 use axum::{
-    Router,
     extract::{MatchedPath, Request, State},
     http::{Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use gateway::Gateway;
 use metrics::{counter, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::timeout;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Web;
+use super::{Web, openapi::problems};
 
 /// How long the database may take. Prometheus gives up after ten seconds, and what this process tells
 /// of itself is wanted most where the database does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The route of the metrics.
-pub fn routes() -> Router<Web> {
-    Router::new().route("/metrics", get(show))
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(show))
 }
 
+/// Show the metrics
+///
+/// In Prometheus's text format. Those of the database are missing where it does not answer.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "showMetrics",
+    tag = "Operation",
+    responses(
+        (
+            status = 200,
+            description = "All that is counted.",
+            body = String,
+            content_type = "text/plain",
+            example = "# HELP onceward_transactions Transactions by state.\n# TYPE onceward_transactions gauge\nonceward_transactions{state=\"pending\"} 3\n",
+        ),
+        problems::Any,
+    ),
+)]
 async fn show(
     State(gateway): State<Gateway>,
     State(metrics): State<PrometheusHandle>,

@@ -4,6 +4,7 @@ mod batch;
 mod body;
 mod bulk_retries;
 mod cleanup;
+mod export;
 mod fields;
 mod filter;
 mod health;
@@ -11,13 +12,18 @@ mod home;
 mod idempotency_key;
 mod interventions;
 mod metrics;
+mod openapi;
 mod posting;
 mod problem;
+mod problem_code;
 mod request_id;
 mod same_origin;
+mod sender_view;
 mod stream;
 mod trace_parent;
 mod transactions;
+mod webhook_signature;
+mod webhooks;
 
 use app::{App, Setting, shell};
 use axum::{
@@ -43,6 +49,9 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
+use utoipa_axum::router::OpenApiRouter;
+
+pub use webhook_signature::{WebhookSecretError, WebhookSecrets, WebhookSignatures};
 
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -56,6 +65,8 @@ pub struct Web {
     pub options: LeptosOptions,
     /// What the pages tell of how this process is set up.
     pub setting: Setting,
+    /// How inbound webhooks are to be signed.
+    pub webhook_signatures: WebhookSignatures,
     /// Whether submissions must have an idempotency key.
     pub key_required: KeyRequired,
     /// What this process has counted.
@@ -85,20 +96,13 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
-    let mut api = transactions::routes()
-        .merge(batch::routes())
-        .merge(interventions::routes())
-        .merge(bulk_retries::routes())
-        .merge(posting::routes())
-        .merge(health::routes())
-        .merge(metrics::routes())
-        .merge(stream::routes());
-    if web.simulator.is_some() {
-        api = api.merge(cleanup::routes());
-    }
+    let (api, document) = documented_routes(web.simulator.is_some()).split_for_parts();
     let api = api
+        .merge(openapi::routes(&openapi::finished(document)))
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
+        .route("/v1", axum::routing::any(unknown_path))
+        .route("/v1/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
 
     api.merge(pages)
@@ -126,6 +130,26 @@ pub fn router(web: Web) -> Router {
             HeaderValue::from_static("DENY"),
         ))
         .with_state(web)
+}
+
+/// The routes that programs use, with what the API's document says of each.
+fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
+    let api = openapi::router()
+        .merge(transactions::routes())
+        .merge(batch::routes())
+        .merge(export::routes())
+        .merge(webhooks::routes())
+        .merge(sender_view::routes())
+        .merge(interventions::routes())
+        .merge(bulk_retries::routes())
+        .merge(posting::routes())
+        .merge(stream::routes())
+        .merge(health::routes())
+        .merge(metrics::routes());
+    match simulated {
+        true => api.merge(cleanup::routes()),
+        false => api,
+    }
 }
 
 /// What a worker tells of itself. The database is for the web side to tell of: there are many workers.

@@ -14,18 +14,20 @@ use domain::{FieldError, TraceParent};
 use gateway::{EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::trace_parent;
+use super::{problem_code::Code, trace_parent, webhook_signature::SignatureError};
 
 /// When a client that was turned away may come again, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
 
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     errors: Vec<FieldError>,
     /// For the log only.
@@ -33,32 +35,38 @@ pub struct Problem {
     cause: Option<String>,
 }
 
-/// A problem as a client reads it.
-#[derive(Serialize)]
+/// Why a request was not carried out (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
 pub struct Document {
+    /// Always `about:blank`: go by `code`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The name of the status.
     title: &'static str,
     /// The status of the answer.
     pub status: u16,
+    /// What is wrong, in words, for people.
     detail: String,
-    code: &'static str,
+    code: Code,
+    /// The request's id, as in `X-Request-Id`: what to search the log for.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// Each field that breaks a rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, code, detail, errors: Vec::new(), transaction_id: None, cause: None }
+        Self { code, detail, errors: Vec::new(), transaction_id: None, cause: None }
     }
 
     /// 400: the request cannot be read.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+        Self::new(Code::Malformed, detail)
     }
 
     /// 422: it can be read, and these fields break rules.
@@ -67,21 +75,30 @@ impl Problem {
             .iter()
             .map(|error| format!("{} {}", error.pointer, error.message).trim().to_owned())
             .collect();
-        let mut problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", named.join("; "));
+        let mut problem = Self::new(Code::ValidationFailed, named.join("; "));
         problem.errors = errors;
         problem
+    }
+
+    /// 409: what the field at `pointer` names is another transaction's; `message` follows the field's name.
+    pub fn conflict(
+        pointer: &'static str,
+        message: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let errors = vec![FieldError::new(pointer, message)];
+        Self { errors, ..Self::new(Code::Conflict, detail) }
     }
 
     /// 403: a browser sent it for another site, or to another name.
     pub fn cross_site() -> Self {
         let detail = "requests on behalf of another site, or to another host, are not taken";
-        Self::new(StatusCode::FORBIDDEN, "cross_site", detail)
+        Self::new(Code::CrossSite, detail)
     }
 
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(Code::NotFound, detail)
     }
 
     /// 404 for a transaction.
@@ -97,63 +114,47 @@ impl Problem {
     /// 405.
     pub fn method_not_allowed() -> Self {
         let detail = "this path does not take this method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        Self::new(Code::MethodNotAllowed, detail)
     }
 
     /// 413.
     pub fn too_large(limit_bytes: usize) -> Self {
         let detail = format!("the body must have at most {limit_bytes} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        Self::new(Code::TooLarge, detail)
     }
 
     /// 415.
     pub fn unsupported_media_type(detail: &str) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
     /// 503: come again.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        Self::new(Code::Unavailable, detail)
     }
 
     /// 500.
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "something went wrong here; the log has more under the request's id";
-        Self {
-            cause: Some(cause.into()),
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
-        }
+        Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
     }
 
     /// 400: the key, as the header or the body has it, is none, or must not be there.
     pub fn bad_idempotency_key(what_is_wrong: &str) -> Self {
         let detail = format!("the Idempotency-Key {what_is_wrong}");
-        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_invalid", detail)
+        Self::new(Code::IdempotencyKeyInvalid, detail)
     }
 
     /// 400: there is no key, and there must be one.
     pub fn idempotency_key_missing() -> Self {
         let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
             field idempotencyKey";
-        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", detail)
-    }
-
-    /// The document that a client gets.
-    pub fn document(self, request_id: Option<String>) -> Document {
-        Document {
-            kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: self.detail,
-            code: self.code,
-            request_id,
-            errors: self.errors,
-        }
+        Self::new(Code::IdempotencyKeyMissing, detail)
     }
 
     /// Whether it belongs in the log.
     pub fn is_ours(&self) -> bool {
-        self.status.is_server_error()
+        self.code.status().is_server_error()
     }
 
     /// What is behind it, for the log.
@@ -167,7 +168,22 @@ impl Problem {
         self
     }
 
-    fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+    /// The document that a client gets.
+    pub fn document(self, request_id: Option<String>) -> Document {
+        let status = self.code.status();
+        Document {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            request_id,
+            errors: self.errors,
+        }
+    }
+
+    /// Tells the log what is behind it.
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -192,21 +208,13 @@ impl From<EngineError> for Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Conflict { pointer } => {
-                let mut problem = Self::new(StatusCode::CONFLICT, "conflict", error.to_string());
-                let message =
-                    "belongs to another transaction, with other content or idempotency key";
-                problem.errors = vec![FieldError::new(pointer, message)];
-                problem
-            }
-            SubmitError::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
+            SubmitError::Conflict { pointer } => Self::conflict(
+                pointer,
+                "belongs to another transaction, with other content or idempotency key",
                 error.to_string(),
             ),
-            SubmitError::Overloaded => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
-            }
+            SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
+            SubmitError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             SubmitError::Unconfirmed { .. } => {
                 Self::unavailable(error.to_string()).caused_by(&error)
             }
@@ -215,13 +223,17 @@ impl From<SubmitError> for Problem {
     }
 }
 
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
 impl From<InterventionError> for Problem {
     fn from(error: InterventionError) -> Self {
         match error {
             InterventionError::NoSuchTransaction => Self::no_such_transaction(),
-            InterventionError::NotPermitted(_) => {
-                Self::new(StatusCode::CONFLICT, "not_permitted", error.to_string())
-            }
+            InterventionError::NotPermitted(_) => Self::new(Code::NotPermitted, error.to_string()),
             InterventionError::Changing => Self::unavailable(error.to_string()),
             InterventionError::Engine(error) => error.into(),
         }
@@ -231,7 +243,7 @@ impl From<InterventionError> for Problem {
 impl IntoResponse for Problem {
     /// Without a body: [`render`] writes it, for it knows the request.
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -245,16 +257,16 @@ pub async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
+    let status = problem.code.status();
     if problem.is_ours() {
         let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
-            request_id, trace_id, %method, path, status = problem.status.as_u16(), code = problem.code,
+            request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code.as_str(),
             transaction_id = problem.transaction_id.map(tracing::field::display),
             cause = problem.cause(),
             "a request failed"
         );
     }
-    let status = problem.status;
     let document = problem.document(request_id.map(str::to_owned));
     let carried = std::mem::take(response.headers_mut());
     let mut response = (status, Json(document)).into_response();
@@ -267,6 +279,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -8,27 +8,65 @@
 use std::convert::Infallible;
 
 use axum::{
-    Router,
     extract::State,
     http::HeaderMap,
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
-    routing::get,
 };
 use futures::{StreamExt, stream};
 use gateway::{Change, Gateway};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, problem::Problem};
+use super::{Web, openapi::problems, problem::Problem};
 
 /// The route of the stream.
-pub fn routes() -> Router<Web> {
-    Router::new().route("/api/stream", get(open))
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(open))
 }
 
+/// One event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document: axum writes events itself")]
+struct StreamEvent {
+    /// What `data` is about.
+    #[schema(pattern = "^(transactions|counts|posting)$")]
+    event: String,
+    /// A position in the change feed.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// JSON: a list of `Transaction`, a `Counts`, or a `PostingStatus`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// Follow what changes
+///
+/// Server-sent events. `transactions` carries a list of transactions that changed, each in its latest version;
+/// `counts` how many are in each state; `posting` how posting as a whole stands. The id of an event is a
+/// position in the change feed: with it in `Last-Event-ID` a client goes on where it was. At most the latest 200
+/// changes are made up.
+#[utoipa::path(
+    get,
+    path = "/api/stream",
+    operation_id = "followChanges",
+    tag = "Transactions",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen.", example = "48213")),
+    responses(
+        (
+            status = 200,
+            description = "It goes on until either side ends it.",
+            body = StreamEvent,
+            content_type = "text/event-stream",
+            example = "event: counts\nid: 48213\ndata: {\"pending\":3,\"processing\":1,\"completed\":996,\"failed\":0,\"inDoubt\":0,\"rejected\":0,\"cancelled\":0}\n\n",
+        ),
+        problems::Any,
+    ),
+)]
 async fn open(
     State(gateway): State<Gateway>,
     State(stop): State<CancellationToken>,

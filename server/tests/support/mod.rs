@@ -69,7 +69,15 @@ pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onceward"));
     command.args(arguments).current_dir(root()).kill_on_drop(true).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        let ours = ["POSTING_", "ONCEWARD_", "SIMULATOR_", "LEPTOS_", "METRICS_", "IDEMPOTENCY_"];
+        let ours = [
+            "POSTING_",
+            "ONCEWARD_",
+            "SIMULATOR_",
+            "LEPTOS_",
+            "METRICS_",
+            "WEBHOOK_",
+            "IDEMPOTENCY_",
+        ];
         if ours.iter().any(|prefix| name.starts_with(prefix)) || name == "DATABASE_URL" {
             command.env_remove(name);
         }
@@ -136,6 +144,11 @@ impl Program {
     /// The JSON at a path.
     pub async fn read(&self, path: &str) -> Value {
         self.get(path).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The text at a path.
+    pub async fn read_text(&self, path: &str) -> String {
+        self.get(path).send().await.unwrap().text().await.unwrap()
     }
 
     /// Asks for the JSON at a path until it is as wanted, for a minute at most.

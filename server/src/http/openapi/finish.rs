@@ -1,0 +1,86 @@
+//! What holds for the whole document, and is therefore said by no route for itself.
+
+use serde_json::json;
+use utoipa::openapi::{
+    Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
+    path::{Operation, PathItem},
+    schema::Type,
+};
+
+use super::examples::REQUEST_ID;
+
+/// What clients send, and may leave out in parts. In answers, every field is there.
+const SENT: [&str; 6] =
+    ["Submission", "Webhook", "Reason", "Resolving", "BulkRetryRequest", "Filter"];
+/// Left out where there is nothing to say.
+const MAY_LACK: [&str; 1] = ["Problem"];
+
+/// The routes' document, with that in it.
+pub fn finish(mut document: OpenApi) -> OpenApi {
+    let components = document.components.get_or_insert_default();
+    components.headers.insert("RequestId".to_owned(), request_id().into());
+    components.headers.insert("RetryAfter".to_owned(), retry_after().into());
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            for (status, answer) in &mut operation.responses.responses {
+                let RefOr::T(response) = answer else { continue };
+                add_headers(status, response);
+                if let Some(name) = problems(response) {
+                    let response =
+                        std::mem::replace(answer, RefOr::Ref(reference("responses", &name)));
+                    components.responses.insert(name, response);
+                }
+            }
+        }
+    }
+    for (name, schema) in &mut components.schemas {
+        if let RefOr::T(Schema::Object(object)) = schema
+            && !SENT.contains(&name.as_str())
+            && !MAY_LACK.contains(&name.as_str())
+        {
+            object.required = object.properties.keys().cloned().collect();
+        }
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    item.get.iter_mut().chain(&mut item.post)
+}
+
+fn add_headers(status: &str, response: &mut Response) {
+    let headers = &mut response.headers;
+    headers.insert("X-Request-Id".to_owned(), RefOr::Ref(reference("headers", "RequestId")));
+    if status == "503" {
+        headers.insert("Retry-After".to_owned(), RefOr::Ref(reference("headers", "RetryAfter")));
+    }
+}
+
+/// The name of a response that is nothing but problems, made of their codes.
+fn problems(response: &Response) -> Option<String> {
+    let RefOr::T(content) = response.content.get("application/problem+json")? else { return None };
+    let codes: Vec<_> = content.examples.keys().map(String::as_str).collect();
+    (response.content.len() == 1).then(|| codes.join("_or_"))
+}
+
+fn reference(kind: &str, name: &str) -> Ref {
+    Ref::new(format!("#/components/{kind}/{name}"))
+}
+
+fn request_id() -> Header {
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    HeaderBuilder::new()
+        .description(Some("The request's id: yours, or a new one."))
+        .schema(Some(schema))
+        .example(Some(json!(REQUEST_ID)))
+        .build()
+}
+
+fn retry_after() -> Header {
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    HeaderBuilder::new()
+        .description(Some("When to come again, in seconds."))
+        .schema(Some(schema))
+        .example(Some(json!(1)))
+        .build()
+}

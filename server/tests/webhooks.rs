@@ -1,0 +1,256 @@
+//! Inbound webhooks and the sender's view, on the real program.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::future::join_all;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Response;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use sqlx::{Connection, PgConnection};
+use support::{Program, Service, command, contract, database, redacted};
+
+const RECEIVE: &str = "/v1/webhooks/transactions";
+
+/// A web process that posts nothing, and its database.
+async fn web(settings: &[(&str, &str)]) -> (Program, String) {
+    let database = database().await;
+    let mut command = command(&["web"]);
+    command.env("DATABASE_URL", &database).envs(settings.iter().copied());
+    (Program::start(command).await, database)
+}
+
+fn announced(transaction_id: &str) -> Value {
+    json!({
+        "transaction_id": transaction_id, "source_account": "acc_1",
+        "destination_account": "acc_2", "amount": 1500, "currency": "USD",
+    })
+}
+
+async fn rows(database: &str) -> i64 {
+    let mut connection = PgConnection::connect(database).await.unwrap();
+    let count = sqlx::query_scalar("select count(*) from transactions");
+    count.fetch_one(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_webhook_is_processing_until_it_is_processed() {
+    let (service, database) = (Service::start().await, database().await);
+    let web = Program::start(service.command("web", &database)).await;
+    let mut body = announced("txn_1");
+    body["some_new_field"] = json!({"of": "the sender"});
+    let received = contract(web.post_json(RECEIVE, &body).await).await;
+    insta::assert_snapshot!("received", redacted(received, &[]));
+    let view = contract(web.get("/v1/transactions/txn_1").send().await.unwrap()).await;
+    insta::assert_snapshot!("processing", redacted(view, &["/body/created_at"]));
+
+    let worker = Program::start(service.command("worker", &database)).await;
+    let view = web.read_until("/v1/transactions/txn_1", |view| view["status"] == "PROCESSED").await;
+    let list = web.read("/api/transactions").await;
+    let [transaction] = list["data"].as_array().unwrap().as_slice() else { panic!("{list}") };
+    assert_eq!(view["created_at"], transaction["submittedAt"]);
+    assert_eq!(view["processed_at"], transaction["completedAt"]);
+    assert!(view["processed_at"].is_string());
+    assert_eq!(transaction["reference"], "txn_1");
+    assert_eq!(transaction["metadata"], json!(null));
+
+    let again = contract(web.post_json(RECEIVE, &body).await).await;
+    assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
+    assert_eq!(again["body"], json!({"transaction_id": "txn_1", "status": "PROCESSED"}));
+    drop(worker);
+}
+
+#[tokio::test]
+async fn the_same_webhook_ten_times_at_once_is_one_transaction_and_ten_times_202() {
+    let (first, database) = web(&[]).await;
+    let mut other = command(&["web"]);
+    other.env("DATABASE_URL", &database);
+    let second = Program::start(other).await;
+    let body = announced("txn_1");
+    let answers = join_all(
+        (0..10).map(|i| if i % 2 == 0 { &first } else { &second }.post_json(RECEIVE, &body)),
+    )
+    .await;
+    let replayed = |answer: &&Response| answer.headers().contains_key("idempotent-replayed");
+    assert_eq!(answers.iter().filter(replayed).count(), 9);
+    for answer in answers {
+        assert_eq!(answer.status(), 202);
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body, json!({"transaction_id": "txn_1", "status": "PROCESSING"}));
+    }
+    assert_eq!(rows(&database).await, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_answered_with_a_problem_and_stored_nowhere() {
+    let (program, database) = web(&[]).await;
+    assert_eq!(program.post_json(RECEIVE, &announced("txn_1")).await.status(), 202);
+    let mut other = announced("txn_1");
+    other["amount"] = json!("1500.01");
+    let conflict = contract(program.post_json(RECEIVE, &other).await).await;
+    insta::assert_snapshot!("other_content", redacted(conflict, &[]));
+
+    let mut broken = announced("");
+    broken["amount"] = json!("1.005");
+    broken["source_account"] = json!(7);
+    broken.as_object_mut().unwrap().remove("destination_account");
+    let invalid = contract(program.post_json(RECEIVE, &broken).await).await;
+    insta::assert_snapshot!("broken_fields", redacted(invalid, &[]));
+    let long = announced(&"x".repeat(129));
+    assert_eq!(program.post_json(RECEIVE, &long).await.status(), 422);
+
+    let json = |body: &'static str| {
+        program.post(RECEIVE).header("content-type", "application/json").body(body)
+    };
+    for (request, status, code) in [
+        (json("{"), 400, "malformed"),
+        (json("[]"), 422, "validation_failed"),
+        (program.post(RECEIVE).body("{}"), 415, "unsupported_media_type"),
+        (program.get(RECEIVE), 405, "method_not_allowed"),
+        (program.get("/v1"), 404, "not_found"),
+        (program.get("/v1/nothing/here"), 404, "not_found"),
+        (json("{}").header("sec-fetch-site", "cross-site"), 403, "cross_site"),
+    ] {
+        let answer = contract(request.send().await.unwrap()).await;
+        let told = (&answer["status"], &answer["body"]["code"]);
+        assert_eq!(told, (&json!(status), &json!(code)), "{answer}");
+        assert_eq!(answer["contentType"], "application/problem+json");
+    }
+    assert_eq!(rows(&database).await, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_is_found_by_whatever_text_its_sender_calls_it() {
+    let (program, _) = web(&[]).await;
+    for id in ["a/b c", "100%", "%2F", "Überweisung ✓", "?x=1#y", "..."] {
+        let received = program.post_json(RECEIVE, &announced(id)).await;
+        assert_eq!(received.status(), 202, "{id}");
+        let path = received.headers()["location"].to_str().unwrap().to_owned();
+        let view = program.read(&path).await;
+        assert_eq!(view["transaction_id"], id, "{path}");
+    }
+    for path in ["/v1/transactions/unknown", "/v1/transactions/%00", "/v1/transactions/%ff"] {
+        let unknown = contract(program.get(path).send().await.unwrap()).await;
+        assert_eq!(
+            (&unknown["status"], &unknown["body"]["code"]),
+            (&json!(404), &json!("not_found"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_sender_sees_its_amount_digit_by_digit() {
+    let (program, _) = web(&[]).await;
+    for (sent, shown) in
+        [("150.50", "150.50"), ("\"0.10\"", "0.10"), ("9999999999999.99", "9999999999999.99")]
+    {
+        let body = format!(
+            r#"{{"transaction_id": "{shown}", "source_account": "a", "destination_account": "b",
+                "amount": {sent}, "currency": "EUR", "description": "d", "metadata": {{"k": [1.10]}}}}"#
+        );
+        let request = program.post(RECEIVE).header("content-type", "application/json").body(body);
+        assert_eq!(request.send().await.unwrap().status(), 202);
+        let path = format!("/v1/transactions/{shown}");
+        let view = program.get(&path).send().await.unwrap().text().await.unwrap();
+        assert!(view.contains(&format!(r#""amount":{shown},"#)), "{view}");
+    }
+    let stored = program.read("/api/transactions?reference=150.50").await;
+    assert_eq!(stored["data"][0]["description"], "d");
+    assert_eq!(stored["data"][0]["metadata"].to_string(), r#"{"k":[1.10]}"#);
+}
+
+#[tokio::test]
+async fn what_is_final_and_not_posted_has_failed() {
+    let (program, _) = web(&[]).await;
+    assert_eq!(program.post_json(RECEIVE, &announced("txn_1")).await.status(), 202);
+    let list = program.read("/api/transactions").await;
+    let id = list["data"][0]["transactionId"].as_str().unwrap();
+    let cancel = format!("/api/transactions/{id}/cancel");
+    assert_eq!(program.post(&cancel).send().await.unwrap().status(), 200);
+    let view = program.read("/v1/transactions/txn_1").await;
+    assert_eq!(view["status"], "FAILED");
+    assert!(view["processed_at"].is_string());
+}
+
+const OLD_KEY: &[u8] = b"an old secret of 24 byte";
+const NEW_KEY: &[u8] = b"a new secret, of 24 byte";
+
+fn secret(key: &[u8]) -> String {
+    format!("whsec_{}", STANDARD.encode(key))
+}
+
+/// Sends a webhook that was signed with `key` so many seconds from now; the body is `sent`, whatever was
+/// signed.
+async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent: &Value) -> Value {
+    let at = (chrono::Utc::now().timestamp() + seconds).to_string();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(format!("msg_1.{at}.{signed}").as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    let answer = program
+        .post(RECEIVE)
+        .header("content-type", "application/json")
+        .header("webhook-id", "msg_1")
+        .header("webhook-timestamp", at)
+        .header("webhook-signature", format!("v1a,AAAA v1,{signature}"))
+        .body(sent.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status() == 401, answer.headers().contains_key("www-authenticate"));
+    contract(answer).await
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_not_signed_as_it_must_be_is_not_believed() {
+    let secrets = format!("{},{}", secret(OLD_KEY), secret(NEW_KEY));
+    let (program, database) = web(&[("WEBHOOK_SECRETS", &secrets)]).await;
+    let body = announced("txn_1");
+    let mut more = body.clone();
+    more["amount"] = json!(150_000);
+    let stranger: &[u8] = b"some other secret, of 24";
+    let unsigned = contract(program.post_json(RECEIVE, &body).await).await;
+    insta::assert_snapshot!("unsigned", redacted(unsigned, &[]));
+    for (name, answer) in [
+        ("wrong_secret", send(&program, stranger, 0, &body, &body).await),
+        ("other_body", send(&program, NEW_KEY, 0, &body, &more).await),
+        ("too_old", send(&program, NEW_KEY, -360, &body, &body).await),
+        ("of_the_future", send(&program, NEW_KEY, 360, &body, &body).await),
+    ] {
+        assert_eq!(answer["status"], 401, "{name}: {answer}");
+        insta::assert_snapshot!(name, redacted(answer, &[]));
+    }
+    // Whoever is not believed is not told that the body is wrong, either.
+    assert_eq!(program.post(RECEIVE).body("{").send().await.unwrap().status(), 401);
+    assert_eq!(rows(&database).await, 0);
+
+    for (key, id, seconds) in [(OLD_KEY, "txn_1", -240), (NEW_KEY, "txn_2", 240)] {
+        let body = announced(id);
+        assert_eq!(send(&program, key, seconds, &body, &body).await["status"], 202);
+    }
+    // A delivery that is repeated has a signature of its own.
+    let again = send(&program, NEW_KEY, 0, &body, &body).await;
+    assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
+    assert_eq!(rows(&database).await, 2);
+}
+
+#[tokio::test]
+async fn the_tolerance_is_a_setting() {
+    let (program, _) =
+        web(&[("WEBHOOK_SECRETS", &secret(NEW_KEY)), ("WEBHOOK_TOLERANCE_SECONDS", "3600")]).await;
+    let body = announced("txn_1");
+    assert_eq!(send(&program, NEW_KEY, -3000, &body, &body).await["status"], 202);
+    assert_eq!(send(&program, NEW_KEY, -4000, &body, &body).await["status"], 401);
+}
+
+#[tokio::test]
+async fn a_malformed_secret_refuses_the_start_and_is_not_printed() {
+    let mut command = command(&["web"]);
+    command.env("WEBHOOK_SECRETS", format!("{} c2VjcmV0", secret(NEW_KEY)));
+    let ended = command.output().await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success());
+    assert!(said.contains("WEBHOOK_SECRETS: secret 2 does not begin with whsec_"), "{said}");
+    assert!(!said.contains("c2VjcmV0") && !said.contains(&secret(NEW_KEY)), "{said}");
+}
