@@ -110,6 +110,7 @@ async fn what_cannot_be_stored_is_answered_with_a_problem_and_stored_nowhere() {
         (program.post(RECEIVE).body("{}"), 415, "unsupported_media_type"),
         (program.get(RECEIVE), 405, "method_not_allowed"),
         (program.get("/v1"), 404, "not_found"),
+        (program.get("/v1/"), 404, "not_found"),
         (program.get("/v1/nothing/here"), 404, "not_found"),
         (json("{}").header("sec-fetch-site", "cross-site"), 403, "cross_site"),
     ] {
