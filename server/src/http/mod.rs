@@ -25,7 +25,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef},
     http::{HeaderName, HeaderValue, header},
     middleware,
-    routing::{any, get},
+    routing::get,
 };
 use gateway::Gateway;
 use leptos::{config::LeptosOptions, prelude::provide_context};
@@ -99,10 +99,13 @@ pub fn router(web: Web) -> Router {
     if web.simulator.is_some() {
         api = api.merge(cleanup::routes());
     }
-    for path in ["/api", "/api/", "/api/{*path}", "/v1", "/v1/", "/v1/{*path}"] {
-        api = api.route(path, any(unknown_path));
-    }
-    let api = api.method_not_allowed_fallback(wrong_method);
+    let api = api
+        .route("/api", axum::routing::any(unknown_path))
+        .route("/api/{*path}", axum::routing::any(unknown_path))
+        .route("/v1", axum::routing::any(unknown_path))
+        .route("/v1/", axum::routing::any(unknown_path))
+        .route("/v1/{*path}", axum::routing::any(unknown_path))
+        .method_not_allowed_fallback(wrong_method);
 
     api.merge(pages)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -109,7 +109,7 @@ fn problem(error: SubmitError) -> Problem {
             "the database did not confirm in time; it is safe to send it again",
         )
         .caused_by(&error),
-        SubmitError::Overloaded | SubmitError::Query(_) => error.into(),
+        error => error.into(),
     }
 }
 
