@@ -204,8 +204,9 @@ pub async fn record(
                     when given.outcome is null then t.doubt_window else given.doubt_window end,
                 changed_in = current_change()
             from given
-            where t.id = given.id and t.fence = given.fence and t.claimed_by is not null
-                and t.state in ('processing', 'in_doubt')
+            -- Found by their ids, as claims are.
+            where t.id = given.id and case when t.fence = given.fence and t.claimed_by is not null
+                and t.state in ('processing', 'in_doubt') then true end
             returning t.id, t.doubt_since, given.fence, given.job_id, given.state, given.due_at,
                 given.outcome, given.http_status, given.transport_error, given.answer_excerpt,
                 given.finding, given.started_at, given.ended_at, given.sighted_status,

@@ -74,12 +74,13 @@ pub async fn claim(
                 next_attempt_at = null,
                 changed_in = current_change()
             from unnest($1::uuid[], $2::boolean[]) as given (id, posts)
-            where t.id = given.id
-                and t.state in ('pending', 'in_doubt')
+            -- The rows are found by their ids. Within the case the planner cannot see conditions that
+            -- another index would fit, which reads all that is pending.
+            where t.id = given.id and case when t.state in ('pending', 'in_doubt')
                 and t.claimed_by is null
                 and t.next_attempt_at <= clock_timestamp()
                 and given.posts = (t.doubt_since is null)
-                and not (given.posts and exists (select from posting_pause))
+                and not (given.posts and exists (select from posting_pause)) then true end
             -- What is posted had no doubt before: the one that it has now is of the attempt begun.
             returning t.*, given.posts, given.posts and t.doubt_since is not null as begins
         ),
