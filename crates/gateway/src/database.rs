@@ -76,7 +76,9 @@ fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url)?
         .application_name("onceward")
         // A session that hangs within a database transaction would hold its locks for ever.
-        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")]))
+        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])
+        // Compiling a statement takes longer than any of ours.
+        .options([("jit", "off")]))
 }
 
 fn connect(options: PgConnectOptions, max_connections: u32, patience: Duration) -> PgPool {
