@@ -132,6 +132,27 @@ async fn web_and_worker_are_two_processes_on_one_database() {
 }
 
 #[tokio::test]
+async fn it_may_have_as_many_files_open_as_the_system_lets_it() {
+    let configured = command(&["web"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -Sn 300; exec "$0" web"#, env!("CARGO_BIN_EXE_onceward")]);
+    for (name, value) in configured.as_std().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(support::root()).env("DATABASE_URL", database().await).kill_on_drop(true);
+    let program = Program::start(command).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.pid())).unwrap();
+    let open_files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut limits = open_files.split_whitespace();
+    let (soft, hard) = (limits.next().unwrap(), limits.next().unwrap());
+    assert_ne!(soft, "300");
+    assert_eq!(soft, hard);
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_at_the_start_with_the_settings_name() {
     for (arguments, name, value) in [
         (["serve"], "LEPTOS_SITE_ADDR", "0.0.0.0:3000"),

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use crate::{
     Fallible,
-    closed_loop::{self, Until},
+    open_loop::{self, Offer},
     posting_service::PostingService,
     program::Memory,
     stage::{DATABASE, Stage},
     verdict, wait,
 };
 
-const CONNECTIONS: usize = 64;
+/// The pace at which they come: it is their number that is measured, not a burst.
+const A_SECOND: f64 = 500.0;
+const CONNECTIONS: usize = 256;
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -30,7 +32,11 @@ pub async fn measure(stage: &Stage) -> Fallible<Memory> {
         ("POSTING_TIMEOUT_MS", "3600000".to_owned()),
     ];
     let program = stage.serve(DATABASE, &service, &settings).await?;
-    let answers = closed_loop::submit(program.web()?, CONNECTIONS, Until::Sent(held)).await?;
+    let addr = program.web()?;
+    let duration = Duration::from_secs_f64(held as f64 / A_SECOND);
+    let connections = open_loop::connect(addr, CONNECTIONS).await?;
+    let offer = Offer { a_second: A_SECOND, duration, waits: true };
+    let accepted = open_loop::submit(addr, connections, offer).await.accepted_ids();
     if !service.wait_for(held, PATIENCE).await {
         let count = service.count();
         return Err(format!("after {PATIENCE:?}, {count} of {held} POSTs are under way").into());
@@ -42,6 +48,6 @@ pub async fn measure(stage: &Stage) -> Fallible<Memory> {
         return Err(format!("{held} POSTs were let go, and not all are completed").into());
     }
     program.stop().await?;
-    verdict::posted_once(&service, &answers.accepted)?;
+    verdict::posted_once(&service, &accepted)?;
     Ok(memory)
 }
