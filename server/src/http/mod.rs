@@ -102,6 +102,7 @@ pub fn router(web: Web) -> Router {
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
         .route("/v1", axum::routing::any(unknown_path))
+        .route("/v1/", axum::routing::any(unknown_path))
         .route("/v1/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
 

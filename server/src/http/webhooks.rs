@@ -182,7 +182,7 @@ fn problem(error: SubmitError) -> Problem {
             "the database did not confirm in time; it is safe to send it again",
         )
         .caused_by(&error),
-        SubmitError::KeyReused | SubmitError::Overloaded | SubmitError::Query(_) => error.into(),
+        error => error.into(),
     }
 }
 
