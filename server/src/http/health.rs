@@ -12,8 +12,9 @@ use axum::{
 };
 use gateway::{Gateway, Health, Status};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::{Web, problem::Problem};
+use super::{Web, deadline::PATIENCE, problem::Problem};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -33,10 +34,17 @@ where
 }
 
 async fn health(State(gateway): State<Gateway>) -> Response {
-    let health = gateway.health().await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "health is unknown");
-        Health::unreachable()
-    });
+    let health = match timeout(PATIENCE, gateway.health()).await {
+        Ok(Ok(health)) => health,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "health is unknown");
+            Health::unreachable()
+        }
+        Err(_) => {
+            tracing::warn!("health is unknown: the database takes too long");
+            Health::unreachable()
+        }
+    };
     let status = match health.status {
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         Status::Healthy | Status::Degraded => StatusCode::OK,

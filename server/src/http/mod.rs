@@ -3,6 +3,7 @@
 mod body;
 mod bulk_retries;
 mod cleanup;
+mod deadline;
 mod fields;
 mod filter;
 mod health;
@@ -96,6 +97,7 @@ pub fn router(web: Web) -> Router {
     api.merge(pages)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(same_origin::only))
+        .layer(middleware::from_fn(deadline::keep))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::from_fn(metrics::measure))

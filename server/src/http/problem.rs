@@ -96,6 +96,15 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
+    /// 408.
+    pub fn slow_body() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the body took too long to arrive",
+        )
+    }
+
     /// 413.
     pub fn too_large(limit_bytes: usize) -> Self {
         let detail = format!("the body must have at most {limit_bytes} bytes");
@@ -111,6 +120,16 @@ impl Problem {
     /// 503: come again.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
+    /// What a change came to that PostgreSQL did not confirm.
+    pub fn of_change(error: EngineError) -> Self {
+        let is_unknown = error.retryable();
+        let mut problem = Self::from(error);
+        if is_unknown {
+            problem.detail += "; what was asked for may have been done all the same";
+        }
+        problem
     }
 
     /// 500.
@@ -178,7 +197,7 @@ impl From<InterventionError> for Problem {
                 Self::new(StatusCode::CONFLICT, "not_permitted", error.to_string())
             }
             InterventionError::Changing => Self::unavailable(error.to_string()),
-            InterventionError::Engine(error) => error.into(),
+            InterventionError::Engine(error) => Self::of_change(error),
         }
     }
 }
@@ -224,7 +243,7 @@ pub async fn render(request: Request, next: Next) -> Response {
         headers.insert(header::ALLOW, allow.clone());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
+    if matches!(problem.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
