@@ -2,19 +2,21 @@
 //! statement, which inserts the transactions and their apalis jobs. A lone submission commits at
 //! once: there is no timer.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use rust_decimal::Decimal;
-use sqlx::PgPool;
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
     time::timeout,
 };
 use uuid::Uuid;
 
-use crate::job::{Job, POSTING};
+use crate::{
+    bounded_pool::BoundedPool,
+    job::{Job, POSTING},
+};
 
 /// Submissions that may wait for a commit. Beyond that the answer is "overloaded", at once.
 const QUEUE_LENGTH: usize = 4096;
@@ -89,7 +91,7 @@ pub struct Accept {
 
 impl Accept {
     /// Starts the committers. They end when the last clone of this is dropped.
-    pub fn start(pool: PgPool, wake: Arc<Notify>) -> Self {
+    pub fn start(pool: BoundedPool, wake: Arc<Notify>) -> Self {
         let (queue, arrivals) = mpsc::channel(QUEUE_LENGTH);
         let arrivals = Arc::new(Mutex::new(arrivals));
         for _ in 0..COMMITTERS {
@@ -111,7 +113,7 @@ impl Accept {
 }
 
 async fn commit_arrivals(
-    pool: PgPool,
+    pool: BoundedPool,
     arrivals: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     wake: Arc<Notify>,
 ) {
@@ -132,7 +134,7 @@ async fn commit_arrivals(
     }
 }
 
-async fn commit(pool: &PgPool, batch: Vec<Waiting>) {
+async fn commit(pool: &BoundedPool, batch: Vec<Waiting>) {
     match insert_retrying(pool, &batch).await {
         Ok(mut stored) => {
             for waiting in batch {
@@ -163,7 +165,7 @@ async fn commit(pool: &PgPool, batch: Vec<Waiting>) {
 
 /// Inserts the batch, and once more where its connection was lost or it was the victim of a
 /// deadlock. Ids are fixed before, so what a commit whose answer was lost did store is found.
-async fn insert_retrying(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
+async fn insert_retrying(pool: &BoundedPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
     match insert(pool, batch).await {
         Err(error) if is_passing(&error) => {
             tracing::warn!(%error, rows = batch.len(), "storing once more");
@@ -181,6 +183,8 @@ fn is_of_one_row(error: &sqlx::Error) -> bool {
 
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
+        // Whoever waited for it was told so.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         // Deadlock, serialization failure, and a server that is shutting down.
         sqlx::Error::Database(error) => {
@@ -191,7 +195,7 @@ fn is_passing(error: &sqlx::Error) -> bool {
 }
 
 /// One statement, hence one database transaction.
-async fn insert(pool: &PgPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
+async fn insert(pool: &BoundedPool, batch: &[Waiting]) -> Result<Stored, sqlx::Error> {
     let mut entries: Vec<&Entry> = batch.iter().map(|waiting| &waiting.entry).collect();
     // Two batches that share keys, references or ids take their locks in the same order.
     entries.sort_by_key(|entry| {

@@ -14,12 +14,15 @@ use uuid::Uuid;
 use crate::{
     EngineError, Filter, Gateway,
     intervention::{By, retry},
+    list::{Cursor, push_page},
 };
 
 /// The apalis queue of bulk retries.
 pub const QUEUE: &str = "bulk_retries";
 /// Transactions in one commit.
-const BATCH: i64 = 500;
+const BATCH: usize = 500;
+/// What can be retried in bulk.
+const RETRIED: [State; 2] = [State::Failed, State::InDoubt];
 /// Before the database is asked again where it did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -142,7 +145,7 @@ pub async fn carry_on(pool: &PgPool, id: Uuid) {
 }
 
 /// One batch, in one commit with the progress. False where there is nothing left to do.
-async fn carry_on_by(pool: &PgPool, id: Uuid, batch: i64) -> Result<bool, sqlx::Error> {
+async fn carry_on_by(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::Error> {
     #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
     let mut tx = pool.begin().await?;
     // Whoever else carries it on waits here, and then goes on from where this batch ends.
@@ -155,25 +158,21 @@ async fn carry_on_by(pool: &PgPool, id: Uuid, batch: i64) -> Result<bool, sqlx::
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(false) };
-    let mut query = QueryBuilder::<Postgres>::new(
-        "select id, fence, submitted_at from transactions where submitted_at <= ",
+    // It begins after whatever was submitted when it was requested.
+    let submitted_at = row.at_submitted_at.unwrap_or(row.requested_at);
+    let cursor = Cursor { submitted_at, id: row.at_id.unwrap_or(Uuid::max()) };
+    let mut query = QueryBuilder::<Postgres>::new("select t.id, t.fence, t.submitted_at from (");
+    push_page(&mut query, &row.filter.0, &RETRIED, Some(&cursor), batch);
+    query.push(
+        ") page join transactions t using (id) order by page.submitted_at desc, page.id desc",
     );
-    query.push_bind(row.requested_at);
-    query.push(" and state in (").push_bind(State::Failed.as_str());
-    query.push(", ").push_bind(State::InDoubt.as_str()).push(")");
-    row.filter.push(&mut query);
-    if let (Some(submitted_at), Some(at_id)) = (row.at_submitted_at, row.at_id) {
-        query.push(" and (submitted_at, id) < (").push_bind(submitted_at);
-        query.push(", ").push_bind(at_id).push(")");
-    }
-    query.push(" order by submitted_at desc, id desc limit ").push_bind(batch);
     let found: Vec<(Uuid, i64, DateTime<Utc>)> = query.build_query_as().fetch_all(&mut *tx).await?;
 
     let given: Vec<_> = found.iter().map(|(id, fence, _)| (*id, *fence)).collect();
     let principal = Principal::named(row.principal);
     let by = By { principal: &principal, reason: row.reason.as_deref(), bulk_retry: Some(id) };
     let retried = retry(&mut *tx, &given, by).await?;
-    let (last, more) = (found.last(), found.len() as i64 == batch);
+    let (last, more) = (found.last(), found.len() == batch);
     sqlx::query!(
         "update bulk_retries set
             examined = examined + $2, retried = retried + $3,

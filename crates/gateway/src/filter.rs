@@ -28,6 +28,18 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it asks for what only a few transactions have.
+    pub(crate) fn names_few(&self) -> bool {
+        self.reference.is_some()
+    }
+
+    /// Adds what [`Filter::names_few`] is about to a query on `transactions` that has a `where` already.
+    pub(crate) fn push_names(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(reference) = &self.reference {
+            query.push(" and reference = ").push_bind(reference.clone());
+        }
+    }
+
     /// Adds its conditions to a query on `transactions` that has a `where` already. Built, so that each
     /// combination of filters is planned for itself.
     pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>) {
@@ -37,12 +49,7 @@ impl Filter {
         if let Some(currency) = self.currency {
             query.push(" and currency = ").push_bind(currency.code());
         }
-        if let Some(reference) = &self.reference {
-            query.push(" and reference = ").push_bind(reference.clone());
-        }
-        if let Some(key) = &self.idempotency_key {
-            query.push(" and idempotency_key = ").push_bind(key.as_str().to_owned());
-        }
+        self.push_names(query);
         if let Some(from) = self.from {
             query.push(" and submitted_at >= ").push_bind(from);
         }

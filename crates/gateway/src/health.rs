@@ -76,18 +76,17 @@ impl Gateway {
     /// # Errors
     /// See [`EngineError`]; [`Health::unreachable`] is the answer then.
     pub async fn health(&self) -> Result<Health, EngineError> {
-        // Each count has an index that holds just what is counted.
+        // However many wait: what is claimed at once is bounded, and the longest due leads its index.
         let waiting = sqlx::query!(
             r#"select
-                count(*) as "queue_depth!",
-                count(*) filter (where fence > 0) as "retry_count!",
-                coalesce(
-                    extract(epoch from clock_timestamp() - min(next_attempt_at)), 0
-                )::float8 as "oldest_pending_seconds!",
+                coalesce(sum(added) filter (where state = 'pending'), 0)::bigint as "queue_depth!",
+                coalesce(sum(added) filter (where state = 'pending' and tried), 0)::bigint
+                    as "retry_count!",
+                coalesce(sum(added) filter (where state = 'in_doubt'), 0)::bigint as "in_doubt!",
                 (select count(*) from transactions where claimed_by is not null) as "in_flight!",
-                (select count(*) from transactions where state = 'in_doubt') as "in_doubt!"
-            from transactions
-            where state = 'pending'"#
+                (select coalesce(extract(epoch from clock_timestamp() - min(next_attempt_at)), 0)
+                 from transactions where state = 'pending')::float8 as "oldest_pending_seconds!"
+            from transaction_counts"#
         )
         .fetch_one(&self.pool)
         .await?;

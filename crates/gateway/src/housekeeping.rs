@@ -8,7 +8,10 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::job::{Job, POSTING, VERIFICATION};
+use crate::{
+    counts::put_together,
+    job::{Job, POSTING, VERIFICATION},
+};
 
 /// Between sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ pub async fn sweep_on(pool: &PgPool) {
     }
 }
 
-/// Removes what has been over for an hour, and gives a job to what has been due for half a minute and
+/// Removes what has been over for an hour, puts the counts together, and gives a job to what has been due for half a minute and
 /// has none.
 ///
 /// # Errors
@@ -49,6 +52,7 @@ pub async fn sweep(pool: &PgPool) -> Result<(), sqlx::Error> {
     )
     .execute(pool)
     .await?;
+    while put_together(pool).await? {}
     give_jobs(pool).await
 }
 

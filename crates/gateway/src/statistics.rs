@@ -3,7 +3,7 @@
 
 use domain::{Counts, PostingStatus};
 
-use crate::{EngineError, Gateway, bulk_retry, job, pause::posting, query::counts};
+use crate::{EngineError, Gateway, bulk_retry, counts::counts, job, pause::posting};
 
 /// The apalis queues.
 pub const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, bulk_retry::QUEUE];
@@ -58,14 +58,15 @@ impl Gateway {
     /// See [`EngineError`].
     pub async fn statistics(&self) -> Result<Statistics, EngineError> {
         let pending = sqlx::query!(
+            // Those that are due may be many; how many are pending is known.
             r#"select
-                count(*) filter (where next_attempt_at <= now()) as "due!",
-                count(*) filter (where next_attempt_at > now()) as "waiting!",
-                greatest(
-                    extract(epoch from now() - min(next_attempt_at)), 0
-                )::float8 as "oldest_due_age!"
+                (select coalesce(sum(added), 0)::bigint from transaction_counts
+                 where state = 'pending') as "pending!",
+                count(*) as "waiting!",
+                (select coalesce(extract(epoch from greatest(now() - min(next_attempt_at), '0')), 0)
+                 from transactions where state = 'pending')::float8 as "oldest_due_age!"
             from transactions
-            where state = 'pending'"#
+            where state = 'pending' and next_attempt_at > now()"#
         )
         .fetch_one(&self.pool)
         .await?;
@@ -98,7 +99,7 @@ impl Gateway {
         .await?;
         Ok(Statistics {
             transactions: counts(&self.pool).await?,
-            due: pending.due.unsigned_abs(),
+            due: (pending.pending - pending.waiting).unsigned_abs(),
             waiting: pending.waiting.unsigned_abs(),
             oldest_due_age: pending.oldest_due_age,
             posting: posting(&self.pool).await?,

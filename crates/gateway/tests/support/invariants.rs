@@ -10,6 +10,14 @@ use uuid::Uuid;
 /// Each with a question for what breaks it.
 const INVARIANTS: &[(&str, &str)] = &[
     (
+        "the counts are those of the table",
+        "select state from (
+            select state, fence > 0, 1 as added from transactions
+            union all select state, tried, -added from transaction_counts
+         ) counted (state, tried, added)
+         group by state, tried having sum(added) <> 0",
+    ),
+    (
         "what waits for its time has one job, for that time, in the queue of what is next",
         "select t.id::text from transactions t left join job j on j.transaction_id = t.id
          where t.claimed_by is null and t.next_attempt_at is not null

@@ -1,0 +1,71 @@
+//! How many transactions are in each state, at the cost of a few rows however many there are. Triggers
+//! (`migrations/…_counts.sql`) write what each statement adds and takes away; here it is summed up, and now
+//! and then put together. The sum is exact in every snapshot.
+
+use domain::{Counts, State};
+use sqlx::PgExecutor;
+
+use crate::{EngineError, Gateway, bounded_pool::BoundedPool};
+
+/// Parts beyond which whoever sums them up puts them together.
+const MANY_PARTS: i64 = 5_000;
+/// Parts that one statement puts together: a fraction of a second.
+const BATCH: i64 = 50_000;
+
+impl Gateway {
+    /// How many transactions are in each state, at one instant.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn counts(&self) -> Result<Counts, EngineError> {
+        counts(&self.pool).await
+    }
+}
+
+/// How many transactions are in each state, at one instant.
+pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
+    let rows = sqlx::query!(
+        r#"select state, sum(added)::bigint as "count!", count(*) as "parts!"
+        from transaction_counts group by state"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut counts = Counts::default();
+    for row in &rows {
+        if let Ok(state) = row.state.parse::<State>() {
+            *counts.of_mut(state) = row.count.unsigned_abs();
+        }
+    }
+    if rows.iter().map(|row| row.parts).sum::<i64>() > MANY_PARTS {
+        put_together(pool).await?;
+    }
+    Ok(counts)
+}
+
+/// Puts the parts of the counts together. Any number of processes may do so: each part is deleted once, in
+/// the commit that adds it to a sum. Gives whether there may be more.
+///
+/// # Errors
+/// Where PostgreSQL does not answer.
+pub async fn put_together(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
+    let parts = sqlx::query_scalar!(
+        r#"
+        with part as (
+            -- What another puts together meanwhile is not waited for, and not taken.
+            delete from transaction_counts where ctid = any (array(
+                select ctid from transaction_counts limit $1 for update skip locked
+            ))
+            returning state, tried, added
+        ),
+        together as (
+            insert into transaction_counts
+            select state, tried, sum(added) from part group by 1, 2 having sum(added) <> 0
+        )
+        select count(*) as "parts!" from part
+        "#,
+        BATCH,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(parts == BATCH)
+}

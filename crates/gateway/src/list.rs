@@ -1,0 +1,189 @@
+//! The list of transactions: a page of those that pass a filter, newest first, found in about the same
+//! time whatever the filter and however many there are.
+//!
+//! A planner that must choose between an index in the order of the list and one that fits the filter
+//! guesses how many rows it reads in vain, and a filter that few recent rows pass makes it guess wrong. So
+//! a page is put together from parts, each of which an index gives in order without reading past it: one
+//! for each state, and of transactions that took more than a smooth course does, one for each number of
+//! attempts.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use domain::{Page, State, Transaction};
+use sqlx::{Postgres, QueryBuilder};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{EngineError, Filter, Gateway, row::Row};
+
+/// The most transactions in one page.
+pub const MAX_PAGE: u32 = 200;
+
+/// Where in the list, newest first, a page begins: after this transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub(crate) submitted_at: DateTime<Utc>,
+    pub(crate) id: Uuid,
+}
+
+impl Cursor {
+    /// The place right after a transaction.
+    pub(crate) fn after(transaction: &Transaction) -> Self {
+        Self { submitted_at: transaction.submitted_at, id: transaction.transaction_id }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.submitted_at.timestamp_micros(), self.id.simple())
+    }
+}
+
+/// The text is no cursor of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be a nextCursor that an earlier page gave")]
+pub struct BadCursor;
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let (micros, id) = text.split_once('_').ok_or(BadCursor)?;
+        let submitted_at = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
+        Ok(Self {
+            submitted_at: submitted_at.ok_or(BadCursor)?,
+            id: id.parse().map_err(|_| BadCursor)?,
+        })
+    }
+}
+
+/// The states that a transaction whose first attempt succeeds goes through once it was tried. With one
+/// attempt these are not in the index `transactions_by_attempts`: it costs a smooth course nothing.
+const SMOOTH: [State; 2] = [State::Processing, State::Completed];
+/// So many attempts and more are one part of that index.
+const MANY_ATTEMPTS: u32 = 20;
+
+impl Gateway {
+    /// The transactions that pass `filter`, newest first, from `cursor` on; at most `limit` and
+    /// [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn transactions(
+        &self,
+        filter: &Filter,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page, EngineError> {
+        let limit = limit.clamp(1, MAX_PAGE) as usize;
+        let mut query = QueryBuilder::<Postgres>::new(
+            "select t.id, state, amount, currency, reference, idempotency_key, description, occurred_at,
+                source_account, destination_account, metadata, t.submitted_at, completed_at, error,
+                attempts, next_attempt_at
+            from (",
+        );
+        // One more than asked for tells whether there is a next page.
+        push_page(&mut query, filter, &State::ALL, cursor, limit + 1);
+        query.push(
+            ") page join transactions t using (id) order by page.submitted_at desc, page.id desc",
+        );
+        let mut rows: Vec<Row> = query.build_query_as().fetch_all(&self.pool).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().map(|row| Cursor { submitted_at: row.submitted_at, id: row.id });
+        Ok(Page {
+            data: rows.into_iter().map(Transaction::try_from).collect::<Result<_, _>>()?,
+            next_cursor: last.filter(|_| more).map(|cursor| cursor.to_string()),
+        })
+    }
+}
+
+/// Adds a query for `id` and `submitted_at` of the first `limit` transactions that are in one of these
+/// states and pass the filter, newest first, from `cursor` on.
+pub fn push_page(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &Filter,
+    states: &[State],
+    cursor: Option<&Cursor>,
+    limit: usize,
+) {
+    let wanted = |state: &State| filter.status.is_none_or(|status| status == *state);
+    let states: Vec<State> = states.iter().copied().filter(wanted).collect();
+    // The end of each part: what the filter asks for, and in the order of the list. The limit is
+    // written out, so that a plan for any values knows how little is read.
+    let push_rest = |query: &mut QueryBuilder<Postgres>, filter: &Filter| {
+        filter.push(query);
+        if let Some(cursor) = cursor {
+            query.push(" and (submitted_at, id) < (").push_bind(cursor.submitted_at);
+            query.push(", ").push_bind(cursor.id).push(")");
+        }
+        query.push(format_args!(" order by submitted_at desc, id desc limit {limit}"));
+    };
+    let push_states = |query: &mut QueryBuilder<Postgres>, states: Vec<State>| {
+        let names: Vec<_> = states.into_iter().map(State::as_str).collect();
+        query.push_bind(names);
+    };
+    if filter.names_few() {
+        query.push("select id, submitted_at from (select * from transactions where true");
+        filter.push_names(query);
+        // Behind an offset the planner cannot look elsewhere first.
+        query.push(" offset 0) named where state = any (");
+        push_states(query, states);
+        query.push(")");
+        push_rest(query, filter);
+        return;
+    }
+    if states == State::ALL && filter.currency.is_none() && filter.min_attempts.is_none() {
+        query.push("select id, submitted_at from transactions where true");
+        push_rest(query, filter);
+        return;
+    }
+    let min_attempts = filter.min_attempts.unwrap_or(0);
+    let (by_state, by_attempts): (Vec<_>, Vec<_>) = match min_attempts {
+        0 => (states, Vec::new()),
+        1 => states.into_iter().partition(|state| SMOOTH.contains(state)),
+        _ => (Vec::new(), states),
+    };
+    query.push("select id, submitted_at from (");
+    query.push("select part.* from unnest(");
+    push_states(query, by_state);
+    query.push(
+        ") as wanted (state), lateral (
+            select id, submitted_at from transactions where state = wanted.state",
+    );
+    push_rest(query, filter);
+    query.push(") part");
+    if !by_attempts.is_empty() {
+        query.push(" union all select part.* from unnest(");
+        push_states(query, by_attempts);
+        let from = min_attempts.min(MANY_ATTEMPTS);
+        query.push(format_args!(
+            ") as wanted (state), generate_series({from}, {MANY_ATTEMPTS}) as made (attempts), lateral (
+                select id, submitted_at from transactions
+                where state = wanted.state and least(attempts, {MANY_ATTEMPTS}) = made.attempts
+                    -- As the index says it.
+                    and attempts > case when state in ('processing', 'completed') then 1 else 0 end",
+        ));
+        // Asked again, the planner would think that hardly any pass, and sort those it finds.
+        let min_attempts = filter.min_attempts.filter(|min_attempts| *min_attempts > MANY_ATTEMPTS);
+        push_rest(query, &Filter { min_attempts, ..filter.clone() });
+        query.push(") part");
+    }
+    query.push(format_args!(") parts order by submitted_at desc, id desc limit {limit}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text() {
+        let submitted_at = DateTime::from_timestamp_micros(1_790_000_000_123_456).unwrap();
+        let cursor = Cursor { submitted_at, id: Uuid::now_v7() };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for text in ["", "_", "1_", "x_7c9e667974254", "99999999999999999999_0"] {
+            assert_eq!(text.parse::<Cursor>(), Err(BadCursor), "{text}");
+        }
+    }
+}
