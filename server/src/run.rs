@@ -101,10 +101,12 @@ async fn with_database(
     let pool = |connections, patience| {
         database::pool(url, connections, patience).map_err(|error| format!("DATABASE_URL: {error}"))
     };
-    let web_pool = pool(WEB_CONNECTIONS, IMPATIENT)?;
-    if !migrate(&web_pool, &stop).await? {
+    // Of its own: a migration may take as long as it takes.
+    let migrating = pool(2, PATIENT)?;
+    if !migrate(&migrating, &stop).await? {
         return Ok(());
     }
+    migrating.close().await;
 
     let simulator = match simulated {
         true => Some(start_simulator(&settings.data, settings.simulator_addr, 1).await?),
@@ -117,6 +119,7 @@ async fn with_database(
     };
     let metrics = metrics::start()?;
     let wake = Arc::new(Notify::new());
+    let web_pool = database::with_statement_timeout(&pool(WEB_CONNECTIONS, IMPATIENT)?);
     let gateway = Gateway::new(web_pool, wake.clone());
 
     let policy = settings.posting.policy();

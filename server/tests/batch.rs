@@ -167,8 +167,6 @@ async fn while_the_database_does_not_answer_every_line_says_so_and_sent_again_it
         .collect();
     let answers = json_batch(&web, &lines.iter().cloned().collect()).await;
     assert_eq!(column(&answers, "/status"), vec![json!(503); 600]);
-    let codes = column(&answers, "/problem/code");
-    assert!(codes.contains(&json!("unavailable")) && codes.contains(&json!("overloaded")));
     lock.close().await.unwrap();
     all_accepted(&web, &lines).await;
     assert_eq!(web.read("/api/health").await["queueDepth"], 600);

@@ -2,17 +2,21 @@
 //! which inserts the transactions and their apalis jobs.
 
 use std::{
-    collections::{HashMap, HashSet}, sync::Arc, time::Duration};
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use futures::FutureExt;
 use rust_decimal::Decimal;
-use sqlx::PgPool;
 use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
 use crate::{
+    bounded_pool::BoundedPool,
     group::{Bounds, Group, GroupError},
     job::{Job, POSTING},
 };
@@ -59,7 +63,7 @@ pub struct Accept(Group<Entry, Accepted>);
 
 impl Accept {
     /// `wake` is told of every commit.
-    pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
+    pub fn new(pool: BoundedPool, wake: Arc<Notify>) -> Self {
         Self(Group::new(BOUNDS, move |entries| {
             let (pool, wake) = (pool.clone(), wake.clone());
             async move {
@@ -85,7 +89,7 @@ impl Accept {
 
 /// Inserts the batch, and once more where its connection was lost or it was the victim of a
 /// deadlock. Ids are fixed before, so what a commit whose answer was lost did store is found.
-async fn insert_retrying(pool: &PgPool, entries: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
+async fn insert_retrying(pool: &BoundedPool, entries: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
     match insert(pool, entries).await {
         Err(error) if is_passing(&error) => {
             tracing::warn!(%error, rows = entries.len(), "storing once more");
@@ -97,6 +101,8 @@ async fn insert_retrying(pool: &PgPool, entries: &[Entry]) -> Result<Vec<Accepte
 
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
+        // Whoever waited for it was told so.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         // Deadlock, serialization failure, and a server that is shutting down.
         sqlx::Error::Database(error) => {
@@ -107,7 +113,7 @@ fn is_passing(error: &sqlx::Error) -> bool {
 }
 
 /// One statement, hence one database transaction.
-async fn insert(pool: &PgPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
+async fn insert(pool: &BoundedPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
     // Of those with one id the first is given; the others are repetitions of it, or conflicts.
     let mut ids = HashSet::new();
     let are_first: Vec<bool> = given.iter().map(|entry| ids.insert(entry.id)).collect();

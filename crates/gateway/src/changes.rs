@@ -12,13 +12,12 @@ use std::{
 };
 
 use domain::{Counts, PostingStatus, Transaction};
-use sqlx::PgPool;
 use tokio::{
     sync::{Mutex, broadcast},
     time::sleep,
 };
 
-use crate::{EngineError, counts::counts, pause::posting, row::Row};
+use crate::{EngineError, bounded_pool::BoundedPool, counts::counts, pause::posting, row::Row};
 
 /// How often PostgreSQL is asked for changes.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -43,7 +42,7 @@ pub struct Change {
 /// The feed of one process. Cheap to clone.
 #[derive(Clone)]
 pub struct Changes {
-    pool: PgPool,
+    pool: BoundedPool,
     reader: Arc<Mutex<Weak<broadcast::Sender<Change>>>>,
 }
 
@@ -67,7 +66,7 @@ impl Listener {
 }
 
 impl Changes {
-    pub(crate) fn new(pool: PgPool) -> Self {
+    pub(crate) fn new(pool: BoundedPool) -> Self {
         Self { pool, reader: Arc::default() }
     }
 
@@ -102,7 +101,7 @@ impl Changes {
     }
 }
 
-async fn read(pool: PgPool, listeners: Weak<broadcast::Sender<Change>>) {
+async fn read(pool: BoundedPool, listeners: Weak<broadcast::Sender<Change>>) {
     let now = Instant::now();
     let mut reading = Reading {
         pool,
@@ -127,7 +126,7 @@ async fn read(pool: PgPool, listeners: Weak<broadcast::Sender<Change>>) {
 
 /// How far one reader has come.
 struct Reading {
-    pool: PgPool,
+    pool: BoundedPool,
     position: Option<i64>,
     /// Whether something has changed since the states were counted.
     uncounted: bool,
@@ -165,7 +164,7 @@ impl Reading {
 }
 
 /// The number below which every database transaction has ended.
-async fn horizon(pool: &PgPool) -> Result<i64, EngineError> {
+async fn horizon(pool: &BoundedPool) -> Result<i64, EngineError> {
     Ok(sqlx::query_scalar!(
         r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!""#
     )
@@ -173,7 +172,7 @@ async fn horizon(pool: &PgPool) -> Result<i64, EngineError> {
     .await?)
 }
 
-async fn since(pool: &PgPool, position: i64) -> Result<Change, EngineError> {
+async fn since(pool: &BoundedPool, position: i64) -> Result<Change, EngineError> {
     // Read first: what ends in between is seen the next time, not missed.
     let horizon = horizon(pool).await?;
     let mut rows = sqlx::query_as!(

@@ -3,9 +3,9 @@
 //! and then put together. The sum is exact in every snapshot.
 
 use domain::{Counts, State};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
-use crate::{EngineError, Gateway};
+use crate::{EngineError, Gateway, bounded_pool::BoundedPool};
 
 /// Parts beyond which whoever sums them up puts them together.
 const MANY_PARTS: i64 = 5_000;
@@ -23,7 +23,7 @@ impl Gateway {
 }
 
 /// How many transactions are in each state, at one instant.
-pub async fn counts(pool: &PgPool) -> Result<Counts, EngineError> {
+pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
     let rows = sqlx::query!(
         r#"select state, sum(added)::bigint as "count!", count(*) as "parts!"
         from transaction_counts group by state"#
@@ -47,7 +47,7 @@ pub async fn counts(pool: &PgPool) -> Result<Counts, EngineError> {
 ///
 /// # Errors
 /// Where PostgreSQL does not answer.
-pub async fn put_together(pool: &PgPool) -> Result<bool, sqlx::Error> {
+pub async fn put_together(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
     let parts = sqlx::query_scalar!(
         r#"
         with part as (

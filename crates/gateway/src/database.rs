@@ -90,6 +90,13 @@ fn connect(options: PgConnectOptions, max_connections: u32, patience: Duration) 
         .connect_lazy_with(options)
 }
 
+/// Connections of their own, on which PostgreSQL itself ends what takes longer than any client waits: who
+/// has given up a statement has closed its connection, which a busy session does not notice.
+pub fn with_statement_timeout(pool: &PgPool) -> PgPool {
+    let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "5s")]);
+    pool.options().clone().connect_lazy_with(options)
+}
+
 /// Brings the schema up to date: apalis's migrations, then ours, which build on them. Any number of
 /// processes may do so at once.
 ///

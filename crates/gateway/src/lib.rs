@@ -7,6 +7,7 @@
 mod accept;
 mod advance;
 mod boot_instant;
+mod bounded_pool;
 mod bulk_retry;
 mod changes;
 mod claim;
@@ -35,8 +36,9 @@ mod take_back;
 mod timed_body;
 mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bounded_pool::BoundedPool;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
@@ -58,10 +60,16 @@ pub use statistics::{Statistics, TableStatistics};
 pub use submit::{SubmitError, Submitted};
 pub use worker::{Worker, WorkerSettings};
 
+/// How long a question may take: its client is answered within two seconds.
+const STATEMENT_LIMIT: Duration = Duration::from_millis(1200);
+/// How long a commit of submissions may take. Their clients are told before that that it is not confirmed;
+/// until it has passed, nothing else is stored in its place.
+const COMMIT_LIMIT: Duration = Duration::from_secs(3);
+
 /// Accepts transactions and answers questions about them. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
-    pool: PgPool,
+    pool: BoundedPool,
     accept: accept::Accept,
     changes: Changes,
 }
@@ -70,11 +78,9 @@ impl Gateway {
     /// An engine on a migrated database. `wake` is told of every commit that made work, so that a
     /// [`Worker`] in the same process need not wait for its interval.
     pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        Self {
-            accept: accept::Accept::new(pool.clone(), wake),
-            changes: Changes::new(pool.clone()),
-            pool,
-        }
+        let accept = accept::Accept::new(BoundedPool::new(pool.clone(), COMMIT_LIMIT), wake);
+        let pool = BoundedPool::new(pool, STATEMENT_LIMIT);
+        Self { accept, changes: Changes::new(pool.clone()), pool }
     }
 
     /// Every change of a transaction from now on, for as long as somebody listens.
@@ -88,7 +94,7 @@ impl Gateway {
     /// [`EngineError`] where PostgreSQL does not answer.
     pub async fn cleanup(&self) -> Result<u64, EngineError> {
         // A task of its own: a client that goes away must not leave the transaction half begun.
-        let emptied = tokio::spawn(empty(self.pool.clone())).await;
+        let emptied = tokio::spawn(empty(self.pool.unbounded().clone())).await;
         Ok(emptied.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??)
     }
 }
@@ -96,6 +102,8 @@ impl Gateway {
 async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
     #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
     let mut tx = pool.begin().await?;
+    // However much there is, and whoever holds it.
+    sqlx::query!("set local statement_timeout = 0").execute(&mut *tx).await?;
     let count = sqlx::query_scalar!(r#"select count(*) as "count!" from transactions"#)
         .fetch_one(&mut *tx)
         .await?;

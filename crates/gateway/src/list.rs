@@ -78,8 +78,8 @@ impl Gateway {
     ) -> Result<Page, EngineError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let mut query = QueryBuilder::<Postgres>::new(
-            "select t.id, state, amount, currency, reference, idempotency_key, description,
-                occurred_at, source_account, destination_account, metadata, t.submitted_at, completed_at, error,
+            "select t.id, state, amount, currency, reference, idempotency_key, description, occurred_at,
+                source_account, destination_account, metadata, t.submitted_at, completed_at, error,
                 attempts, next_attempt_at
             from (",
         );

@@ -6,7 +6,7 @@ use domain::{Circuits, Pause, PostingStatus, Principal};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
-use crate::{EngineError, Gateway, gate::Gate};
+use crate::{EngineError, Gateway, bounded_pool::BoundedPool, gate::Gate};
 
 /// How often a worker looks. Claims obey at once; this keeps a worker from fetching what it may not
 /// claim, and lets it go on.
@@ -67,7 +67,7 @@ impl Gateway {
     }
 }
 
-pub async fn posting(pool: &PgPool) -> Result<PostingStatus, EngineError> {
+pub async fn posting(pool: &BoundedPool) -> Result<PostingStatus, EngineError> {
     let row = sqlx::query!(
         r#"select
             count(*) filter (where circuit = 'closed') as "closed!",

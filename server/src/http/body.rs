@@ -72,10 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let bytes = read(request, state).await?;
         let body = match (bytes.is_empty(), is_json) {
             (true, _) => Value::Object(Map::new()),
-            (false, true) => match parse(&bytes)? {
-                Value::Null => Value::Object(Map::new()),
-                body => body,
-            },
+            (false, true) => parse(&bytes)?,
             (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
         };
         let mut fields = Fields::of_body(body);

@@ -101,7 +101,8 @@ async fn request(
     });
     let reason = fields.reason();
     let (filter, reason) = fields.end(Some((filter, reason)))?;
-    let bulk_retry = gateway.retry_all(&Principal::anonymous(), filter, reason.as_deref()).await?;
+    let requested = gateway.retry_all(&Principal::anonymous(), filter, reason.as_deref()).await;
+    let bulk_retry = requested.map_err(Problem::of_change)?;
     let location = format!("/api/bulk-retries/{}", bulk_retry.bulk_retry_id);
     let accepted = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(bulk_retry));
     Ok(accepted.into_response())

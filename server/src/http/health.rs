@@ -12,13 +12,15 @@ use axum::{
 };
 use gateway::{Gateway, Health, Status};
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Web,
+    deadline::PATIENCE,
     openapi::{examples, problems},
-    problem::Problem,
+    problem::{Document, Problem},
 };
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -71,16 +73,25 @@ impl From<Health> for Report {
         (
             status = 503,
             description = "Transactions cannot be accepted.",
-            body = Report,
-            example = json!(examples::unhealthy()),
+            content(
+                (Report = "application/json", example = json!(examples::unhealthy())),
+                (Document = "application/problem+json"),
+            ),
         ),
     ),
 )]
 async fn health(State(gateway): State<Gateway>) -> Response {
-    let health = gateway.health().await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "health is unknown");
-        Health::unreachable()
-    });
+    let health = match timeout(PATIENCE, gateway.health()).await {
+        Ok(Ok(health)) => health,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "health is unknown");
+            Health::unreachable()
+        }
+        Err(_) => {
+            tracing::warn!("health is unknown: the database takes too long");
+            Health::unreachable()
+        }
+    };
     let status = match health.status {
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         Status::Healthy | Status::Degraded => StatusCode::OK,

@@ -20,7 +20,8 @@ pub async fn status_for_programs(request: Request, next: Next) -> Response {
     ([(header::VARY, "accept")], Json(body)).into_response()
 }
 
-fn wants_html(request: &Request) -> bool {
+/// Whether the client would show a page.
+pub fn wants_html(request: &Request) -> bool {
     request
         .headers()
         .get_all(header::ACCEPT)

@@ -1,6 +1,6 @@
 //! `GET /metrics`, and the counting of requests.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -14,11 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::timeout;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, openapi::problems};
-
-/// How long the database may take. Prometheus gives up after ten seconds, and what this process tells
-/// of itself is wanted most where the database does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::{Web, deadline::PATIENCE, openapi::problems};
 
 /// The route of the metrics.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -48,6 +44,7 @@ async fn show(
     State(gateway): State<Gateway>,
     State(metrics): State<PrometheusHandle>,
 ) -> impl IntoResponse {
+    // What this process tells of itself is wanted most where the database does not answer.
     let of_database = match timeout(PATIENCE, gateway.statistics()).await {
         Ok(Ok(statistics)) => crate::metrics::render(&statistics),
         Ok(Err(error)) => {

@@ -4,6 +4,7 @@ mod batch;
 mod body;
 mod bulk_retries;
 mod cleanup;
+mod deadline;
 mod export;
 mod fields;
 mod filter;
@@ -109,6 +110,7 @@ pub fn router(web: Web) -> Router {
     api.merge(pages)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(same_origin::only))
+        .layer(middleware::from_fn(deadline::keep))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::from_fn(metrics::measure))

@@ -62,7 +62,8 @@ async fn pause(
     State(gateway): State<Gateway>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    gateway.pause(&Principal::anonymous(), reason.as_deref()).await?;
+    let paused = gateway.pause(&Principal::anonymous(), reason.as_deref()).await;
+    paused.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
 
@@ -87,6 +88,7 @@ async fn resume(
     State(gateway): State<Gateway>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    gateway.resume(&Principal::anonymous(), reason.as_deref()).await?;
+    let resumed = gateway.resume(&Principal::anonymous(), reason.as_deref()).await;
+    resumed.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }

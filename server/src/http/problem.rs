@@ -117,6 +117,11 @@ impl Problem {
         Self::new(Code::MethodNotAllowed, detail)
     }
 
+    /// 408.
+    pub fn slow_body() -> Self {
+        Self::new(Code::RequestTimeout, "the body took too long to arrive")
+    }
+
     /// 413.
     pub fn too_large(limit_bytes: usize) -> Self {
         let detail = format!("the body must have at most {limit_bytes} bytes");
@@ -131,6 +136,16 @@ impl Problem {
     /// 503: come again.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, detail)
+    }
+
+    /// What a change came to that PostgreSQL did not confirm.
+    pub fn of_change(error: EngineError) -> Self {
+        let is_unknown = error.retryable();
+        let mut problem = Self::from(error);
+        if is_unknown {
+            problem.detail += "; what was asked for may have been done all the same";
+        }
+        problem
     }
 
     /// 500.
@@ -235,7 +250,7 @@ impl From<InterventionError> for Problem {
             InterventionError::NoSuchTransaction => Self::no_such_transaction(),
             InterventionError::NotPermitted(_) => Self::new(Code::NotPermitted, error.to_string()),
             InterventionError::Changing => Self::unavailable(error.to_string()),
-            InterventionError::Engine(error) => error.into(),
+            InterventionError::Engine(error) => Self::of_change(error),
         }
     }
 }
@@ -276,7 +291,7 @@ pub async fn render(request: Request, next: Next) -> Response {
         headers.insert(header::ALLOW, allow.clone());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
+    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         // The rest of the body is not read, so nothing else can come on this connection.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -59,6 +59,8 @@ codes! {
         "What is asked for is not there.",
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED
         "The path does not take this method; `Allow` names those that it takes.",
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT
+        "The body took too long to arrive. Nothing was stored.",
     Conflict "conflict" CONFLICT
         "The id or the reference belongs to another transaction, with other content or idempotency key. Nothing was stored.",
     NotPermitted "not_permitted" CONFLICT

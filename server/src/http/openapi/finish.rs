@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use utoipa::openapi::{
-    Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
+    Content, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
     path::{Operation, PathItem},
     schema::Type,
 };
@@ -22,6 +22,9 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
     components.headers.insert("RetryAfter".to_owned(), retry_after().into());
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                body.content.values_mut().for_each(never_null);
+            }
             for (status, answer) in &mut operation.responses.responses {
                 let RefOr::T(response) = answer else { continue };
                 add_headers(status, response);
@@ -53,6 +56,16 @@ fn add_headers(status: &str, response: &mut Response) {
     headers.insert("X-Request-Id".to_owned(), RefOr::Ref(reference("headers", "RequestId")));
     if status == "503" {
         headers.insert("Retry-After".to_owned(), RefOr::Ref(reference("headers", "RetryAfter")));
+    }
+}
+
+/// A body that may be left out is not therefore one that may be null.
+fn never_null(content: &mut RefOr<Content>) {
+    let RefOr::T(Content { schema: Some(schema), .. }) = content else { return };
+    if let RefOr::T(Schema::OneOf(one_of)) = schema
+        && let Some(reference) = one_of.items.iter().find(|item| matches!(item, RefOr::Ref(_)))
+    {
+        *schema = reference.clone();
     }
 }
 

@@ -41,17 +41,17 @@ problems! {
     /// Of a list.
     OfList: Malformed, ValidationFailed;
     /// Of a body that holds nothing but a reason.
-    OfReason: Malformed, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfReason: Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of an intervention.
-    OfIntervention: Malformed, NotFound, NotPermitted, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of a webhook.
-    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, TooLarge,
+    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed, Overloaded;
     /// Of a submission.
-    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, TooLarge,
+    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused, Overloaded;
     /// Of a batch as a whole.
-    OfBatch: Malformed, IdempotencyKeyInvalid, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfBatch: Malformed, IdempotencyKeyInvalid, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
 }
 
 fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
@@ -106,6 +106,7 @@ fn example(code: Code) -> serde_json::Value {
         Code::CrossSite => Problem::cross_site(),
         Code::NotFound => Problem::no_such_transaction(),
         Code::MethodNotAllowed => Problem::method_not_allowed(),
+        Code::RequestTimeout => Problem::slow_body(),
         Code::Conflict => SubmitError::Conflict { pointer: "/id" }.into(),
         Code::NotPermitted => {
             gateway::InterventionError::NotPermitted(domain::NotPermitted::Sent).into()
