@@ -122,6 +122,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    /// 503: there is too much else to do.
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+    }
+
     /// What a change came to that PostgreSQL did not confirm.
     pub fn of_change(error: EngineError) -> Self {
         let is_unknown = error.retryable();
@@ -178,9 +183,7 @@ impl From<SubmitError> for Problem {
                 problem.errors = vec![FieldError::new(pointer, message)];
                 problem
             }
-            SubmitError::Overloaded => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
-            }
+            SubmitError::Overloaded => Self::overloaded(error.to_string()),
             SubmitError::Unconfirmed { .. } => {
                 Self::unavailable(error.to_string()).caused_by(&error)
             }
@@ -218,7 +221,8 @@ pub async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
-    if problem.status.is_server_error() {
+    // What is refused is counted: in a flood, a line for each would cost more than the refusal.
+    if problem.status.is_server_error() && problem.code != "overloaded" {
         tracing::error!(
             request_id, %method, path, status = problem.status.as_u16(), code = problem.code,
             transaction_id = problem.transaction_id.map(tracing::field::display),
