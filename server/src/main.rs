@@ -9,6 +9,7 @@ mod load;
 mod metrics;
 mod own_postgres;
 mod run;
+mod serving;
 mod site;
 mod telemetry;
 
