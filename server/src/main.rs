@@ -10,6 +10,7 @@ mod metrics;
 mod open_files;
 mod own_postgres;
 mod run;
+mod serving;
 mod site;
 mod telemetry;
 

@@ -29,6 +29,10 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
         "onceward_http_requests_total",
         "HTTP requests that were answered, by method, route and status."
     );
+    describe_counter!(
+        "onceward_refused_total",
+        "Connections and requests that were refused at once, because too many of their kind were open."
+    );
     describe_histogram!(
         "onceward_http_request_duration_seconds",
         Unit::Seconds,

@@ -23,7 +23,7 @@ use crate::{
     cli::{Settings, SimulatorSettings},
     http, metrics, open_files,
     own_postgres::OwnPostgres,
-    site,
+    serving, site,
 };
 
 /// Connections for accepting and for questions.
@@ -158,7 +158,8 @@ async fn with_database(
         if let Role::Worker { .. } = role {
             println!("An Onceward worker is posting, and tells of itself at http://{addr}");
             let router = http::worker_router(gateway, metrics);
-            return serve(listener, router, &stop, settings.shutdown_grace()).await;
+            serve(listener, router, &stop, settings.shutdown_grace()).await;
+            return Ok(());
         }
         let web = http::Web {
             gateway,
@@ -177,7 +178,8 @@ async fn with_database(
             stop: stop.clone(),
         };
         println!("Onceward is at http://{addr}");
-        serve(listener, http::router(web), &stop, settings.shutdown_grace()).await
+        serve(listener, http::router(web), &stop, settings.shutdown_grace()).await;
+        Ok::<_, Fatal>(())
     };
     // Whichever side ends, by the signal or by an error, ends the other.
     let serving = async { serving.await.inspect_err(|_| stop.cancel()) };
@@ -189,24 +191,14 @@ async fn with_database(
 }
 
 /// Serves until it is told to stop, and then for as long as the grace allows.
-async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: &CancellationToken,
-    grace: Duration,
-) -> Result<(), Fatal> {
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+async fn serve(listener: TcpListener, router: Router, stop: &CancellationToken, grace: Duration) {
     let grace = async {
         stop.cancelled().await;
         sleep(grace).await;
     };
     tokio::select! {
-        served = server => Ok(served?),
-        () = grace => {
-            tracing::warn!("requests were still under way");
-            Ok(())
-        }
+        () = serving::serve(listener, router, stop, serving::CONNECTIONS) => {}
+        () = grace => tracing::warn!("requests were still under way"),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::{EngineError, Gateway, bounded_pool::BoundedPool};
 
 /// Parts beyond which whoever sums them up puts them together.
 const MANY_PARTS: i64 = 5_000;
-/// Parts that one statement puts together: a fraction of a second.
-const BATCH: i64 = 50_000;
+/// Parts that one statement puts together, within a tenth of a second.
+const BATCH: i64 = 20_000;
 
 impl Gateway {
     /// How many transactions are in each state, at one instant.
@@ -37,7 +37,10 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
         }
     }
     if rows.iter().map(|row| row.parts).sum::<i64>() > MANY_PARTS {
-        put_together(pool).await?;
+        // The counts are right without it.
+        if let Err(error) = put_together(pool).await {
+            tracing::debug!(%error, "the counts are not put together");
+        }
     }
     Ok(counts)
 }

@@ -142,7 +142,7 @@ async fn whoever_finds_many_parts_puts_them_together() {
     stored(&gateway).await;
     sqlx::query(
         "insert into transaction_counts select 'pending', false, case n % 2 when 0 then 1 else -1 end
-         from generate_series(1, 60000) n",
+         from generate_series(1, 30000) n",
     )
     .execute(&pool)
     .await

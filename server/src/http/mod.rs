@@ -14,6 +14,7 @@ mod idempotency_key;
 mod interventions;
 mod metrics;
 mod openapi;
+mod overload;
 mod posting;
 mod problem;
 mod problem_code;
@@ -111,6 +112,7 @@ pub fn router(web: Web) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(same_origin::only))
         .layer(middleware::from_fn(deadline::keep))
+        .layer(middleware::from_fn_with_state(overload::Budgets::default(), overload::admit))
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn(problem::render))
         .layer(middleware::from_fn(metrics::measure))

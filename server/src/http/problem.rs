@@ -138,6 +138,11 @@ impl Problem {
         Self::new(Code::Unavailable, detail)
     }
 
+    /// 503: there is too much else to do.
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self::new(Code::Overloaded, detail)
+    }
+
     /// What a change came to that PostgreSQL did not confirm.
     pub fn of_change(error: EngineError) -> Self {
         let is_unknown = error.retryable();
@@ -167,9 +172,10 @@ impl Problem {
         Self::new(Code::IdempotencyKeyMissing, detail)
     }
 
-    /// Whether it belongs in the log.
+    /// Whether it belongs in the log. What is refused is counted: in a flood, a line for each would cost
+    /// more than the refusal.
     pub fn is_ours(&self) -> bool {
-        self.code.status().is_server_error()
+        self.code.status().is_server_error() && self.code != Code::Overloaded
     }
 
     /// What is behind it, for the log.
@@ -229,7 +235,7 @@ impl From<SubmitError> for Problem {
                 error.to_string(),
             ),
             SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
-            SubmitError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
+            SubmitError::Overloaded => Self::overloaded(error.to_string()),
             SubmitError::Unconfirmed { .. } => {
                 Self::unavailable(error.to_string()).caused_by(&error)
             }

@@ -115,6 +115,29 @@ impl Cluster {
         self.ready().await
     }
 
+    /// Stops every process of the server where it stands: connections are there, and nobody answers.
+    pub fn freeze(&self) -> Fallible<()> {
+        self.signal_all(Signal::SIGSTOP)
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) -> Fallible<()> {
+        self.signal_all(Signal::SIGCONT)
+    }
+
+    /// Each session is in a process group of its own. The server goes first, so that it makes no more.
+    fn signal_all(&self, signal: Signal) -> Fallible<()> {
+        self.signal(signal)?;
+        let pid = self.server.id().ok_or("PostgreSQL is not running")?;
+        for child in fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?.split(' ') {
+            if let Ok(child) = child.trim().parse() {
+                // One that has ended meanwhile is as good as stopped.
+                let _ = signal::kill(Pid::from_raw(child), signal);
+            }
+        }
+        Ok(())
+    }
+
     fn signal(&self, signal: Signal) -> Fallible<()> {
         let pid = self.server.id().ok_or("PostgreSQL is not running")?;
         Ok(signal::kill(Pid::from_raw(pid.try_into()?), signal)?)

@@ -1,4 +1,4 @@
-//! Faults of PostgreSQL: sessions that are ended, and restarts.
+//! Faults of PostgreSQL: sessions that are ended, restarts, and a stop under load.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use rand::{RngExt, seq::IndexedRandom};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{Fallible, claims::Claims, stage::Stage};
+use crate::{Fallible, claims::Claims, probe::Probe, stage::Stage};
 
 /// Ends up to five sessions of Onceward at a time, a few times a second.
 pub async fn terminate_backends(stage: &mut Stage) -> Fallible<()> {
@@ -59,5 +59,32 @@ pub async fn restart(stage: &mut Stage, signal: Signal, fault: &'static str) -> 
     stage.short_while().await;
     stage.cluster.start_again().await?;
     stage.watch(held, fault, stopped_at);
+    Ok(())
+}
+
+/// Stops PostgreSQL where it stands, and crashes it, for ten seconds each; shorter in the short form.
+/// Meanwhile every request is answered, and what was accepted is there afterwards.
+pub async fn stop_and_crash(stage: &mut Stage) -> Fallible<()> {
+    let lasts = Duration::from_secs(stage.size.pick(10, 3));
+    sleep_until(stage.moment(0.05)).await;
+    for crashes in [false, true] {
+        let held = Claims::of_all(&stage.database).await?;
+        let stopped_at = Instant::now();
+        let probe = Probe::start(&stage.fleet.web_url)?;
+        if crashes {
+            stage.cluster.stop(Signal::SIGQUIT).await?;
+            sleep(lasts).await;
+            stage.cluster.start_again().await?;
+        } else {
+            stage.cluster.freeze()?;
+            sleep(lasts).await;
+            stage.cluster.thaw()?;
+        }
+        let fault = if crashes { "PostgreSQL was away" } else { "PostgreSQL was stopped" };
+        let (remark, broken) = probe.end(&stage.database).await?;
+        stage.findings.remarks.push(format!("{fault} for {} s: {remark}", lasts.as_secs()));
+        stage.findings.broken.extend(broken.into_iter().map(|what| format!("{fault}: {what}")));
+        stage.watch(held, fault, stopped_at);
+    }
     Ok(())
 }

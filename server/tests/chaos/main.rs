@@ -14,6 +14,7 @@ mod judge;
 mod lone_worker;
 mod mixed_faults;
 mod posting_service;
+mod probe;
 mod process;
 mod process_faults;
 mod proxy;

@@ -34,6 +34,8 @@ pub enum Scenario {
     PostgresFast,
     /// PostgreSQL is restarted with an immediate shutdown, as after a crash
     PostgresImmediate,
+    /// PostgreSQL is stopped and goes on, then crashes and is away for as long; every request is answered
+    PostgresStopped,
     /// connections to PostgreSQL break, lose answers, and stall
     CutConnections,
     /// the table is locked, or others take every connection of PostgreSQL
@@ -81,7 +83,7 @@ impl Scenario {
         let load_s = match (self, full) {
             // Long enough for what takes its time.
             (Self::StopWorker | Self::PostingServiceGone | Self::PostingServiceResets, true) => 50,
-            (Self::PoolExhausted | Self::Everything, true) => 40,
+            (Self::PoolExhausted | Self::PostgresStopped | Self::Everything, true) => 40,
             (_, true) => 20,
             // Fast enough to keep two workers busy.
             (Self::OneOfTwoWorkers, false) => 2,
@@ -146,6 +148,7 @@ impl Scenario {
             Self::TerminateBackends => database_faults::terminate_backends(stage).await,
             Self::PostgresFast => database_faults::restart_fast(stage).await,
             Self::PostgresImmediate => database_faults::restart_immediately(stage).await,
+            Self::PostgresStopped => database_faults::stop_and_crash(stage).await,
             Self::CutConnections => connection_faults::cut(stage).await,
             Self::PoolExhausted => connection_faults::exhaust(stage).await,
             Self::PostingServiceGone => service_faults::nothing_listens(stage).await,

@@ -78,7 +78,7 @@ fn transaction() -> Option<Transaction> {
 
 /// A transaction that the posting service has.
 pub fn completed() -> Value {
-    json!(transaction().map(|transaction| completed_from(transaction)))
+    json!(transaction().map(completed_from))
 }
 
 fn completed_from(transaction: Transaction) -> Transaction {

@@ -3,8 +3,8 @@
 use serde_json::json;
 use utoipa::openapi::{
     Content, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
-    path::{Operation, PathItem},
-    schema::Type,
+    path::{Operation, Parameter, PathItem},
+    schema::{SchemaType, Type},
 };
 
 use super::examples::REQUEST_ID;
@@ -22,6 +22,11 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
     components.headers.insert("RetryAfter".to_owned(), retry_after().into());
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    never_null_text(parameter);
+                }
+            }
             if let Some(RefOr::T(body)) = &mut operation.request_body {
                 body.content.values_mut().for_each(never_null);
             }
@@ -56,6 +61,15 @@ fn add_headers(status: &str, response: &mut Response) {
     headers.insert("X-Request-Id".to_owned(), RefOr::Ref(reference("headers", "RequestId")));
     if status == "503" {
         headers.insert("Retry-After".to_owned(), RefOr::Ref(reference("headers", "RetryAfter")));
+    }
+}
+
+/// A header that may be left out is not therefore one that may be null.
+fn never_null_text(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+        && object.schema_type == SchemaType::Array(vec![Type::String, Type::Null])
+    {
+        object.schema_type = SchemaType::Type(Type::String);
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::{
 use super::examples::REQUEST_ID;
 
 /// What any request may be answered with.
-const ANY: [Code; 3] = [Code::CrossSite, Code::Internal, Code::Unavailable];
+const ANY: [Code; 4] = [Code::CrossSite, Code::Internal, Code::Overloaded, Code::Unavailable];
 
 /// Names the codes that operations answer with, beside those that any does.
 macro_rules! problems {
@@ -46,10 +46,10 @@ problems! {
     OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of a webhook.
     OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed, Overloaded;
+        UnsupportedMediaType, ValidationFailed;
     /// Of a submission.
     OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused, Overloaded;
+        UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
     /// Of a batch as a whole.
     OfBatch: Malformed, IdempotencyKeyInvalid, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
 }
