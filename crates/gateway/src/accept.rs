@@ -21,7 +21,7 @@ use crate::{
     job::{Job, POSTING},
 };
 
-const BOUNDS: Bounds = Bounds { waiting: 4096, statements: 3, calls: 256 };
+const BOUNDS: Bounds = Bounds { waiting: 4096, statements: 2, calls: 256 };
 /// How long a submission waits for its commit before its client is told to come again.
 const WAIT: Duration = Duration::from_millis(1500);
 
@@ -89,7 +89,10 @@ impl Accept {
 
 /// Inserts the batch, and once more where its connection was lost or it was the victim of a
 /// deadlock. Ids are fixed before, so what a commit whose answer was lost did store is found.
-async fn insert_retrying(pool: &BoundedPool, entries: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
+async fn insert_retrying(
+    pool: &BoundedPool,
+    entries: &[Entry],
+) -> Result<Vec<Accepted>, sqlx::Error> {
     match insert(pool, entries).await {
         Err(error) if is_passing(&error) => {
             tracing::warn!(%error, rows = entries.len(), "storing once more");
@@ -205,11 +208,10 @@ async fn insert(pool: &BoundedPool, given: &[Entry]) -> Result<Vec<Accepted>, sq
     .await?;
     let stored: HashMap<Uuid, DateTime<Utc>> =
         rows.into_iter().map(|row| (row.id, row.submitted_at)).collect();
-    let answers = given.iter().zip(are_first).map(|(entry, is_first)| {
-        match stored.get(&entry.id) {
+    let answers =
+        given.iter().zip(are_first).map(|(entry, is_first)| match stored.get(&entry.id) {
             Some(&submitted_at) if is_first => Accepted::New { submitted_at },
             _ => Accepted::Existing,
-        }
-    });
+        });
     Ok(answers.collect())
 }

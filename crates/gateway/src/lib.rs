@@ -28,6 +28,7 @@ mod list;
 mod pause;
 mod posting;
 mod process;
+mod pulse;
 mod query;
 mod row;
 mod statistics;

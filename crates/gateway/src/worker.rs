@@ -7,7 +7,11 @@ use apalis_postgres::{Config, PostgresStorage};
 use domain::{Circuit, protocol::Policy};
 use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use sqlx::PgPool;
-use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,6 +22,7 @@ use crate::{
     housekeeping,
     job::{Job, Purpose},
     lease, pause,
+    pulse::Pulse,
 };
 
 /// Behind the wake-ups stands an interval: for due retries, and for what other processes accept.
@@ -62,6 +67,7 @@ pub struct Worker {
 struct Turns {
     poster: Arc<Poster>,
     purpose: Purpose,
+    pulse: Pulse,
 }
 
 impl Worker {
@@ -95,10 +101,16 @@ impl Worker {
         // A task each: whatever wakes an apalis worker makes it fetch, and in one task each fetch would
         // wake the others, without end.
         let mut queues = JoinSet::new();
-        let verify = Turns { poster: poster.clone(), purpose: Purpose::Verify };
-        let post = Turns { poster, purpose: Purpose::Post };
-        queues.spawn(self.take_turns(run, post, limits.posts, Some(gate), &shutdown));
-        queues.spawn(self.take_turns(run, verify, limits.verifications, None, &shutdown));
+        let (posts, verifications) = (limits.posts, limits.verifications);
+        queues.spawn(self.take_turns(run, &poster, Purpose::Post, posts, Some(gate), &shutdown));
+        queues.spawn(self.take_turns(
+            run,
+            &poster,
+            Purpose::Verify,
+            verifications,
+            None,
+            &shutdown,
+        ));
         queues.spawn(self.retry_in_bulk(run, &shutdown));
         tokio::select! {
             () = async { while queues.join_next().await.is_some() {} } => {}
@@ -119,22 +131,24 @@ impl Worker {
     fn take_turns(
         &self,
         run: Uuid,
-        turns: Turns,
+        poster: &Arc<Poster>,
+        purpose: Purpose,
         concurrency: usize,
         gate: Option<Arc<Gate>>,
         shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let queue = turns.purpose.queue();
-        let (pool, wake) = (self.apalis_pool.clone(), self.wake.clone());
-        let work = move |name, stop| {
+        let queue = purpose.queue();
+        let (pool, wake, poster) = (self.apalis_pool.clone(), self.wake.clone(), poster.clone());
+        let work = move |name, stop, pulse: Pulse| {
             // A part of what it can do: what a worker has fetched, an idle one cannot have.
-            let config = config(queue).batch_size(concurrency.div_ceil(4));
+            let config = config(queue).batch_size(concurrency.div_ceil(2));
+            let looks = looks(wake.clone(), gate.clone(), pulse.clone());
             let backend = PostgresStorage::<Job>::new(&pool)
                 .with_config(config)
-                .poll_with_stream(Box::pin(looks(wake.clone(), gate.clone())));
+                .poll_with_stream(Box::pin(looks));
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
-                .data(turns.clone())
+                .data(Turns { poster: poster.clone(), purpose, pulse })
                 .concurrency(concurrency)
                 .build(take_turn);
             worker.run_until(stop).boxed()
@@ -149,13 +163,13 @@ impl Worker {
         shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (apalis_pool, pool) = (self.apalis_pool.clone(), self.pool.clone());
-        let work = move |name, stop| {
+        let work = move |name, stop, pulse: Pulse| {
             let backend = PostgresStorage::<BulkRetryJob>::new(&apalis_pool)
                 .with_config(config(bulk_retry::QUEUE).batch_size(1))
-                .poll_with_stream(Box::pin(looks(Arc::default(), None)));
+                .poll_with_stream(Box::pin(looks(Arc::default(), None, pulse.clone())));
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
-                .data(pool.clone())
+                .data((pool.clone(), pulse))
                 .concurrency(1)
                 .build(retry_in_bulk);
             worker.run_until(stop).boxed()
@@ -174,13 +188,13 @@ fn config(queue: &str) -> Config {
         .persist_results(false)
 }
 
-/// Runs one apalis worker after another. A name that was used before would leave the jobs of its last
+/// Runs one apalis worker after another: where one ends, and where one stops looking for jobs. A name that was used before would leave the jobs of its last
 /// use stuck, so each has its own.
 async fn supervise(
     run: Uuid,
     queue: &'static str,
     shutdown: CancellationToken,
-    work: impl Fn(String, Stop) -> BoxFuture<'static, Result<(), WorkerError>>,
+    work: impl Fn(String, Stop, Pulse) -> BoxFuture<'static, Result<(), WorkerError>>,
 ) {
     for restart in 0_u64.. {
         let stop = shutdown.clone().cancelled_owned();
@@ -188,7 +202,11 @@ async fn supervise(
             stop.await;
             Ok(())
         });
-        let result = work(format!("{run}-{queue}-{restart}"), stop).await;
+        let pulse = Pulse::new();
+        let result = tokio::select! {
+            result = work(format!("{run}-{queue}-{restart}"), stop, pulse.clone()) => Some(result),
+            () = pulse.stopped() => None,
+        };
         if shutdown.is_cancelled() {
             return;
         }
@@ -202,28 +220,41 @@ type Stop = BoxFuture<'static, Result<(), WorkerError>>;
 
 async fn take_turn(job: Job, turns: Data<Turns>) -> Result<(), BoxDynError> {
     // A task of its own: turns run beside each other, and none is cut short where apalis's worker is.
-    let turn = tokio::spawn(async move { turns.poster.turn(job.0, turns.purpose).await });
+    let _under_way = turns.pulse.begin();
+    let turn = tokio::spawn({
+        let (poster, purpose) = (turns.poster.clone(), turns.purpose);
+        async move { poster.turn(job.0, purpose).await }
+    });
     Ok(turn.await?)
 }
 
-async fn retry_in_bulk(job: BulkRetryJob, pool: Data<PgPool>) -> Result<(), BoxDynError> {
+async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result<(), BoxDynError> {
+    let (pool, pulse) = (*data).clone();
+    let _under_way = pulse.begin();
     // A task of its own, for the same reason, and because it begins database transactions.
     let carried_on = tokio::spawn(async move { bulk_retry::carry_on(&pool, job.0).await });
     Ok(carried_on.await?)
 }
 
 /// When to look for jobs. With a gate, only while it is open.
-fn looks(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> + Send {
-    stream::unfold((wake, gate, false), |(wake, gate, woken)| async move {
+fn looks(
+    wake: Arc<Notify>,
+    gate: Option<Arc<Gate>>,
+    pulse: Pulse,
+) -> impl Stream<Item = ()> + Send {
+    stream::unfold((wake, gate, pulse, false), |(wake, gate, pulse, woken)| async move {
+        pulse.beat();
         let woken = if woken {
             sleep(SECOND_LOOK).await;
             false
         } else {
-            tokio::time::timeout(INTERVAL, wake.notified()).await.is_ok()
+            timeout(INTERVAL, wake.notified()).await.is_ok()
         };
         if let Some(gate) = &gate {
-            gate.opened().await;
+            while timeout(RESTART, gate.opened()).await.is_err() {
+                pulse.beat();
+            }
         }
-        Some(((), (wake, gate, woken)))
+        Some(((), (wake, gate, pulse, woken)))
     })
 }
