@@ -128,7 +128,8 @@ async fn with_database(
             pool: database::worker_pool(url, WORKER_CONNECTIONS)
                 .map_err(|error| format!("DATABASE_URL: {error}"))?,
             upkeep_pool: pool(UPKEEP_CONNECTIONS, IMPATIENT)?,
-            apalis_pool: pool(APALIS_CONNECTIONS, PATIENT)?,
+            apalis_pool: database::apalis_pool(url, APALIS_CONNECTIONS)
+                .map_err(|error| format!("DATABASE_URL: {error}"))?,
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
                 policy,

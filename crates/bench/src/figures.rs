@@ -21,7 +21,10 @@ pub struct Figures {
     pub delay: Vec<Flow>,
     pub accepted_with_history: Vec<Throughput>,
     pub delay_with_history: Vec<Flow>,
-    pub memory: Option<Memory>,
+    /// With 10,000 that wait, and POSTs under way by the default concurrency.
+    pub memory_waiting: Option<Memory>,
+    /// With 10,000 POSTs under way.
+    pub memory_under_way: Option<Memory>,
     pub pages: Vec<Pages>,
     pub overload: Option<Overload>,
     pub outages: Vec<Outage>,

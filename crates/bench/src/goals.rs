@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     figures::Figures,
     flow::Flow,
+    program::Memory,
     statistics::{Quantiles, Repeats},
 };
 
@@ -100,15 +101,11 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
     let at_p99 = over(posting(late, p99), posting(delay, p99));
     line("5", "the same, p99", at_p99, "", AtMost(1.2), None);
 
-    let memory = figures.memory.map(|memory| memory.peak_bytes as f64 / 1e6);
-    line(
-        "6",
-        "memory with 10,000 requests waiting",
-        Repeats::of(memory),
-        "MB",
-        AtMost(200.0),
-        None,
-    );
+    let memory = |seen: Option<Memory>| Repeats::of(seen.map(|seen| seen.peak_bytes as f64 / 1e6));
+    let waiting = memory(figures.memory_waiting);
+    line("6", "memory with 10,000 waiting, 64 POSTs under way", waiting, "MB", AtMost(200.0), None);
+    let under_way = memory(figures.memory_under_way);
+    line("6", "the same, all 10,000 POSTs under way", under_way, "MB", AtMost(200.0), None);
     let worst = figures.pages.iter().map(|pages| pages.latency.p99_ms).max_by(f64::total_cmp);
     line(
         "7",

@@ -14,20 +14,24 @@ use crate::{
 /// The pace at which they come: it is their number that is measured, not a burst.
 const A_SECOND: f64 = 500.0;
 const CONNECTIONS: usize = 256;
+/// Onceward's own `POSTING_CONCURRENCY`.
+pub const DEFAULT_CONCURRENCY: usize = 64;
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Measures it while every POST is held by the posting service, then lets them go.
+/// Measures it while the posting service holds all POSTs, of which so many may be under way at once; then lets
+/// them go.
 ///
 /// # Errors
-/// Where they are not all under way at once, or not all completed afterwards, each posted once.
-pub async fn measure(stage: &Stage) -> Fallible<Memory> {
+/// Where so many are not under way, or not all completed afterwards, each posted once.
+pub async fn measure(stage: &Stage, under_way: usize) -> Fallible<Memory> {
     let held = stage.scale.held;
+    let under_way = under_way.min(held);
     stage.cluster.make_database(DATABASE, None).await?;
     let service = PostingService::start()?;
     service.hold();
     let settings = [
-        ("POSTING_CONCURRENCY", held.to_string()),
+        ("POSTING_CONCURRENCY", under_way.to_string()),
         // Nothing is given up while it is held.
         ("POSTING_TIMEOUT_MS", "3600000".to_owned()),
     ];
@@ -37,9 +41,11 @@ pub async fn measure(stage: &Stage) -> Fallible<Memory> {
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
     let offer = Offer { a_second: A_SECOND, duration, waits: true };
     let accepted = open_loop::submit(addr, connections, offer).await.accepted_ids();
-    if !service.wait_for(held, PATIENCE).await {
+    if !service.wait_for(under_way, PATIENCE).await {
         let count = service.count();
-        return Err(format!("after {PATIENCE:?}, {count} of {held} POSTs are under way").into());
+        return Err(
+            format!("after {PATIENCE:?}, {count} of {under_way} POSTs are under way").into()
+        );
     }
     let memory = program.memory()?;
     service.let_go();

@@ -83,8 +83,12 @@ pub async fn run(arguments: &Arguments) -> Fallible<()> {
     }
     stage.cluster.drop_database(history::TEMPLATE).await?;
     if asks(Part::Memory) {
-        let memory = memory::measure(&stage).await;
-        figures.note("6", memory, |figures, memory| figures.memory = Some(memory));
+        let waiting = memory::measure(&stage, memory::DEFAULT_CONCURRENCY).await;
+        figures.note("6", waiting, |figures, memory| figures.memory_waiting = Some(memory));
+        let under_way = memory::measure(&stage, usize::MAX).await;
+        figures.note("6, all under way", under_way, |figures, memory| {
+            figures.memory_under_way = Some(memory);
+        });
     }
     if asks(Part::Overload) {
         let overload = overload::measure(&stage).await;

@@ -72,6 +72,16 @@ pub fn worker_pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Erro
     Ok(connect(options, max_connections, PATIENT))
 }
 
+/// Connections for apalis. What it notes of a job need not outlive a crash of PostgreSQL: a fetch that is
+/// forgotten is made again, and the transaction's own row decides. So nothing waits for the disk.
+///
+/// # Errors
+/// Where the URL cannot be read.
+pub fn apalis_pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = options(url)?.options([("synchronous_commit", "off")]);
+    Ok(connect(options, max_connections, PATIENT))
+}
+
 fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url)?
         .application_name("onceward")

@@ -26,9 +26,9 @@ use crate::{
     take_back::{Cause, take_back},
 };
 
-/// A statement at a time: the more that wait for it, the less each of them costs. Those who call hold a
-/// slot of the gate, so they are not many.
-const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 1, calls: 256 };
+/// Several statements, so that one which waits for a lock does not hold up the rest; few, because the more
+/// go together, the less each costs. Whoever calls holds a slot of the gate, so they are not many.
+const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 4, calls: 256 };
 /// How long to wait before telling the database again what it did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
