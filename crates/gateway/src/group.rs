@@ -169,3 +169,125 @@ fn is_of_one_row(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["22", "23", "40"].iter().any(|class| code.starts_with(class)))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use tokio::{sync::Semaphore, task::yield_now};
+
+    use super::*;
+
+    /// Statements that wait until they are let go, and what each was for.
+    struct Server {
+        statements: Mutex<Vec<Vec<u32>>>,
+        let_go: Semaphore,
+    }
+
+    impl Server {
+        fn statements(&self) -> Vec<Vec<u32>> {
+            self.statements.lock().unwrap().clone()
+        }
+
+        fn let_go(&self, statements: usize) {
+            self.let_go.add_permits(statements);
+        }
+    }
+
+    const BOUNDS: Bounds = Bounds { waiting: 4, statements: 1, calls: 3 };
+
+    fn group(bounds: Bounds) -> (Group<u32, u32>, Arc<Server>) {
+        let server = Arc::new(Server { statements: Mutex::default(), let_go: Semaphore::new(0) });
+        let group = Group::new(bounds, {
+            let server = server.clone();
+            move |calls: &[u32]| {
+                let server = server.clone();
+                async move {
+                    server.statements.lock().unwrap().push(calls.to_vec());
+                    server.let_go.acquire().await.unwrap().forget();
+                    assert!(!calls.contains(&13), "unlucky");
+                    Ok(calls.iter().map(|call| call * 10).collect())
+                }
+                .boxed()
+            }
+        });
+        (group, server)
+    }
+
+    /// Calls, and waits until it has come to a statement or waits for one.
+    async fn begin(
+        group: &Group<u32, u32>,
+        call: u32,
+    ) -> tokio::task::JoinHandle<Result<u32, GroupError>> {
+        let group = group.clone();
+        let begun = tokio::spawn(async move { group.call(call).await });
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        begun
+    }
+
+    #[tokio::test]
+    async fn a_lone_call_goes_at_once_and_what_comes_meanwhile_goes_together() {
+        let (group, server) = group(BOUNDS);
+        let mut calls = Vec::new();
+        for call in 1..=5 {
+            calls.push(begin(&group, call).await);
+        }
+        assert_eq!(server.statements(), [vec![1]]);
+        server.let_go(3);
+        let answers = join_all(calls).await.into_iter().map(|answer| answer.unwrap().unwrap());
+        assert_eq!(answers.collect::<Vec<_>>(), [10, 20, 30, 40, 50]);
+        assert_eq!(server.statements(), [vec![1], vec![2, 3, 4], vec![5]]);
+        server.let_go(1);
+        assert_eq!(begin(&group, 6).await.await.unwrap().unwrap(), 60);
+    }
+
+    #[tokio::test]
+    async fn no_more_statements_than_allowed_are_under_way() {
+        let (group, server) = group(Bounds { statements: 2, ..BOUNDS });
+        for call in 1..=4 {
+            begin(&group, call).await;
+        }
+        assert_eq!(server.statements(), [vec![1], vec![2]]);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_is_turned_away_at_once() {
+        let (group, server) = group(BOUNDS);
+        let mut calls = Vec::new();
+        for call in 1..=5 {
+            calls.push(begin(&group, call).await);
+        }
+        assert!(matches!(group.call(6).await, Err(GroupError::Full)));
+        server.let_go(3);
+        for call in calls {
+            assert!(call.await.unwrap().is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_carried_out() {
+        let (group, server) = group(BOUNDS);
+        let first = begin(&group, 1).await;
+        let dropped = begin(&group, 2).await;
+        let third = begin(&group, 3).await;
+        // The first one's statement is under way: it goes on.
+        for call in [&first, &dropped] {
+            call.abort();
+        }
+        assert!(first.await.is_err() && dropped.await.is_err());
+        server.let_go(2);
+        assert_eq!(third.await.unwrap().unwrap(), 30);
+        assert_eq!(server.statements(), [vec![1], vec![3]]);
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_panics_takes_none_of_the_later_ones_along() {
+        let (group, server) = group(BOUNDS);
+        let unlucky = begin(&group, 13).await;
+        let next = begin(&group, 1).await;
+        server.let_go(2);
+        assert!(matches!(unlucky.await.unwrap(), Err(GroupError::Abandoned)));
+        assert_eq!(next.await.unwrap().unwrap(), 10);
+    }
+}
