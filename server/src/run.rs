@@ -119,17 +119,15 @@ async fn with_database(
     };
     let metrics = metrics::start()?;
     let wake = Arc::new(Notify::new());
-    let web_pool = database::with_statement_timeout(&pool(WEB_CONNECTIONS, IMPATIENT)?);
+    let web_pool = database::for_clients(&pool(WEB_CONNECTIONS, IMPATIENT)?);
     let gateway = Gateway::new(web_pool, wake.clone());
 
     let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
-            pool: database::worker_pool(url, WORKER_CONNECTIONS)
-                .map_err(|error| format!("DATABASE_URL: {error}"))?,
+            pool: database::for_turns(&pool(WORKER_CONNECTIONS, PATIENT)?),
             upkeep_pool: pool(UPKEEP_CONNECTIONS, IMPATIENT)?,
-            apalis_pool: database::apalis_pool(url, APALIS_CONNECTIONS)
-                .map_err(|error| format!("DATABASE_URL: {error}"))?,
+            apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, PATIENT)?),
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
                 policy,

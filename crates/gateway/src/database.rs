@@ -54,56 +54,44 @@ pub const PATIENT: Duration = Duration::from_secs(5);
 /// # Errors
 /// Where the URL cannot be read. Connections are made when they are needed.
 pub fn pool(url: &str, max_connections: u32, patience: Duration) -> Result<PgPool, sqlx::Error> {
-    Ok(connect(options(url)?, max_connections, patience))
-}
-
-/// Connections for claims and what follows. Each of their statements looks its rows up by a key.
-///
-/// # Errors
-/// Where the URL cannot be read.
-pub fn worker_pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
-    // Planned while the tables are small, a join would scan them, and its plan is kept when they have
-    // grown.
-    let options = options(url)?.options([
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-    ]);
-    Ok(connect(options, max_connections, PATIENT))
-}
-
-/// Connections for apalis. What it notes of a job need not outlive a crash of PostgreSQL: a fetch that is
-/// forgotten is made again, and the transaction's own row decides. So nothing waits for the disk.
-///
-/// # Errors
-/// Where the URL cannot be read.
-pub fn apalis_pool(url: &str, max_connections: u32) -> Result<PgPool, sqlx::Error> {
-    let options = options(url)?.options([("synchronous_commit", "off")]);
-    Ok(connect(options, max_connections, PATIENT))
-}
-
-fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url)?
+    let options = PgConnectOptions::from_str(url)?
         .application_name("onceward")
         // A session that hangs within a database transaction would hold its locks for ever.
         .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])
         // Compiling a statement takes longer than any of ours.
-        .options([("jit", "off")]))
-}
-
-fn connect(options: PgConnectOptions, max_connections: u32, patience: Duration) -> PgPool {
-    PgPoolOptions::new()
+        .options([("jit", "off")]);
+    Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         // A connection takes long to make on a machine that is busy: most should be there before.
         .min_connections(max_connections.min(8))
         .acquire_timeout(patience)
-        .connect_lazy_with(options)
+        .connect_lazy_with(options))
 }
 
-/// Connections of their own, on which PostgreSQL itself ends what takes longer than any client waits: who
-/// has given up a statement has closed its connection, which a busy session does not notice.
-pub fn with_statement_timeout(pool: &PgPool) -> PgPool {
-    let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "5s")]);
+/// Connections of their own, for the web side: PostgreSQL itself ends what takes longer than any client waits,
+/// for who has given up a statement has closed its connection, which a busy session does not notice.
+pub fn for_clients(pool: &PgPool) -> PgPool {
+    with(pool, &[("statement_timeout", "5s")])
+}
+
+/// Connections of their own, for claims and what follows, each of which looks its rows up by a key. Planned
+/// while the tables are small, a join would scan them, and its plan is kept when they have grown.
+pub fn for_turns(pool: &PgPool) -> PgPool {
+    with(
+        pool,
+        &[("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")],
+    )
+}
+
+/// Connections of their own, for apalis. What it notes of a job need not outlive a crash of PostgreSQL: a
+/// fetch that is forgotten is made again, and the transaction's own row decides. So nothing waits for the
+/// disk.
+pub fn for_dispatch(pool: &PgPool) -> PgPool {
+    with(pool, &[("synchronous_commit", "off")])
+}
+
+fn with(pool: &PgPool, options: &[(&str, &str)]) -> PgPool {
+    let options = pool.connect_options().as_ref().clone().options(options.iter().copied());
     pool.options().clone().connect_lazy_with(options)
 }
 

@@ -1,0 +1,62 @@
+//! What a turn reads, however PostgreSQL plans its statements.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use domain::protocol::Step;
+use gateway::{Purpose, Turn, database::for_turns};
+use sqlx::PgPool;
+use support::{Scripted, database, gateway, poster, stored};
+
+const PENDING: i64 = 5_000;
+
+/// The connections have planned while there was one transaction, and PostgreSQL has not looked at the table
+/// since: it knows nothing of those that are pending now.
+#[tokio::test]
+async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
+    let pool = database().await;
+    sqlx::query("alter table transactions set (autovacuum_enabled = off)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    // One connection, so that its counters are those of the turn before.
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let one = for_turns(&one);
+    let service = Scripted::new();
+    let (poster, _) = poster(&one, &service).await;
+    let gateway = gateway(&pool);
+    // The sixth time, PostgreSQL makes a plan for good.
+    for _ in 0..8 {
+        let id = stored(&gateway).await;
+        service.answers_status(201);
+        assert_eq!(poster.process(id, Purpose::Post).await.unwrap(), Turn::Took(Step::Complete));
+    }
+    sqlx::query(
+        "insert into transactions (id, principal, amount, currency, fingerprint)
+         select gen_random_uuid(), 'p', n, 'USD', sha256(n::text::bytea) from generate_series(1, $1) n",
+    )
+    .bind(PENDING)
+    .execute(&pool)
+    .await
+    .unwrap();
+
+    let id = stored(&gateway).await;
+    let before = rows_read(&one).await;
+    service.answers_status(201);
+    assert_eq!(poster.process(id, Purpose::Post).await.unwrap(), Turn::Took(Step::Complete));
+    let read = rows_read(&one).await - before;
+    assert!(read < 100, "{read} rows");
+}
+
+/// Rows and index entries that this session has read so far.
+async fn rows_read(pool: &PgPool) -> i64 {
+    sqlx::query("select pg_stat_force_next_flush()").execute(pool).await.unwrap();
+    sqlx::query_scalar(
+        "select (select sum(seq_tup_read)::bigint from pg_stat_user_tables)
+            + (select sum(idx_tup_read)::bigint from pg_stat_user_indexes)",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
