@@ -82,6 +82,8 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
         ("id_that_is_no_text", "/api/transactions/%ff"),
         ("reference_with_nul", "/api/transactions?reference=%00"),
         ("attempts_of_none", "/api/transactions/abc/attempts"),
+        ("misspelt_filter", "/api/transactions?stauts=failed"),
+        ("misspelt_filter_of_export", "/api/transactions/export?curency=USD&cursor=x"),
         (
             "bad_filters",
             "/api/transactions?status=gone&limit=0&cursor=x&from=y&minAttempts=-1&currency=usd",

@@ -125,13 +125,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Writes everything to its place, so that the next checkpoint is a whole measurement away.
+    /// Writes everything to its place, so that the next checkpoint is a whole measurement away, and what the
+    /// system still has to write of files that were copied does not come between.
     ///
     /// # Errors
     /// PostgreSQL's.
     pub async fn checkpoint(&self) -> Fallible<()> {
         let mut connection = self.connect("postgres").await?;
         sqlx::query("checkpoint").execute(&mut connection).await?;
+        nix::unistd::sync();
         Ok(())
     }
 

@@ -8,10 +8,10 @@ use domain::{
     Outcome, State, Window,
     protocol::{DoubtReason, Failure, Step},
 };
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
+    bounded_pool::BoundedPool,
     claim::Claim,
     job::{Job, POSTING, VERIFICATION},
     posting::{Answer, Sighting},
@@ -146,7 +146,7 @@ impl Change {
 
 /// Makes changes, and gives for each, in order, whether its claim held.
 pub async fn record(
-    pool: &PgPool,
+    pool: &BoundedPool,
     changes: &[Change],
 ) -> Result<Vec<Result<(), Lost>>, sqlx::Error> {
     let mut given: Vec<&Change> = changes.iter().collect();

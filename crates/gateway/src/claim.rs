@@ -7,11 +7,12 @@ use domain::{
     Amount, Currency, TraceParent, Window,
     protocol::{Doubt, Policy, Progress},
 };
-use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{BootInstant, EngineError, database::interval, job::Purpose, posting::Posting};
+use crate::{
+    BootInstant, EngineError, bounded_pool::BoundedPool, database::interval, job::Purpose,
+    posting::Posting,
+};
 
 /// A claimed transaction.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub type Wanted = (Uuid, Purpose);
 /// Where an attempt is left, a claim that is to post begins it: it is written and counted in the same
 /// statement, together with the doubt that it is from now on.
 pub async fn claim(
-    pool: &PgPool,
+    pool: &BoundedPool,
     wanted: &[Wanted],
     worker: Uuid,
     policy: &Policy,
@@ -89,7 +90,7 @@ pub async fn claim(
         )
         select
             id, posts, fence, attempts, verifications, doubt_since, doubt_window, begins,
-            amount, currency, description, occurred_at, metadata, submitted_at, traceparent,
+            amount, currency, description, occurred_at, metadata::text as metadata, submitted_at, traceparent,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
@@ -125,10 +126,11 @@ pub async fn claim(
                     currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
                     description: row.description,
                     timestamp: row.occurred_at.unwrap_or(row.submitted_at),
-                    metadata: match row.metadata {
+                    // Read here, not by sqlx: what cannot be read is one row's fault, not the batch's.
+                    metadata: match row.metadata.as_deref().map(serde_json::from_str) {
                         None => None,
-                        Some(Value::Object(map)) => Some(map),
-                        Some(_) => return Err(unreadable("metadata")),
+                        Some(Ok(map)) => Some(map),
+                        Some(Err(_)) => return Err(unreadable("metadata")),
                     },
                     trace_parent: match row.traceparent {
                         None => TraceParent::of_transaction(row.id),

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     BootInstant, EngineError,
     advance::{Change, Evidence, Lost, record},
+    bounded_pool::BoundedPool,
     claim::{Claim, Wanted, claim},
     gate::{Gate, Pass},
     group::{Bounds, Group},
@@ -26,9 +27,11 @@ use crate::{
     take_back::{Cause, take_back},
 };
 
-/// Several statements, so that one which waits for a lock does not hold up the rest; few, because the more
+/// Two statements, so that one which waits for a lock does not hold up the rest; no more, because the more
 /// go together, the less each costs. Whoever calls holds a slot of the gate, so they are not many.
-const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 4, calls: 256 };
+const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 2, calls: 256 };
+/// How long one of them may take. Many wait for it, so it must not wait for ever for an answer that is lost.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before telling the database again what it did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -53,7 +56,9 @@ pub struct Poster {
     policy: Policy,
     run: Uuid,
     turns: Mutex<Vec<Uuid>>,
-    claims: Group<Wanted, Result<Option<Claim>, EngineError>>,
+    /// Claims to post, and claims to verify: a row that somebody has locked holds up its own kind at most.
+    posts: Group<Wanted, Result<Option<Claim>, EngineError>>,
+    verifications: Group<Wanted, Result<Option<Claim>, EngineError>>,
     changes: Group<Change, Result<(), Lost>>,
 }
 
@@ -66,21 +71,21 @@ impl Poster {
         policy: Policy,
         run: Uuid,
     ) -> Self {
-        let claims = Group::new(BOUNDS, {
-            let pool = pool.clone();
-            move |wanted| {
+        let statements = BoundedPool::new(pool.clone(), STATEMENT_LIMIT);
+        let claims = || {
+            let pool = statements.clone();
+            Group::new(BOUNDS, move |wanted| {
                 let pool = pool.clone();
                 async move { claim(&pool, wanted, run, &policy).await }.boxed()
-            }
+            })
+        };
+        let (posts, verifications) = (claims(), claims());
+        let changes = Group::new(BOUNDS, move |changes| {
+            let pool = statements.clone();
+            async move { record(&pool, changes).await }.boxed()
         });
-        let changes = Group::new(BOUNDS, {
-            let pool = pool.clone();
-            move |changes| {
-                let pool = pool.clone();
-                async move { record(&pool, changes).await }.boxed()
-            }
-        });
-        Self { pool, posting, gate, policy, run, turns: Mutex::default(), claims, changes }
+        let turns = Mutex::default();
+        Self { pool, posting, gate, policy, run, turns, posts, verifications, changes }
     }
 
     /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
@@ -144,7 +149,11 @@ impl Poster {
         if pass.is_none() && slot.is_none() {
             return Ok(Turn::Held);
         }
-        let Some(claim) = self.claims.call((id, purpose)).await?? else { return Ok(Turn::NotDue) };
+        let claims = match purpose {
+            Purpose::Post => &self.posts,
+            Purpose::Verify => &self.verifications,
+        };
+        let Some(claim) = claims.call((id, purpose)).await?? else { return Ok(Turn::NotDue) };
         let (mut turn, mut step) = protocol::Turn::begin(claim.progress, self.policy);
         let mut evidence = Evidence::None;
         loop {

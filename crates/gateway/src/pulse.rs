@@ -9,7 +9,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 /// How long a worker with nothing under way may not look before it is given up.
-const SILENCE: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The pulse of one apalis worker. Cheap to clone.
 #[derive(Clone)]

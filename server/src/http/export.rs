@@ -103,6 +103,7 @@ async fn export(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
     let mut fields = Fields::of_query(query);
+    fields.only("", &[&filter::FIELDS[..], &["format"]].concat());
     let filter = filter::read(&mut fields, "", domain::State::from_str);
     let format = fields.text("/format", Format::from_str);
     let (filter, format) = fields.end(Some((filter, format)))?;

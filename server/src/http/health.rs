@@ -6,7 +6,7 @@ use std::{sync::LazyLock, time::Instant};
 use axum::{
     Json, Router,
     extract::{FromRef, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,7 +20,7 @@ use super::{
     Web,
     deadline::PATIENCE,
     openapi::{examples, problems},
-    problem::{Document, Problem},
+    problem::{Document, Problem, RETRY_AFTER_SECONDS},
 };
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -96,7 +96,11 @@ async fn health(State(gateway): State<Gateway>) -> Response {
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         Status::Healthy | Status::Degraded => StatusCode::OK,
     };
-    (status, Json(Report::from(health))).into_response()
+    let mut response = (status, Json(Report::from(health))).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
 }
 
 /// Say that the process is alive

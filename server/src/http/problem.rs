@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{problem_code::Code, trace_parent, webhook_signature::SignatureError};
 
 /// When a client that was turned away may come again, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
 
@@ -30,6 +30,8 @@ pub struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    /// The id under which it may be stored, and may be sent again.
+    unconfirmed_id: Option<Uuid>,
     /// For the log only.
     transaction_id: Option<Uuid>,
     cause: Option<String>,
@@ -53,6 +55,11 @@ pub struct Document {
     /// The request's id, as in `X-Request-Id`: what to search the log for.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// Where PostgreSQL did not confirm a submission in time: the id under which it may be stored. Sent again
+    /// with it, it is stored once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    transaction_id: Option<Uuid>,
     /// Each field that breaks a rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -61,7 +68,14 @@ pub struct Document {
 impl Problem {
     fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { code, detail, errors: Vec::new(), transaction_id: None, cause: None }
+        Self {
+            code,
+            detail,
+            errors: Vec::new(),
+            unconfirmed_id: None,
+            transaction_id: None,
+            cause: None,
+        }
     }
 
     /// 400: the request cannot be read.
@@ -199,6 +213,7 @@ impl Problem {
             detail: self.detail,
             code: self.code,
             request_id,
+            transaction_id: self.unconfirmed_id,
             errors: self.errors,
         }
     }
@@ -236,8 +251,10 @@ impl From<SubmitError> for Problem {
             ),
             SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             SubmitError::Overloaded => Self::overloaded(error.to_string()),
-            SubmitError::Unconfirmed { .. } => {
-                Self::unavailable(error.to_string()).caused_by(&error)
+            SubmitError::Unconfirmed { id, .. } => {
+                let mut problem = Self::unavailable(error.to_string()).caused_by(&error);
+                problem.unconfirmed_id = Some(id);
+                problem
             }
             SubmitError::Query(error) => error.into(),
         }

@@ -78,7 +78,7 @@ codes! {
     Overloaded "overloaded" SERVICE_UNAVAILABLE
         "Too much is under way at once. Nothing was stored: come again.",
     Unavailable "unavailable" SERVICE_UNAVAILABLE
-        "The database does not answer. What became of the request is not known; to repeat it is safe.",
+        "The database does not answer. What became of the request is not known. A submission is safely repeated with its key, id or reference, or with the `transactionId` that is named here.",
 }
 
 impl Serialize for Code {

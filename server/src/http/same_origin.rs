@@ -12,12 +12,14 @@ use axum::{
 
 use super::problem::Problem;
 
-/// Refuses what a browser sends on behalf of another site (it says so: Fetch Metadata,
-/// `Sec-Fetch-Site`), and what is addressed to another name than this machine's own: a foreign name
+/// Refuses what a browser sends on behalf of another site (it says so: Fetch Metadata, `Sec-Fetch-Site`, and
+/// `Origin` where it is too old for that), and what is addressed to another name than this machine's own: a foreign name
 /// that was made to lead here would count as the same site.
 pub async fn only(request: Request, next: Next) -> Response {
     let site = request.headers().get("sec-fetch-site");
-    let foreign = site.is_some_and(|site| site != "same-origin" && site != "none");
+    let origin = request.headers().get(header::ORIGIN);
+    let foreign = site.is_some_and(|site| site != "same-origin" && site != "none")
+        || origin.is_some_and(|origin| !is_local_origin(origin));
     let host = request.headers().get(header::HOST);
     if (foreign && !request.method().is_safe()) || !is_local(host, request.uri()) {
         return Problem::cross_site().into_response();
@@ -25,17 +27,23 @@ pub async fn only(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// `null` is the origin of what has none of its own, such as a file.
+fn is_local_origin(origin: &HeaderValue) -> bool {
+    let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    uri.as_ref().and_then(Uri::authority).is_some_and(is_local_name)
+}
+
 /// Absent, as in HTTP/1.0, it names nobody else.
 fn is_local(host: Option<&HeaderValue>, uri: &Uri) -> bool {
     let named = host.and_then(|host| host.to_str().ok()).map(str::parse::<Authority>);
-    let authority = match named {
-        Some(Ok(authority)) => authority,
-        Some(Err(_)) => return false,
-        None => match uri.authority() {
-            Some(authority) => authority.clone(),
-            None => return host.is_none(),
-        },
-    };
+    match named {
+        Some(Ok(authority)) => is_local_name(&authority),
+        Some(Err(_)) => false,
+        None => uri.authority().map_or(host.is_none(), is_local_name),
+    }
+}
+
+fn is_local_name(authority: &Authority) -> bool {
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -57,5 +65,16 @@ mod tests {
             assert!(!local(host), "{host}");
         }
         assert!(is_local(None, &Uri::from_static("/")));
+    }
+
+    #[test]
+    fn only_pages_of_this_machine_have_a_local_origin() {
+        let local = |origin| is_local_origin(&HeaderValue::from_static(origin));
+        for origin in ["http://127.0.0.1:3000", "https://localhost", "http://[::1]:3000"] {
+            assert!(local(origin), "{origin}");
+        }
+        for origin in ["https://evil.example", "null", "", "http://localhost.evil.example"] {
+            assert!(!local(origin), "{origin}");
+        }
     }
 }

@@ -220,6 +220,7 @@ async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
     let mut fields = Fields::of_query(query);
+    fields.only("", &[&filter::FIELDS[..], &["cursor", "limit"]].concat());
     let filter = filter::read(&mut fields, "", domain::State::from_str);
     let cursor = fields.text("/cursor", Cursor::from_str);
     let limit = fields.text("/limit", |text| match text.parse() {

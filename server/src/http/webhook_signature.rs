@@ -134,9 +134,16 @@ impl WebhookSignatures {
         now: DateTime<Utc>,
     ) -> Result<(), SignatureError> {
         let Some(WebhookSecrets(secrets)) = &self.secrets else { return Ok(()) };
-        let header = |name| headers.get(name).ok_or(SignatureError::Missing(name));
+        let header = |name| {
+            let mut all = headers.get_all(name).iter();
+            let first = all.next().ok_or(SignatureError::Missing(name))?;
+            // Of two, one is not what was signed.
+            if all.next().is_some() { Err(SignatureError::Wrong) } else { Ok(first) }
+        };
         let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
-        header("webhook-signature")?;
+        if !headers.contains_key("webhook-signature") {
+            return Err(SignatureError::Missing("webhook-signature"));
+        }
 
         let sent_at = timestamp.to_str().ok().and_then(|text| text.parse::<i64>().ok());
         let sent_at = sent_at.ok_or(SignatureError::Timestamp)?;
@@ -213,6 +220,9 @@ mod tests {
         let mut other_id = headers(SIGNATURE);
         other_id.insert("webhook-id", "msg_other".parse().unwrap());
         assert_eq!(check(&other_id, BODY), wrong);
+        let mut two_ids = headers(SIGNATURE);
+        two_ids.append("webhook-id", "msg_other".parse().unwrap());
+        assert_eq!(check(&two_ids, BODY), wrong);
         let mut later = headers(SIGNATURE);
         later.insert("webhook-timestamp", (SENT_AT + 1).into());
         assert_eq!(check(&later, BODY), wrong);
