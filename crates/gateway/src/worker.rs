@@ -138,7 +138,12 @@ impl Worker {
         shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let queue = purpose.queue();
-        let (pool, wake, poster) = (self.apalis_pool.clone(), self.wake.clone(), poster.clone());
+        let (pool, poster) = (self.apalis_pool.clone(), poster.clone());
+        // What is accepted is to be posted: one who only verifies would use the wake-up up.
+        let wake = match purpose {
+            Purpose::Post => self.wake.clone(),
+            Purpose::Verify => Arc::default(),
+        };
         let work = move |name, stop, pulse: Pulse| {
             // A part of what it can do: what a worker has fetched, an idle one cannot have.
             let config = config(queue).batch_size(concurrency.div_ceil(2));
