@@ -209,7 +209,7 @@ async fn supervise(
         });
         let pulse = Pulse::new();
         let result = tokio::select! {
-            result = work(format!("{run}-{queue}-{restart}"), stop, pulse.clone()) => Some(result),
+            result = nudged(work(format!("{run}-{queue}-{restart}"), stop, pulse.clone())) => Some(result),
             () = pulse.stopped() => None,
         };
         if shutdown.is_cancelled() {
@@ -217,6 +217,16 @@ async fn supervise(
         }
         tracing::warn!(%run, queue, ?result, "an apalis worker ended and is started again");
         shutdown.run_until_cancelled(sleep(RESTART)).await;
+    }
+}
+
+/// Polls an apalis worker at each interval besides: after some fetches nothing but its next heartbeat would
+/// wake it (apalis-postgres 1.0).
+async fn nudged<T>(mut work: BoxFuture<'static, T>) -> T {
+    loop {
+        if let Ok(ended) = timeout(INTERVAL, &mut work).await {
+            return ended;
+        }
     }
 }
 
