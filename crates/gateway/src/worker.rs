@@ -193,8 +193,8 @@ fn config(queue: &str) -> Config {
         .persist_results(false)
 }
 
-/// Runs one apalis worker after another: where one ends, and where one stops looking for jobs. A name that was used before would leave the jobs of its last
-/// use stuck, so each has its own.
+/// Runs one apalis worker after another: where one ends, and where one stops looking for jobs. A name that
+/// was used before would leave the jobs of its last use stuck, so each has its own.
 async fn supervise(
     run: Uuid,
     queue: &'static str,
