@@ -87,8 +87,9 @@ impl Accept {
     }
 }
 
-/// Inserts the batch, and once more where its connection was lost or it was the victim of a
-/// deadlock. Ids are fixed before, so what a commit whose answer was lost did store is found.
+/// Inserts the batch, and once more where its connection was lost. Ids are fixed before, so what a commit
+/// whose answer was lost did store is found. The victim of a deadlock is left to the group, which takes its
+/// rows one by one: whoever inserts a single row holds nothing that others wait for.
 async fn insert_retrying(
     pool: &BoundedPool,
     entries: &[Entry],
@@ -107,10 +108,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
         // Whoever waited for it was told so.
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        // Deadlock, serialization failure, and a server that is shutting down.
-        sqlx::Error::Database(error) => {
-            matches!(error.code().as_deref(), Some("40P01" | "40001" | "57P01"))
-        }
+        // The server is shutting down.
+        sqlx::Error::Database(error) => error.code().as_deref() == Some("57P01"),
         _ => false,
     }
 }

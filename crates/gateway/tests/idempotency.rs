@@ -232,26 +232,23 @@ async fn whatever_meets_every_answer_is_true() {
         )
         .await;
 
-        let mut stored = Vec::new();
-        for result in results.iter().flatten().filter(|submitted| !submitted.replayed) {
-            let id = result.transaction.transaction_id;
-            assert_eq!(
-                gateways[0].transaction(id).await.unwrap().as_ref(),
-                Some(&result.transaction)
-            );
-            assert_eq!(jobs(&pool, id).await, 1);
-            stored.push(result.transaction.clone());
+        // Ids, references and keys that meet crosswise can deadlock for a second, and then some are
+        // answered that it is not known whether they are stored. What is there counts.
+        let stored = gateways[0].transactions(&Filter::default(), None, 100).await.unwrap().data;
+        for transaction in &stored {
+            assert_eq!(jobs(&pool, transaction.transaction_id).await, 1);
         }
+        let new = results.iter().flatten().filter(|submitted| !submitted.replayed);
+        let ids: Vec<_> = new.map(|submitted| submitted.transaction.transaction_id).collect();
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "seed {seed}");
         for (submission, result) in submissions.iter().zip(&results) {
             check(submission, result, &stored, seed);
         }
-        let ids: HashSet<_> = stored.iter().map(|transaction| transaction.transaction_id).collect();
-        let total: i64 = sqlx::query_scalar("select count(*) from transactions where id = any($1)")
-            .bind(ids.iter().copied().collect::<Vec<_>>())
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        assert_eq!((total as usize, ids.len()), (stored.len(), stored.len()), "seed {seed}");
+        let unknown =
+            results.iter().filter(|result| matches!(result, Err(SubmitError::Unconfirmed { .. })));
+        let unknown = unknown.count();
+        assert!((ids.len()..=ids.len() + unknown).contains(&stored.len()), "seed {seed}");
+        assert!(unknown < submissions.len(), "seed {seed}");
         sqlx::query("delete from transactions").execute(&pool).await.unwrap();
         assert_eq!(rows(&pool).await, 0);
     }
@@ -283,6 +280,7 @@ fn check(submission: &Submission, result: &Result, stored: &[Transaction], seed:
                 |its: &Transaction| !fits(its) || (key.is_some() && its.idempotency_key != *key);
             assert!(in_the_way.is_some_and(differs), "{about}");
         }
+        Err(SubmitError::Unconfirmed { .. }) => {}
         Err(other) => panic!("{other:?}"),
     }
 }
