@@ -21,7 +21,7 @@ use crate::{
     job::{Job, POSTING},
 };
 
-const BOUNDS: Bounds = Bounds { waiting: 4096, statements: 2, calls: 256 };
+const BOUNDS: Bounds = Bounds { waiting: 4096, statements: 2, further: 2, calls: 256 };
 /// How long a submission waits for its commit before its client is told to come again.
 const WAIT: Duration = Duration::from_millis(1500);
 

@@ -85,9 +85,16 @@ pub fn for_turns(pool: &PgPool) -> PgPool {
 
 /// Connections of their own, for apalis. What it notes of a job need not outlive a crash of PostgreSQL: a
 /// fetch that is forgotten is made again, and the transaction's own row decides. So nothing waits for the
-/// disk.
+/// disk. A fetch is planned once, as if it could be for any number of jobs.
 pub fn for_dispatch(pool: &PgPool) -> PgPool {
-    with(pool, &[("synchronous_commit", "off")])
+    with(
+        pool,
+        &[
+            ("synchronous_commit", "off"),
+            ("enable_seqscan", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+        ],
+    )
 }
 
 fn with(pool: &PgPool, options: &[(&str, &str)]) -> PgPool {

@@ -1,23 +1,32 @@
 //! Many calls, few statements. What is called for while statements are under way waits, and goes
-//! together in the next one; a lone call goes at once. There is no timer.
+//! together in the next one; a lone call goes at once. No timer holds anything back: it only lets a further
+//! statement begin where one takes long.
 
 use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::yield_now, time::timeout};
+
+/// A statement that takes longer is not counted among those that are under way at once.
+const LONG: Duration = Duration::from_millis(50);
 
 /// How much is taken in at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Calls that may wait. Beyond that they are turned away.
     pub waiting: usize,
-    /// Statements under way at once.
+    /// Statements under way at once. The fewer, the more go together, and the less each call costs.
     pub statements: usize,
+    /// Further ones, for as long as some take longer than [`LONG`]: one that waits for a lock, or for
+    /// PostgreSQL, does not hold up the rest.
+    pub further: usize,
     /// Calls in one statement.
     pub calls: usize,
 }
@@ -56,6 +65,8 @@ struct State<C, A> {
     waiting: VecDeque<Waiting<C, A>>,
     /// Under way.
     statements: usize,
+    /// Those of them that take long.
+    long: usize,
 }
 
 struct Waiting<C, A> {
@@ -79,7 +90,7 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Group<C, A> {
             + Sync
             + 'static,
     {
-        let state = Mutex::new(State { waiting: VecDeque::new(), statements: 0 });
+        let state = Mutex::new(State { waiting: VecDeque::new(), statements: 0, long: 0 });
         Self(Arc::new(Inner { statement: Box::new(statement), bounds, state }))
     }
 
@@ -93,11 +104,7 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Group<C, A> {
                 return Err(GroupError::Full);
             }
             state.waiting.push_back(Waiting { call, answer });
-            if state.statements < self.0.bounds.statements {
-                state.statements += 1;
-                // A task of its own: whoever calls may go away, and the statement is others' too.
-                tokio::spawn(self.0.clone().carry_out());
-            }
+            self.0.begin(&mut state);
         }
         match answered.await {
             Ok(answer) => answer.map_err(GroupError::Database),
@@ -106,15 +113,44 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Group<C, A> {
     }
 }
 
-impl<C: Send + Sync, A: Send> Inner<C, A> {
+impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
     fn state(&self) -> MutexGuard<'_, State<C, A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Statements that may be under way now.
+    fn allowed(&self, state: &State<C, A>) -> usize {
+        self.bounds.statements + state.long.min(self.bounds.further)
+    }
+
+    /// Begins a statement where something waits, and one more may be under way.
+    fn begin(self: &Arc<Self>, state: &mut State<C, A>) {
+        if !state.waiting.is_empty() && state.statements < self.allowed(state) {
+            state.statements += 1;
+            // A task of its own: whoever calls may go away, and the statement is others' too.
+            tokio::spawn(self.clone().carry_out());
+        }
+    }
+
     /// One statement after the other, until nothing waits.
     async fn carry_out(self: Arc<Self>) {
+        // What is about to call has come at the same moment, and is not to wait for a round trip.
+        yield_now().await;
         while let Some((calls, answers)) = self.next() {
-            let answered = AssertUnwindSafe(self.answer(&calls, answers)).catch_unwind().await;
+            let mut answered = pin!(AssertUnwindSafe(self.answer(&calls, answers)).catch_unwind());
+            let answered = match timeout(LONG, &mut answered).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    {
+                        let mut state = self.state();
+                        state.long += 1;
+                        self.begin(&mut state);
+                    }
+                    let answered = answered.await;
+                    self.state().long -= 1;
+                    answered
+                }
+            };
             if answered.is_err() {
                 tracing::error!("a statement panicked");
             }
@@ -126,7 +162,9 @@ impl<C: Send + Sync, A: Send> Inner<C, A> {
     fn next(&self) -> Option<(Vec<C>, Vec<Sender<A>>)> {
         let mut state = self.state();
         let (mut calls, mut answers) = (Vec::new(), Vec::new());
-        while calls.len() < self.bounds.calls
+        let is_one_too_many = state.statements > self.allowed(&state);
+        while !is_one_too_many
+            && calls.len() < self.bounds.calls
             && let Some(waiting) = state.waiting.pop_front()
         {
             // Nobody is served by what its caller does not wait for any more.
@@ -173,7 +211,7 @@ fn is_of_one_row(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use futures::future::join_all;
-    use tokio::{sync::Semaphore, task::yield_now};
+    use tokio::{sync::Semaphore, time::advance};
 
     use super::*;
 
@@ -193,7 +231,7 @@ mod tests {
         }
     }
 
-    const BOUNDS: Bounds = Bounds { waiting: 4, statements: 1, calls: 3 };
+    const BOUNDS: Bounds = Bounds { waiting: 4, statements: 1, further: 0, calls: 3 };
 
     fn group(bounds: Bounds) -> (Group<u32, u32>, Arc<Server>) {
         let server = Arc::new(Server { statements: Mutex::default(), let_go: Semaphore::new(0) });
@@ -220,10 +258,14 @@ mod tests {
     ) -> tokio::task::JoinHandle<Result<u32, GroupError>> {
         let group = group.clone();
         let begun = tokio::spawn(async move { group.call(call).await });
+        others_go_on().await;
+        begun
+    }
+
+    async fn others_go_on() {
         for _ in 0..10 {
             yield_now().await;
         }
-        begun
     }
 
     #[tokio::test]
@@ -249,6 +291,28 @@ mod tests {
             begin(&group, call).await;
         }
         assert_eq!(server.statements(), [vec![1], vec![2]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_long_does_not_hold_up_the_rest() {
+        let (group, server) = group(Bounds { further: 1, ..BOUNDS });
+        let first = begin(&group, 1).await;
+        let second = begin(&group, 2).await;
+        assert_eq!(server.statements(), [vec![1]]);
+        advance(LONG).await;
+        others_go_on().await;
+        begin(&group, 3).await;
+        assert_eq!(server.statements(), [vec![1], vec![2]]);
+        // That is the further one: no more, however long both take.
+        advance(LONG * 2).await;
+        others_go_on().await;
+        begin(&group, 4).await;
+        assert_eq!(server.statements(), [vec![1], vec![2]]);
+        server.let_go(4);
+        assert_eq!((first.await.unwrap().unwrap(), second.await.unwrap().unwrap()), (10, 20));
+        assert_eq!(begin(&group, 5).await.await.unwrap().unwrap(), 50);
+        let state = group.0.state();
+        assert_eq!((state.statements, state.long, state.waiting.len()), (0, 0, 0));
     }
 
     #[tokio::test]

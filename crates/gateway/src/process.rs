@@ -27,9 +27,9 @@ use crate::{
     take_back::{Cause, take_back},
 };
 
-/// Two statements, so that one which waits for a lock does not hold up the rest; no more, because the more
-/// go together, the less each costs. Whoever calls holds a slot of the gate, so they are not many.
-const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 2, calls: 256 };
+/// One statement at a time, because the more go together, the less each costs. Whoever claims holds a slot of
+/// the gate, so they are not many, and what is recorded was claimed.
+const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 1, further: 2, calls: 256 };
 /// How long one of them may take. Many wait for it, so it must not wait for ever for an answer that is lost.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before telling the database again what it did not take.
@@ -89,10 +89,10 @@ impl Poster {
     }
 
     /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
-    /// the transaction is given back.
-    pub async fn turn(&self, id: Uuid, purpose: Purpose) {
+    /// the transaction is given back. `place` is dropped when another turn may begin in its place.
+    pub async fn turn(&self, id: Uuid, purpose: Purpose, place: impl Send) {
         self.turns().push(id);
-        self.take_turn(id, purpose).await;
+        self.take_turn(id, purpose, place).await;
         let mut turns = self.turns();
         if let Some(ended) = turns.iter().position(|turn| *turn == id) {
             turns.swap_remove(ended);
@@ -108,8 +108,9 @@ impl Poster {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn take_turn(&self, id: Uuid, purpose: Purpose) {
-        let cause = match AssertUnwindSafe(self.process(id, purpose)).catch_unwind().await {
+    async fn take_turn(&self, id: Uuid, purpose: Purpose, place: impl Send) {
+        let processed = AssertUnwindSafe(self.process(id, purpose, place)).catch_unwind();
+        let cause = match processed.await {
             Ok(Ok(Turn::NotDue | Turn::Held)) => match self.settle_job(id).await {
                 Ok(()) => return,
                 Err(error) => {
@@ -136,11 +137,18 @@ impl Poster {
         }
     }
 
-    /// Claims a transaction and takes it as far as it goes now: to an end, or to its next due time.
+    /// Claims a transaction and takes it as far as it goes now: to an end, or to its next due time. Once
+    /// nothing more is to be asked of the posting service, its slot there is free, and `place` is dropped:
+    /// what became of it is recorded together with others', and nobody waits for that.
     ///
     /// # Errors
     /// See [`EngineError`]. The claim may still hold then; [`Poster::turn`] gives it back.
-    pub async fn process(&self, id: Uuid, purpose: Purpose) -> Result<Turn, EngineError> {
+    pub async fn process(
+        &self,
+        id: Uuid,
+        purpose: Purpose,
+        place: impl Send,
+    ) -> Result<Turn, EngineError> {
         let (mut pass, mut slot) = (None, None);
         match purpose {
             Purpose::Post => pass = self.gate.pass().await,
@@ -169,6 +177,7 @@ impl Poster {
                     self.verify(&claim, &mut turn).await
                 }
                 end => {
+                    drop((pass, slot, place));
                     return Ok(match self.record(&claim, evidence, &end).await? {
                         Ok(()) => Turn::Took(end),
                         Err(Lost) => Turn::TakenOver,

@@ -1,6 +1,6 @@
 //! The workers: apalis fetches jobs and dispatches them to [`Poster::turn`], under supervision.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
@@ -8,11 +8,11 @@ use domain::{Circuit, protocol::Policy};
 use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use sqlx::PgPool;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
@@ -27,9 +27,10 @@ use crate::{
 
 /// Behind the wake-ups stands an interval: for due retries, and for what other processes accept.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A wake-up that arrives while a fetch is under way is used up by it, but that fetch may have looked
-/// too early. So every wake-up is followed by a second look.
-const SECOND_LOOK: Duration = Duration::from_millis(5);
+/// Between two looks after wake-ups: what is accepted meanwhile is fetched together. Each wake-up is followed by
+/// one look at once, or as soon as this allows, and one more: the first may have come while a fetch that had
+/// looked too early was under way.
+const LOOK_SPACING: Duration = Duration::from_millis(5);
 /// Between the end of an apalis worker and its restart.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -66,8 +67,8 @@ pub struct Worker {
 #[derive(Clone)]
 struct Turns {
     poster: Arc<Poster>,
+    tasks: TaskTracker,
     purpose: Purpose,
-    pulse: Pulse,
 }
 
 impl Worker {
@@ -86,6 +87,7 @@ impl Worker {
         let gate = Arc::new(Gate::new(limits, shutdown.clone()));
         let (pool, posting) = (self.pool.clone(), self.posting.clone());
         let poster = Arc::new(Poster::new(pool, posting, gate.clone(), policy, run));
+        let turns = TaskTracker::new();
         let ended = CancellationToken::new();
         let upkeep = tokio::spawn({
             let (pool, gate, poster) = (self.upkeep_pool.clone(), gate.clone(), poster.clone());
@@ -102,18 +104,16 @@ impl Worker {
         // wake the others, without end.
         let mut queues = JoinSet::new();
         let (posts, verifications) = (limits.posts, limits.verifications);
-        queues.spawn(self.take_turns(run, &poster, Purpose::Post, posts, Some(gate), &shutdown));
-        queues.spawn(self.take_turns(
-            run,
-            &poster,
-            Purpose::Verify,
-            verifications,
-            None,
-            &shutdown,
-        ));
+        let of = |purpose| Turns { poster: poster.clone(), tasks: turns.clone(), purpose };
+        queues.spawn(self.take_turns(run, of(Purpose::Post), posts, Some(gate), &shutdown));
+        queues.spawn(self.take_turns(run, of(Purpose::Verify), verifications, None, &shutdown));
         queues.spawn(self.retry_in_bulk(run, &shutdown));
         tokio::select! {
-            () = async { while queues.join_next().await.is_some() {} } => {}
+            () = async {
+                while queues.join_next().await.is_some() {}
+                turns.close();
+                turns.wait().await;
+            } => {}
             () = async { shutdown.cancelled().await; sleep(grace).await } => {
                 tracing::warn!(%run, "turns are still under way; giving them back");
             }
@@ -131,16 +131,15 @@ impl Worker {
     fn take_turns(
         &self,
         run: Uuid,
-        poster: &Arc<Poster>,
-        purpose: Purpose,
+        turns: Turns,
         concurrency: usize,
         gate: Option<Arc<Gate>>,
         shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let queue = purpose.queue();
-        let (pool, poster) = (self.apalis_pool.clone(), poster.clone());
+        let queue = turns.purpose.queue();
+        let pool = self.apalis_pool.clone();
         // What is accepted is to be posted: one who only verifies would use the wake-up up.
-        let wake = match purpose {
+        let wake = match turns.purpose {
             Purpose::Post => self.wake.clone(),
             Purpose::Verify => Arc::default(),
         };
@@ -153,7 +152,7 @@ impl Worker {
                 .poll_with_stream(Box::pin(looks));
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
-                .data(Turns { poster: poster.clone(), purpose, pulse })
+                .data((turns.clone(), pulse))
                 .concurrency(concurrency)
                 .build(take_turn);
             worker.run_until(stop).boxed()
@@ -233,14 +232,13 @@ async fn nudged<T>(mut work: BoxFuture<'static, T>) -> T {
 /// Ends when the program is to stop.
 type Stop = BoxFuture<'static, Result<(), WorkerError>>;
 
-async fn take_turn(job: Job, turns: Data<Turns>) -> Result<(), BoxDynError> {
+async fn take_turn(job: Job, data: Data<(Turns, Pulse)>) {
+    let (Turns { poster, tasks, purpose }, pulse) = (*data).clone();
+    let _under_way = pulse.begin();
+    let (place, left) = oneshot::channel::<Infallible>();
     // A task of its own: turns run beside each other, and none is cut short where apalis's worker is.
-    let _under_way = turns.pulse.begin();
-    let turn = tokio::spawn({
-        let (poster, purpose) = (turns.poster.clone(), turns.purpose);
-        async move { poster.turn(job.0, purpose).await }
-    });
-    Ok(turn.await?)
+    tasks.spawn(async move { poster.turn(job.0, purpose, place).await });
+    let _ = left.await;
 }
 
 async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result<(), BoxDynError> {
@@ -251,17 +249,17 @@ async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result
     Ok(carried_on.await?)
 }
 
-/// When to look for jobs. With a gate, only while it is open.
+/// When to look for jobs: after wake-ups and at each interval. With a gate, only while it is open.
 fn looks(
     wake: Arc<Notify>,
     gate: Option<Arc<Gate>>,
     pulse: Pulse,
 ) -> impl Stream<Item = ()> + Send {
-    stream::unfold((wake, gate, pulse, false), |(wake, gate, pulse, woken)| async move {
+    stream::unfold((wake, gate, pulse, false), move |(wake, gate, pulse, woken)| async move {
         pulse.beat();
         let woken = if woken {
-            sleep(SECOND_LOOK).await;
-            false
+            sleep(LOOK_SPACING).await;
+            wake.notified().now_or_never().is_some()
         } else {
             timeout(INTERVAL, wake.notified()).await.is_ok()
         };

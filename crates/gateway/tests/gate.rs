@@ -53,7 +53,7 @@ async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_used_up() {
     let id = stored(&scene.gateway).await;
     assert_eq!(scene.turn(id).await, Turn::Held);
     // The whole turn leaves its job for whoever can post.
-    scene.poster.turn(id, Purpose::Post).await;
+    scene.poster.turn(id, Purpose::Post, ()).await;
     assert_eq!((scene.attempts(id).await, jobs(&scene.pool, id).await), (0, 1));
     assert_eq!(support::state(&scene.gateway, id).await, State::Pending);
 }

@@ -30,7 +30,10 @@ async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
     for _ in 0..8 {
         let id = stored(&gateway).await;
         service.answers_status(201);
-        assert_eq!(poster.process(id, Purpose::Post).await.unwrap(), Turn::Took(Step::Complete));
+        assert_eq!(
+            poster.process(id, Purpose::Post, ()).await.unwrap(),
+            Turn::Took(Step::Complete)
+        );
     }
     sqlx::query(
         "insert into transactions (id, principal, amount, currency, fingerprint)
@@ -44,7 +47,7 @@ async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
     let id = stored(&gateway).await;
     let before = rows_read(&one).await;
     service.answers_status(201);
-    assert_eq!(poster.process(id, Purpose::Post).await.unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(poster.process(id, Purpose::Post, ()).await.unwrap(), Turn::Took(Step::Complete));
     let read = rows_read(&one).await - before;
     assert!(read < 100, "{read} rows");
 }

@@ -12,7 +12,7 @@ use domain::{
 use gateway::{Poster, Purpose, Turn};
 use sqlx::PgPool;
 use support::{POLICY, Scripted, database, gateway, jobs, let_pass, poster, state, stored};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 struct Scene {
@@ -205,7 +205,7 @@ async fn an_attempt_is_in_the_table_before_its_post_arrives() {
     *scene.service.hold.lock().unwrap() = Some(hold.clone());
     scene.service.answers_status(201);
     let (poster, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { poster.process(id, Purpose::Post).await });
+    let turn = tokio::spawn(async move { poster.process(id, Purpose::Post, ()).await });
     scene.service.arrived.notified().await;
     assert_eq!(scene.outcomes().await, [None]);
     assert_eq!(scene.state().await, State::Processing);
@@ -221,6 +221,28 @@ async fn an_attempt_is_in_the_table_before_its_post_arrives() {
     assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
 }
 
+/// Otherwise fewer than may be posted at once are, for the time that recording takes.
+#[tokio::test]
+async fn another_may_be_posted_while_what_became_of_one_is_recorded() {
+    let scene = scene().await;
+    let hold = Arc::new(Notify::new());
+    *scene.service.hold.lock().unwrap() = Some(hold.clone());
+    scene.service.answers_status(201);
+    let (poster, id) = (scene.poster.clone(), scene.id);
+    let (place, left) = oneshot::channel::<()>();
+    let turn = tokio::spawn(async move { poster.process(id, Purpose::Post, place).await });
+    scene.service.arrived.notified().await;
+    let mut locked = scene.pool.acquire().await.unwrap();
+    for statement in ["begin", "select from transactions for update"] {
+        sqlx::query(statement).execute(&mut *locked).await.unwrap();
+    }
+    hold.notify_one();
+    assert!(left.await.is_err(), "dropped");
+    assert!(!turn.is_finished());
+    sqlx::query("rollback").execute(&mut *locked).await.unwrap();
+    assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+}
+
 #[tokio::test]
 async fn two_workers_do_not_claim_the_same_transaction() {
     let scene = scene().await;
@@ -229,9 +251,9 @@ async fn two_workers_do_not_claim_the_same_transaction() {
     scene.service.answers_status(201);
     let (other, _) = poster(&scene.pool, &scene.service).await;
     let (first, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { first.process(id, Purpose::Post).await });
+    let turn = tokio::spawn(async move { first.process(id, Purpose::Post, ()).await });
     scene.service.arrived.notified().await;
-    assert_eq!(other.process(scene.id, Purpose::Post).await.unwrap(), Turn::NotDue);
+    assert_eq!(other.process(scene.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
     hold.notify_one();
     assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
 }
@@ -243,7 +265,7 @@ async fn a_worker_that_was_taken_for_dead_changes_nothing_when_it_wakes() {
     *scene.service.hold.lock().unwrap() = Some(hold.clone());
     scene.service.answers(Ending::NotWritten);
     let (stalled, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { stalled.process(id, Purpose::Post).await });
+    let turn = tokio::spawn(async move { stalled.process(id, Purpose::Post, ()).await });
     scene.service.arrived.notified().await;
 
     sqlx::query("update workers set expires_at = now() - interval '1 second' where id = $1")
@@ -266,7 +288,7 @@ async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
     let hold = Arc::new(Notify::new());
     *scene.service.hold.lock().unwrap() = Some(hold.clone());
     let (dying, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { dying.process(id, Purpose::Post).await });
+    let turn = tokio::spawn(async move { dying.process(id, Purpose::Post, ()).await });
     scene.service.arrived.notified().await;
     turn.abort();
     let _ = turn.await;
@@ -275,7 +297,7 @@ async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
     // Its lease still holds: nobody touches it.
     assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 0);
     let (other, _) = poster(&scene.pool, &scene.service).await;
-    assert_eq!(other.process(scene.id, Purpose::Post).await.unwrap(), Turn::NotDue);
+    assert_eq!(other.process(scene.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
 
     sqlx::query("delete from workers where id = $1")
         .bind(scene.run)
@@ -310,7 +332,7 @@ async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
 async fn a_turn_that_panics_gives_its_transaction_back() {
     let scene = scene().await;
     // The script is empty: the POST panics.
-    scene.poster.turn(scene.id, Purpose::Post).await;
+    scene.poster.turn(scene.id, Purpose::Post, ()).await;
     assert_eq!((scene.state().await, scene.jobs().await), (State::Pending, 1));
     assert_eq!(scene.outcomes().await, [Some(Outcome::Unknown)]);
 }
@@ -322,7 +344,7 @@ async fn a_job_without_a_transaction_is_dropped_and_one_too_early_comes_again() 
         .execute(&scene.pool)
         .await
         .unwrap();
-    scene.poster.turn(scene.id, Purpose::Post).await;
+    scene.poster.turn(scene.id, Purpose::Post, ()).await;
     let due: bool = sqlx::query_scalar(
         "select run_at > now() + interval '50 minutes' and status = 'Pending' from apalis.jobs",
     )
@@ -331,7 +353,7 @@ async fn a_job_without_a_transaction_is_dropped_and_one_too_early_comes_again() 
     .unwrap();
     assert!(due);
     sqlx::query("delete from transactions").execute(&scene.pool).await.unwrap();
-    scene.poster.turn(scene.id, Purpose::Post).await;
+    scene.poster.turn(scene.id, Purpose::Post, ()).await;
     assert_eq!(scene.jobs().await, 0);
 }
 

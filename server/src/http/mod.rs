@@ -44,6 +44,7 @@ use problem::Problem;
 use request_id::REQUEST_ID;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
@@ -108,33 +109,35 @@ pub fn router(web: Web) -> Router {
         .route("/v1/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
 
-    api.merge(pages)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(same_origin::only))
-        .layer(middleware::from_fn(deadline::keep))
-        .layer(middleware::from_fn_with_state(overload::Budgets::default(), overload::admit))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(middleware::from_fn(problem::render))
-        .layer(middleware::from_fn(metrics::measure))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(middleware::map_request(request_id::only_fit))
+    // In one stack: layer by layer the router would box its routes anew, and copy all of that for each
+    // request. The first is the outermost.
+    let around = ServiceBuilder::new()
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_FRAME_OPTIONS,
+            HeaderValue::from_static("DENY"),
+        ))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         // The page's script and style have no version in their names: each use asks whether they are
         // still the server's.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
         ))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_FRAME_OPTIONS,
-            HeaderValue::from_static("DENY"),
-        ))
-        .with_state(web)
+        .layer(middleware::map_request(request_id::only_fit))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
+        .layer(middleware::from_fn(metrics::measure))
+        .layer(middleware::from_fn(problem::render))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(middleware::from_fn_with_state(overload::Budgets::default(), overload::admit))
+        .layer(middleware::from_fn(deadline::keep))
+        .layer(middleware::from_fn(same_origin::only))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    api.merge(pages).layer(around).with_state(web)
 }
 
 /// The routes that programs use, with what the API's document says of each.

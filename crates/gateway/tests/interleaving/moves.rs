@@ -99,7 +99,7 @@ impl Move {
         match self {
             Self::Claim => claimed(actor.begin(id, Purpose::Post).await),
             Self::Verify => claimed(actor.begin(id, Purpose::Verify).await),
-            Self::Turn => match actor.poster.process(id, Purpose::Post).await {
+            Self::Turn => match actor.poster.process(id, Purpose::Post, ()).await {
                 Ok(Turn::Took(_)) => "had its turn",
                 other => claimed(Some(other)),
             },
@@ -125,7 +125,7 @@ impl Move {
             },
             Self::GiveBack => give_back(scene, number).await,
             Self::Settle => {
-                actor.idle_poster.turn(id, Purpose::Post).await;
+                actor.idle_poster.turn(id, Purpose::Post, ()).await;
                 "settled"
             }
             Self::Cancel => scene.intervene(number, Intervention::Cancel).await,
@@ -165,7 +165,7 @@ async fn give_back(scene: &Scene, number: usize) -> &'static str {
     let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
     let pool = scene.breaking.clone().unwrap();
     let poster = Poster::new(pool, actor.clerk.clone(), gate, scene.policy, holder.run);
-    poster.turn(scene.id, Purpose::Post).await;
+    poster.turn(scene.id, Purpose::Post, ()).await;
     if scene.fence().await > before { "gave back" } else { "nothing" }
 }
 

@@ -128,7 +128,7 @@ async fn a_pause_that_is_rolled_back_stops_nothing() {
     Stop::roll_back(stop).await;
     assert!(!paused.await.unwrap());
     let scene = Scene::new(&theatre, Start::Due, 0).await;
-    let turn = scene.actors[0].poster.process(scene.id, Purpose::Post).await.unwrap();
+    let turn = scene.actors[0].poster.process(scene.id, Purpose::Post, ()).await.unwrap();
     assert!(matches!(turn, Turn::Took(_)), "{turn:?}");
     assert_eq!(recorded(&theatre, "pause").await, 0);
     scene.end("after a pause that was rolled back").await;

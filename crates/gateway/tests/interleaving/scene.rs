@@ -140,7 +140,7 @@ impl Actor {
         };
         door.close();
         let poster = self.poster.clone();
-        let mut turn = tokio::spawn(async move { poster.process(id, purpose).await });
+        let mut turn = tokio::spawn(async move { poster.process(id, purpose, ()).await });
         let ended = tokio::select! {
             () = door.reached() => None,
             ended = &mut turn => Some(ended.unwrap()),
@@ -256,7 +256,7 @@ impl Scene {
     }
 
     async fn turn(&self, purpose: Purpose) {
-        let turn = self.own.poster.process(self.id, purpose).await.unwrap();
+        let turn = self.own.poster.process(self.id, purpose, ()).await.unwrap();
         assert!(matches!(turn, Turn::Took(_)), "{turn:?}");
     }
 

@@ -77,7 +77,7 @@ async fn drop_in(scene: &Scene<'_>, wait: Wait, post: Post) {
         Wait::Settling(point) => {
             let (idle, id) = (scene.worker.idle.clone(), scene.id);
             drop_at(scene, point, || {
-                tokio::spawn(async move { idle.turn(id, Purpose::Post).await })
+                tokio::spawn(async move { idle.turn(id, Purpose::Post, ()).await })
             })
             .await;
         }
@@ -137,7 +137,7 @@ async fn what_arrives_late_from_a_worker_that_was_dropped_is_found_before_it_is_
     assert_eq!(gateway::recover(place.pool(), &scene.policy).await.unwrap(), 1);
     let other = &scene.other;
     other.clerk.looks([Look::Honest]);
-    let turn = other.poster.process(scene.id, Purpose::Verify).await.unwrap();
+    let turn = other.poster.process(scene.id, Purpose::Verify, ()).await.unwrap();
     assert!(matches!(turn, Turn::Took(domain::protocol::Step::Retry { .. })), "{turn:?}");
     scene.ledger.enter(scene.id);
     assert_eq!(scene.end("a late arrival").await, State::Completed);

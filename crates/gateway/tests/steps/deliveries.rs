@@ -45,7 +45,7 @@ async fn a_job_that_comes_again_while_its_turn_is_under_way_changes_nothing() {
             let first = under_way(&scene, purpose, post).await;
             let again = if same_run { &scene.worker } else { &scene.other };
             for purpose in [Purpose::Post, Purpose::Verify] {
-                bounded(&context, again.poster.turn(scene.id, purpose)).await;
+                bounded(&context, again.poster.turn(scene.id, purpose, ())).await;
             }
             assert!(scene.is_claimed().await, "{context}");
             invariants::check(place.pool(), &context).await;
@@ -66,7 +66,7 @@ async fn of_many_turns_at_once_one_posts() {
     let turns = (0..8).map(|number| {
         let hand = if number % 2 == 0 { &scene.worker } else { &scene.other };
         let (poster, id) = (hand.poster.clone(), scene.id);
-        tokio::spawn(async move { poster.turn(id, Purpose::Post).await })
+        tokio::spawn(async move { poster.turn(id, Purpose::Post, ()).await })
     });
     for turn in turns.collect::<Vec<_>>() {
         bounded("one of many turns", turn).await.unwrap();

@@ -168,7 +168,7 @@ async fn a_job_that_could_not_be_settled_is_there_still() {
         let context = format!("settling the job {how:?}");
         let scene = Scene::new(&place, 3).await;
         arm(&place, how, "before row jobs", SETTLING, 1).await;
-        bounded(&context, scene.worker.idle.turn(scene.id, Purpose::Post)).await;
+        bounded(&context, scene.worker.idle.turn(scene.id, Purpose::Post, ())).await;
         assert!(disarm(&place, how).await, "{context}: it did not come to the step");
         invariants::check(place.pool(), &context).await;
         assert_eq!(scene.recover_and_end(&context).await, State::Completed, "{context}");

@@ -68,7 +68,7 @@ async fn is_lost_again_and_again(loss: Loss) {
         invariants::check(place.pool(), &context).await;
         // Others are not held up.
         let another = course::stored(&place.gateway).await;
-        scene.worker.poster.turn(another, Purpose::Post).await;
+        scene.worker.poster.turn(another, Purpose::Post, ()).await;
         assert_eq!(state(&place, another).await, State::Completed, "{context}");
         assert_eq!(scene.losses().await, losses as i32 + 1, "{context}");
         if losses + 1 < most {

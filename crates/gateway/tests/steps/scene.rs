@@ -105,14 +105,14 @@ impl<'a> Scene<'a> {
     pub async fn doubt(&self, post: Post) {
         self.other.clerk.posts([post]);
         self.other.clerk.looks([Look::Failed]);
-        self.other.poster.process(self.id, Purpose::Post).await.unwrap();
+        self.other.poster.process(self.id, Purpose::Post, ()).await.unwrap();
         course::let_pass(self.place.pool(), self.id).await;
     }
 
     /// One turn of the worker's, in a task of its own.
     pub fn turn(&self, purpose: Purpose) -> tokio::task::JoinHandle<()> {
         let (poster, id) = (self.worker.poster.clone(), self.id);
-        tokio::spawn(async move { poster.turn(id, purpose).await })
+        tokio::spawn(async move { poster.turn(id, purpose, ()).await })
     }
 
     pub async fn is_claimed(&self) -> bool {

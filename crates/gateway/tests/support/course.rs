@@ -104,7 +104,7 @@ pub async fn to_its_end(
         }
         let_pass(pool, id).await;
         let purpose = if standing.new { Purpose::Post } else { Purpose::Verify };
-        poster.process(id, purpose).await.unwrap();
+        poster.process(id, purpose, ()).await.unwrap();
     }
     panic!("{context}: it comes to no end");
 }

@@ -119,7 +119,7 @@ pub async fn purpose(pool: &PgPool, id: Uuid) -> Purpose {
 
 /// The turn that the transaction's job asks for.
 pub async fn turn(poster: &Poster, pool: &PgPool, id: Uuid) -> Result<Turn, EngineError> {
-    poster.process(id, purpose(pool, id).await).await
+    poster.process(id, purpose(pool, id).await, ()).await
 }
 
 /// Moves everything that is known of a transaction into the past, and makes it due.
