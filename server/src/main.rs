@@ -13,6 +13,7 @@ mod run;
 mod serving;
 mod site;
 mod telemetry;
+mod unread_body;
 
 use std::process::ExitCode;
 

@@ -31,7 +31,7 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "onceward_refused_total",
-        "Connections and requests that were refused at once, because too many of their kind were open."
+        "Requests that were refused at once: too many of their kind were under way, or too many connections open."
     );
     describe_histogram!(
         "onceward_http_request_duration_seconds",

@@ -196,7 +196,7 @@ async fn serve(listener: TcpListener, router: Router, stop: &CancellationToken, 
         sleep(grace).await;
     };
     tokio::select! {
-        () = serving::serve(listener, router, stop, serving::CONNECTIONS) => {}
+        () = serving::serve(listener, router, stop, serving::BOUNDS) => {}
         () = grace => tracing::warn!("requests were still under way"),
     }
 }

@@ -59,6 +59,11 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
         ("metadata_array", r#"{"amount": 1, "currency": "USD", "metadata": []}"#),
         ("several", r#"{"amount": true, "description": 1}"#),
         ("malformed", r#"{"amount": 1,"#),
+        ("amount_twice", r#"{"amount": 1, "currency": "USD", "amount": 100}"#),
+        (
+            "metadata_twice",
+            r#"{"amount": 1, "currency": "USD", "metadata": {"order": {"id": 1, "id": 2}}}"#,
+        ),
         ("no_object", "7"),
         ("empty", ""),
     ];
@@ -83,6 +88,7 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
         ("reference_with_nul", "/api/transactions?reference=%00"),
         ("attempts_of_none", "/api/transactions/abc/attempts"),
         ("misspelt_filter", "/api/transactions?stauts=failed"),
+        ("filter_twice", "/api/transactions?status=failed&status=in_doubt"),
         ("misspelt_filter_of_export", "/api/transactions/export?curency=USD&cursor=x"),
         (
             "bad_filters",

@@ -106,6 +106,7 @@ async fn what_cannot_be_stored_is_answered_with_a_problem_and_stored_nowhere() {
     };
     for (request, status, code) in [
         (json("{"), 400, "malformed"),
+        (json(r#"{"transaction_id": "a", "transaction_id": "b"}"#), 400, "malformed"),
         (json("[]"), 422, "validation_failed"),
         (program.post(RECEIVE).body("{}"), 415, "unsupported_media_type"),
         (program.get(RECEIVE), 405, "method_not_allowed"),

@@ -16,6 +16,7 @@ const MAX_HEADERS: usize = 32;
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    is_closing: bool,
 }
 
 /// Where in the buffer a message's body is.
@@ -48,7 +49,7 @@ impl Connection {
     /// The system's.
     pub fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(2048) })
+        Ok(Self { stream, buffer: Vec::with_capacity(2048), is_closing: false })
     }
 
     /// Writes a whole message.
@@ -67,7 +68,14 @@ impl Connection {
         self.write(request).await?;
         let answer = self.read(parse_answer).await?;
         let framed = answer.ok_or_else(|| bad("the connection was closed without an answer"))?;
-        Ok((framed.head, &self.buffer[framed.body_from..framed.body_to]))
+        let (status, is_last) = framed.head;
+        self.is_closing = is_last;
+        Ok((status, &self.buffer[framed.body_from..framed.body_to]))
+    }
+
+    /// Whether the last answer said that no other comes on this connection.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing
     }
 
     /// Reads a request; none where the client has closed the connection.
@@ -104,13 +112,17 @@ impl Connection {
     }
 }
 
-fn parse_answer(bytes: &[u8]) -> io::Result<Option<Framed<u16>>> {
+fn parse_answer(bytes: &[u8]) -> io::Result<Option<Framed<(u16, bool)>>> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
     let Status::Complete(body_from) = answer.parse(bytes).map_err(bad)? else { return Ok(None) };
-    let head = answer.code.ok_or_else(|| bad("an answer without a status"))?;
+    let status = answer.code.ok_or_else(|| bad("an answer without a status"))?;
+    let is_last = answer.headers.iter().any(|header| {
+        header.name.eq_ignore_ascii_case("connection")
+            && header.value.eq_ignore_ascii_case(b"close")
+    });
     let body_to = body_from + content_length(answer.headers)?.ok_or_else(|| bad("no length"))?;
-    Ok(Some(Framed { head, body_from, body_to }))
+    Ok(Some(Framed { head: (status, is_last), body_from, body_to }))
 }
 
 fn parse_request(bytes: &[u8]) -> io::Result<Option<Framed<(bool, String)>>> {

@@ -157,7 +157,8 @@ async fn one_connection(
     }
 }
 
-/// Sends a request, over a new connection where the last one broke.
+/// Sends a request, over a new connection where the last one broke or is not to be used again. It is sent
+/// once: where the connection turns out to be closed, no answer came.
 async fn call(
     connection: &mut Option<Connection>,
     addr: SocketAddr,
@@ -169,7 +170,7 @@ async fn call(
             None => Connection::open(addr).await?,
         };
         let (status, _) = open.call(request).await?;
-        *connection = Some(open);
+        *connection = Some(open).filter(|open| !open.is_closing());
         Ok::<u16, std::io::Error>(status)
     });
     answered.await.ok()?.ok()

@@ -23,7 +23,7 @@ pub enum Status {
     Unhealthy,
 }
 
-/// What `GET /api/health` says of the engine.
+/// What `GET /api/health` says of the engine. What is not known, for the database does not answer, is none.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
@@ -32,23 +32,23 @@ pub struct Health {
     /// Why it is not healthy, in short sentences; none where it is.
     pub reasons: Vec<String>,
     /// Transactions that wait for a worker.
-    pub queue_depth: u64,
+    pub queue_depth: Option<u64>,
     /// Transactions that a worker has claimed.
-    pub in_flight: u64,
+    pub in_flight: Option<u64>,
     /// Of those that wait, the ones that had an attempt before.
-    pub retry_count: u64,
+    pub retry_count: Option<u64>,
     /// Transactions whose outcome is unknown with no attempts left.
-    pub in_doubt: u64,
+    pub in_doubt: Option<u64>,
     /// Of the attempts that ended in the last minute, the share that did not post, from 0 to 1.
-    pub error_rate: f64,
+    pub error_rate: Option<f64>,
     /// For how long the transaction that has been due for longest has been due.
-    pub oldest_pending_seconds: f64,
+    pub oldest_pending_seconds: Option<f64>,
     /// Whether posting is paused.
-    pub paused: bool,
+    pub paused: Option<bool>,
     /// Live workers.
-    pub workers: u32,
+    pub workers: Option<u32>,
     /// The circuit breaker of the worker that is best off; closed where there is no worker.
-    pub circuit: Circuit,
+    pub circuit: Option<Circuit>,
 }
 
 impl Health {
@@ -57,15 +57,15 @@ impl Health {
         Self {
             status: Status::Unhealthy,
             reasons: vec!["the database does not answer".to_owned()],
-            queue_depth: 0,
-            in_flight: 0,
-            retry_count: 0,
-            in_doubt: 0,
-            error_rate: 0.0,
-            oldest_pending_seconds: 0.0,
-            paused: false,
-            workers: 0,
-            circuit: Circuit::Closed,
+            queue_depth: None,
+            in_flight: None,
+            retry_count: None,
+            in_doubt: None,
+            error_rate: None,
+            oldest_pending_seconds: None,
+            paused: None,
+            workers: None,
+            circuit: None,
         }
     }
 }
@@ -103,15 +103,15 @@ impl Gateway {
         Ok(Health {
             status: if reasons.is_empty() { Status::Healthy } else { Status::Degraded },
             reasons,
-            queue_depth: waiting.queue_depth.unsigned_abs(),
-            in_flight: waiting.in_flight.unsigned_abs(),
-            retry_count: waiting.retry_count.unsigned_abs(),
-            in_doubt: waiting.in_doubt.unsigned_abs(),
-            error_rate,
-            oldest_pending_seconds,
-            paused: posting.paused.is_some(),
-            workers: posting.circuits.workers(),
-            circuit: best(&posting),
+            queue_depth: Some(waiting.queue_depth.unsigned_abs()),
+            in_flight: Some(waiting.in_flight.unsigned_abs()),
+            retry_count: Some(waiting.retry_count.unsigned_abs()),
+            in_doubt: Some(waiting.in_doubt.unsigned_abs()),
+            error_rate: Some(error_rate),
+            oldest_pending_seconds: Some(oldest_pending_seconds),
+            paused: Some(posting.paused.is_some()),
+            workers: Some(posting.circuits.workers()),
+            circuit: Some(best(&posting)),
         })
     }
 }

@@ -11,6 +11,7 @@ mod bounded_pool;
 mod bulk_retry;
 mod changes;
 mod claim;
+mod cleanup;
 mod counts;
 pub mod database;
 mod error;
@@ -88,32 +89,4 @@ impl Gateway {
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
-
-    /// Empties everything, and lets posting go on. For a simulated posting service only.
-    ///
-    /// # Errors
-    /// [`EngineError`] where PostgreSQL does not answer.
-    pub async fn cleanup(&self) -> Result<u64, EngineError> {
-        // A task of its own: a client that goes away must not leave the transaction half begun.
-        let emptied = tokio::spawn(empty(self.pool.unbounded().clone())).await;
-        Ok(emptied.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??)
-    }
-}
-
-async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
-    #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
-    let mut tx = pool.begin().await?;
-    // However much there is, and whoever holds it.
-    sqlx::query!("set local statement_timeout = 0").execute(&mut *tx).await?;
-    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from transactions"#)
-        .fetch_one(&mut *tx)
-        .await?;
-    sqlx::query!(
-        "truncate transactions, attempts, verifications, interventions, bulk_retries, posting_pause"
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!("delete from apalis.jobs").execute(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(count.unsigned_abs())
 }

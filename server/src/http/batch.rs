@@ -12,7 +12,7 @@ use domain::{FieldError, IdempotencyKey, Principal, Submission, TraceParent, Tra
 use futures::{StreamExt, stream};
 use gateway::{Gateway, SubmitError, Submitted};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout_at},
@@ -88,25 +88,24 @@ impl<S: Send + Sync> FromRequest<S> for Batch {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let format = Format::of(request.headers())?;
         let bytes = body::read_at_most(MAX_BODY_BYTES, request, state).await?;
-        let lines = match format {
-            Format::Json => match body::parse(&bytes)? {
-                Value::Array(lines) => lines.into_iter().map(Ok).collect(),
-                _ => return Err(Problem::invalid(vec![FieldError::new("", "must be an array")])),
-            },
+        let lines: Vec<&[u8]> = match format {
+            Format::Json => {
+                let Ok(lines) = serde_json::from_slice::<Vec<&RawValue>>(&bytes) else {
+                    body::parse("the body", &bytes)?;
+                    return Err(Problem::invalid(vec![FieldError::new("", "must be an array")]));
+                };
+                lines.into_iter().map(|line| line.get().as_bytes()).collect()
+            }
             Format::JsonLines => bytes
                 .split(|byte| *byte == b'\n')
                 .filter(|line| !line.trim_ascii().is_empty())
-                .map(|line| {
-                    serde_json::from_slice(line).map_err(|error| {
-                        Problem::malformed(format!("the line is not JSON: {error}"))
-                    })
-                })
-                .collect::<Vec<_>>(),
+                .collect(),
         };
         if lines.len() > MAX_LINES {
             let message = format!("must have at most {MAX_LINES} transactions");
             return Err(Problem::invalid(vec![FieldError::new("", message)]));
         }
+        let lines = lines.into_iter().map(|line| body::parse("the line", line)).collect();
         Ok(Self { lines, format })
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
+use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem, repeated_member::repeated_member};
 
 /// What a body that is to be JSON must be.
 pub const NO_JSON: &str = "the body must be JSON, with content-type application/json";
@@ -23,7 +23,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !is_json(request.headers()) {
             return Err(Problem::unsupported_media_type(NO_JSON));
         }
-        parse(&read(request, state).await?).map(Self)
+        parse("the body", &read(request, state).await?).map(Self)
     }
 }
 
@@ -53,7 +53,7 @@ impl RawBody {
         if !is_json(&self.headers) {
             return Err(Problem::unsupported_media_type(NO_JSON));
         }
-        parse(&self.bytes)
+        parse("the body", &self.bytes)
     }
 }
 
@@ -72,7 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let bytes = read(request, state).await?;
         let body = match (bytes.is_empty(), is_json) {
             (true, _) => Value::Object(Map::new()),
-            (false, true) => parse(&bytes)?,
+            (false, true) => parse("the body", &bytes)?,
             (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
         };
         let mut fields = Fields::of_body(body);
@@ -102,13 +102,17 @@ pub async fn read_at_most<S: Send + Sync>(
     })
 }
 
-/// Reads JSON.
+/// Reads JSON; `what` is what it is, for people.
 ///
 /// # Errors
-/// 400 where it is none.
-pub fn parse(bytes: &Bytes) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))
+/// 400 where it is none, or an object in it has two members of one name.
+pub fn parse(what: &str, bytes: &[u8]) -> Result<Value, Problem> {
+    let value = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::malformed(format!("{what} is not JSON: {error}")))?;
+    match repeated_member(bytes) {
+        Some(pointer) => Err(Problem::repeated_member(pointer)),
+        None => Ok(value),
+    }
 }
 
 /// `application/json` and anything that ends in `+json`, with any parameters.

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use axum::{
     BoxError, Extension,
     body::{Body, Bytes},
-    extract::{Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -19,15 +19,13 @@ use csv::{Terminator, WriterBuilder};
 use domain::Transaction;
 use futures::{StreamExt, TryStreamExt, stream};
 use gateway::{Filter, Gateway};
-use serde_json::{Map, Value};
 use tower_http::request_id::RequestId;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Web,
-    fields::Fields,
-    filter,
+    filter::{self, AnyQuery},
     openapi::{examples, problems},
     problem::Problem,
 };
@@ -99,12 +97,9 @@ async fn export(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
-    query: Result<Query<Map<String, Value>>, QueryRejection>,
+    query: AnyQuery,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
-    let mut fields = Fields::of_query(query);
-    fields.only("", &[&filter::FIELDS[..], &["format"]].concat());
-    let filter = filter::read(&mut fields, "", domain::State::from_str);
+    let (filter, mut fields) = filter::of_query(query, &["format"])?;
     let format = fields.text("/format", Format::from_str);
     let (filter, format) = fields.end(Some((filter, format)))?;
     let format = format.unwrap_or_else(|| Format::asked_for(&headers));
@@ -245,7 +240,7 @@ fn inert(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 //! once, each field by its JSON pointer.
 
 use domain::{FieldError, intervention::read_reason};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 
 use super::problem::Problem;
 
@@ -23,9 +23,19 @@ impl Fields {
         fields
     }
 
-    /// Those of a query. An empty one is no way to leave it out: it would mean more than it was meant to.
-    pub fn of_query(query: Map<String, Value>) -> Self {
-        Self { values: Value::Object(query), errors: Vec::new() }
+    /// Those of a query. An empty one is no way to leave it out: it would mean more than it was meant to. Nor may
+    /// one be there twice.
+    pub fn of_query(query: Vec<(String, String)>) -> Self {
+        let mut fields = Self { values: Value::Null, errors: Vec::new() };
+        let mut values = Map::new();
+        for (name, value) in query {
+            match values.entry(name) {
+                Entry::Vacant(entry) => _ = entry.insert(Value::String(value)),
+                Entry::Occupied(entry) => fields.refuse(&pointer_to(entry.key()), "is there twice"),
+            }
+        }
+        fields.values = Value::Object(values);
+        fields
     }
 
     /// Reads the field at a JSON pointer. Null counts as absent.
@@ -75,8 +85,7 @@ impl Fields {
             }
         };
         for name in unknown {
-            let name = name.replace('~', "~0").replace('/', "~1");
-            self.refuse(&format!("{pointer}/{name}"), "is not known");
+            self.refuse(&format!("{pointer}{}", pointer_to(&name)), "is not known");
         }
     }
 
@@ -101,6 +110,11 @@ impl Fields {
             _ => Err(Problem::invalid(self.errors)),
         }
     }
+}
+
+/// The last step of a JSON pointer (RFC 6901): to a member of this name.
+pub fn pointer_to(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// PostgreSQL's text cannot hold it.

@@ -2,11 +2,18 @@
 
 use std::str::FromStr;
 
+use axum::extract::{Query, rejection::QueryRejection};
 use chrono::{DateTime, Utc};
 use domain::{Currency, IdempotencyKey, State};
 use gateway::Filter;
 
-use super::fields::{Fields, without_nul};
+use super::{
+    fields::{Fields, without_nul},
+    problem::Problem,
+};
+
+/// A query, before anything is known of its fields.
+pub type AnyQuery = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// The fields that a filter has.
 pub const FIELDS: [&str; 7] =
@@ -14,6 +21,18 @@ pub const FIELDS: [&str; 7] =
 
 /// As many attempts as a transaction's row can count.
 const MOST_ATTEMPTS: u32 = i32::MAX as u32;
+
+/// Reads the filter of a query that has `others` besides, which are still to be read.
+///
+/// # Errors
+/// 400 where the query cannot be read.
+pub fn of_query(query: AnyQuery, others: &[&str]) -> Result<(Filter, Fields), Problem> {
+    let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
+    let mut fields = Fields::of_query(query);
+    fields.only("", &[&FIELDS, others].concat());
+    let filter = read(&mut fields, "", State::from_str);
+    Ok((filter, fields))
+}
 
 /// Reads the filter whose fields are below `at`, a JSON pointer; `status` says which states it may ask
 /// for.

@@ -18,6 +18,7 @@ mod overload;
 mod posting;
 mod problem;
 mod problem_code;
+mod repeated_member;
 mod request_id;
 mod same_origin;
 mod sender_view;
@@ -170,6 +171,16 @@ pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(middleware::map_request(request_id::only_fit))
         .with_state(gateway)
+}
+
+/// What answers where there is no place for a connection: 503, whatever is asked.
+pub fn refusal() -> Router {
+    Router::new()
+        .fallback(async || Problem::overloaded("too many connections are open"))
+        .layer(middleware::from_fn(problem::render))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::map_request(request_id::only_fit))
 }
 
 /// Events must leave one by one.

@@ -83,6 +83,12 @@ impl Problem {
         Self::new(Code::Malformed, detail)
     }
 
+    /// 400: an object has two members of one name; `pointer` leads to the second.
+    pub fn repeated_member(pointer: String) -> Self {
+        let errors = vec![FieldError::new(pointer.clone(), "is there twice")];
+        Self { errors, ..Self::malformed(format!("{pointer} is there twice")) }
+    }
+
     /// 422: it can be read, and these fields break rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let named: Vec<_> = errors

@@ -4,17 +4,13 @@ use std::str::FromStr;
 
 use axum::{
     Json,
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use domain::{Attempt, Page, Principal, Submission, Transaction};
 use gateway::{Cursor, Filter, Gateway, MAX_PAGE};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -22,8 +18,7 @@ use uuid::Uuid;
 use super::{
     Web,
     body::JsonBody,
-    fields::Fields,
-    filter,
+    filter::{self, AnyQuery},
     idempotency_key::{self, KeyRequired},
     openapi::{examples, problems},
     problem::Problem,
@@ -214,14 +209,8 @@ struct Stretch {
         problems::OfList,
     ),
 )]
-async fn list(
-    State(gateway): State<Gateway>,
-    query: Result<Query<Map<String, Value>>, QueryRejection>,
-) -> Result<Json<Page>, Problem> {
-    let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
-    let mut fields = Fields::of_query(query);
-    fields.only("", &[&filter::FIELDS[..], &["cursor", "limit"]].concat());
-    let filter = filter::read(&mut fields, "", domain::State::from_str);
+async fn list(State(gateway): State<Gateway>, query: AnyQuery) -> Result<Json<Page>, Problem> {
+    let (filter, mut fields) = filter::of_query(query, &["cursor", "limit"])?;
     let cursor = fields.text("/cursor", Cursor::from_str);
     let limit = fields.text("/limit", |text| match text.parse() {
         Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),

@@ -216,15 +216,15 @@ pub fn health() -> Value {
     health_report(Health {
         status: Status::Healthy,
         reasons: Vec::new(),
-        queue_depth: 3,
-        in_flight: 1,
-        retry_count: 1,
-        in_doubt: 0,
-        error_rate: 0.05,
-        oldest_pending_seconds: 0.2,
-        paused: false,
-        workers: 1,
-        circuit: Circuit::Closed,
+        queue_depth: Some(3),
+        in_flight: Some(1),
+        retry_count: Some(1),
+        in_doubt: Some(0),
+        error_rate: Some(0.05),
+        oldest_pending_seconds: Some(0.2),
+        paused: Some(false),
+        workers: Some(1),
+        circuit: Some(Circuit::Closed),
     })
 }
 

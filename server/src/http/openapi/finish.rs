@@ -20,6 +20,8 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_default();
     components.headers.insert("RequestId".to_owned(), request_id().into());
     components.headers.insert("RetryAfter".to_owned(), retry_after().into());
+    components.headers.insert("Allow".to_owned(), allow().into());
+    components.headers.insert("WWWAuthenticate".to_owned(), challenge().into());
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             for parameter in operation.parameters.iter_mut().flatten() {
@@ -57,10 +59,14 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 fn add_headers(status: &str, response: &mut Response) {
-    let headers = &mut response.headers;
-    headers.insert("X-Request-Id".to_owned(), RefOr::Ref(reference("headers", "RequestId")));
-    if status == "503" {
-        headers.insert("Retry-After".to_owned(), RefOr::Ref(reference("headers", "RetryAfter")));
+    let of_status = match status {
+        "401" => Some(("WWW-Authenticate", "WWWAuthenticate")),
+        "405" => Some(("Allow", "Allow")),
+        "503" => Some(("Retry-After", "RetryAfter")),
+        _ => None,
+    };
+    for (name, component) in of_status.into_iter().chain([("X-Request-Id", "RequestId")]) {
+        response.headers.insert(name.to_owned(), RefOr::Ref(reference("headers", component)));
     }
 }
 
@@ -100,6 +106,22 @@ fn request_id() -> Header {
         .description(Some("The request's id: yours, or a new one."))
         .schema(Some(schema))
         .example(Some(json!(REQUEST_ID)))
+        .build()
+}
+
+fn allow() -> Header {
+    HeaderBuilder::new()
+        .description(Some("The methods that the path takes."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(json!("GET,HEAD")))
+        .build()
+}
+
+fn challenge() -> Header {
+    HeaderBuilder::new()
+        .description(Some("How to sign: by Standard Webhooks."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(json!("StandardWebhooks")))
         .build()
 }
 

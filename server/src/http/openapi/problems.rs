@@ -17,7 +17,8 @@ use super::super::{
 use super::examples::REQUEST_ID;
 
 /// What any request may be answered with.
-const ANY: [Code; 4] = [Code::CrossSite, Code::Internal, Code::Overloaded, Code::Unavailable];
+const ANY: [Code; 5] =
+    [Code::CrossSite, Code::MethodNotAllowed, Code::Internal, Code::Overloaded, Code::Unavailable];
 
 /// Names the codes that operations answer with, beside those that any does.
 macro_rules! problems {
