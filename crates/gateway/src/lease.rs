@@ -16,6 +16,7 @@ use crate::{
     Poster,
     database::interval,
     gate::Gate,
+    last_minute::Attempts,
     take_back::{Cause, take_back},
 };
 
@@ -26,15 +27,25 @@ pub const RENEWAL: Duration = Duration::from_secs(1);
 /// Claims that are taken back in one statement.
 const BATCH: i64 = 500;
 
-/// Begins or renews the lease of a run, and tells where its circuit breaker stands.
-pub async fn renew(pool: &PgPool, run: Uuid, circuit: Circuit) -> Result<(), sqlx::Error> {
+/// Begins or renews the lease of a run, and tells where its circuit breaker stands and what came of its
+/// attempts of the last minute.
+pub async fn renew(
+    pool: &PgPool,
+    run: Uuid,
+    circuit: Circuit,
+    attempts: Attempts,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into workers (id, expires_at, circuit) values ($1, clock_timestamp() + $2, $3)
+        "insert into workers (id, expires_at, circuit, attempts_ended, attempts_posted)
+         values ($1, clock_timestamp() + $2, $3, $4, $5)
          on conflict (id) do update set
-            expires_at = excluded.expires_at, circuit = excluded.circuit",
+            expires_at = excluded.expires_at, circuit = excluded.circuit,
+            attempts_ended = excluded.attempts_ended, attempts_posted = excluded.attempts_posted",
         run,
         interval(LEASE)?,
         circuit.as_str(),
+        i64::from(attempts.ended),
+        i64::from(attempts.posted),
     )
     .execute(pool)
     .await?;
@@ -57,7 +68,8 @@ pub async fn keep(
     let mut renewing_since = None;
     while !ended.is_cancelled() {
         let result = async {
-            renew(pool, run, gate.circuit()).await.inspect_err(|_| renewing_since = None)?;
+            let renewed = renew(pool, run, gate.circuit(), gate.attempts()).await;
+            renewed.inspect_err(|_| renewing_since = None)?;
             if renewing_since.get_or_insert_with(Instant::now).elapsed() > LEASE {
                 match recover(pool, policy).await? {
                     0 => {}

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
-use domain::{Circuit, protocol::Policy};
+use domain::protocol::Policy;
 use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use sqlx::PgPool;
 use tokio::{
@@ -75,7 +75,8 @@ impl Worker {
     /// nothing for good.
     pub async fn run(self, shutdown: CancellationToken) {
         let run = Uuid::now_v7();
-        while let Err(error) = lease::renew(&self.upkeep_pool, run, Circuit::Closed).await {
+        let (circuit, attempts) = Default::default();
+        while let Err(error) = lease::renew(&self.upkeep_pool, run, circuit, attempts).await {
             tracing::warn!(%error, "a worker cannot start yet");
             if shutdown.run_until_cancelled(sleep(RESTART)).await.is_none() {
                 return;
