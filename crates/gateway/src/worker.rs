@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    Poster, PostingService,
+    Poster, PostingService, STATEMENT_LIMIT,
+    bounded_pool::BoundedPool,
     bulk_retry::{self, BulkRetryJob},
     gate::{Gate, Limits},
     housekeeping,
@@ -75,8 +76,9 @@ impl Worker {
     /// nothing for good.
     pub async fn run(self, shutdown: CancellationToken) {
         let run = Uuid::now_v7();
+        let upkeep_pool = BoundedPool::new(self.upkeep_pool.clone(), STATEMENT_LIMIT);
         let (circuit, attempts) = Default::default();
-        while let Err(error) = lease::renew(&self.upkeep_pool, run, circuit, attempts).await {
+        while let Err(error) = lease::renew(&upkeep_pool, run, circuit, attempts).await {
             tracing::warn!(%error, "a worker cannot start yet");
             if shutdown.run_until_cancelled(sleep(RESTART)).await.is_none() {
                 return;
@@ -89,13 +91,13 @@ impl Worker {
         let poster = Arc::new(Poster::new(pool, posting, gate.clone(), policy, run));
         let ended = CancellationToken::new();
         let upkeep = tokio::spawn({
-            let (pool, gate, poster) = (self.upkeep_pool.clone(), gate.clone(), poster.clone());
+            let (pool, gate, poster) = (upkeep_pool.clone(), gate.clone(), poster.clone());
             let ended = ended.clone();
             async move {
                 tokio::select! {
                     () = lease::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
                     () = pause::obey(&pool, &gate) => {}
-                    () = housekeeping::sweep_on(&pool) => {}
+                    () = housekeeping::sweep_on(pool.unbounded()) => {}
                 }
             }
         });
@@ -122,7 +124,7 @@ impl Worker {
         queues.shutdown().await;
         ended.cancel();
         let _ = upkeep.await;
-        match lease::end(&self.upkeep_pool, run, &policy).await {
+        match lease::end(&upkeep_pool, run, &policy).await {
             Ok(given_back) => tracing::info!(%run, given_back, "the worker has stopped"),
             Err(error) => tracing::warn!(%run, %error, "the worker's lease runs out by itself"),
         }
