@@ -223,8 +223,9 @@ async fn supervise(
     }
 }
 
-/// Polls an apalis worker at each interval besides: after some fetches nothing but its next heartbeat would
-/// wake it (apalis-postgres 1.0).
+/// Polls an apalis worker at each interval besides. At the end of a fetch it polls [`looks`] once, and where the
+/// time for the next look has come meanwhile, nothing but its next heartbeat would wake it (`PollWith` of
+/// apalis-core 1.0).
 async fn nudged<T>(mut work: BoxFuture<'static, T>) -> T {
     loop {
         if let Ok(ended) = timeout(INTERVAL, &mut work).await {
@@ -275,4 +276,30 @@ fn looks(
         }
         Some(((), (wake, gate, pulse, woken)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_nothing_wakes_is_polled_again() {
+        let shutdown = CancellationToken::new();
+        let work = |_: String, _: Stop, _: Pulse| {
+            let (shutdown, mut polls) = (shutdown.clone(), 0);
+            let worker = poll_fn(move |_| {
+                polls += 1;
+                if polls < 5 {
+                    return Poll::Pending;
+                }
+                shutdown.cancel();
+                Poll::Ready(Ok(()))
+            });
+            worker.boxed()
+        };
+        let supervised = supervise(Uuid::nil(), "queue", shutdown.clone(), work);
+        timeout(Duration::from_secs(60), supervised).await.expect("it is given up instead");
+    }
 }
