@@ -117,7 +117,10 @@ fn tell(statistics: &Statistics) {
     ] {
         gauge!("onceward_workers", "circuit" => circuit.as_str()).set(f64::from(workers));
     }
-    describe_gauge!("onceward_jobs", "Jobs by queue.");
+    describe_gauge!(
+        "onceward_jobs",
+        "Jobs that wait, by queue; a bulk retry until it is finished."
+    );
     for (queue, count) in statistics.jobs {
         gauge!("onceward_jobs", "queue" => queue).set(count as f64);
     }

@@ -122,6 +122,8 @@ async fn metrics_tell_of_the_process_and_the_database() {
     service.faults(json!({"preWriteFailureRate": 1, "verificationFailureRate": 1})).await;
     let doubtful = program.submit_one(8).await;
     program.wait_for(&doubtful, "in_doubt").await;
+    // One of two posted; the worker tells so with its lease.
+    program.read_until("/api/health", |health| health["errorRate"] == 0.5).await;
     posting(&program, "pause", &json!({})).await;
     for amount in 1..=3 {
         program.submit_one(amount).await;

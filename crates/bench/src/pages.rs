@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The filters that are measured, each from the newest on and from somewhere in the middle. In braces
 /// what differs from request to request.
-const FILTERS: [&str; 27] = [
+const FILTERS: [&str; 29] = [
     "",
     "status=pending",
     "status=processing",
@@ -37,6 +37,8 @@ const FILTERS: [&str; 27] = [
     "minAttempts=2",
     "minAttempts=5",
     "minAttempts=10",
+    "minAttempts=1&from={from}",
+    "currency=EUR&minAttempts=1",
     "status=completed&minAttempts=10",
     "status=failed&currency=KWD",
     "status=pending&currency=KWD",

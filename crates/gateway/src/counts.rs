@@ -58,11 +58,11 @@ pub async fn put_together(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error
             delete from transaction_counts where ctid = any (array(
                 select ctid from transaction_counts limit $1 for update skip locked
             ))
-            returning state, tried, added
+            returning state, tried, queue, added
         ),
         together as (
-            insert into transaction_counts
-            select state, tried, sum(added) from part group by 1, 2 having sum(added) <> 0
+            insert into transaction_counts (state, tried, queue, added)
+            select state, tried, queue, sum(added) from part group by 1, 2, 3 having sum(added) <> 0
         )
         select count(*) as "parts!" from part
         "#,

@@ -20,6 +20,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::last_minute::{Attempts, LastMinute};
+
 /// How much may be asked of the posting service.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -37,6 +39,7 @@ pub struct Gate {
     verifications: Semaphore,
     pace: Option<Pace>,
     breaker: Mutex<Breaker>,
+    last_minute: Mutex<LastMinute>,
     paused: AtomicBool,
     /// Told when the breaker or the pause changes.
     changed: Notify,
@@ -59,6 +62,7 @@ impl Gate {
             verifications: Semaphore::new(limits.verifications),
             pace: limits.requests_per_second.map(Pace::new),
             breaker: Mutex::default(),
+            last_minute: Mutex::new(LastMinute::new(Instant::now())),
             paused: AtomicBool::new(false),
             changed: Notify::new(),
             closing,
@@ -68,6 +72,11 @@ impl Gate {
     /// Where the circuit breaker stands.
     pub fn circuit(&self) -> Circuit {
         self.breaker().circuit()
+    }
+
+    /// What came of the attempts of the last minute.
+    pub(crate) fn attempts(&self) -> Attempts {
+        self.last_minute().attempts(Instant::now())
     }
 
     /// Stops POSTs, or lets them go on. Those under way are not touched.
@@ -134,7 +143,14 @@ impl Gate {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn last_minute(&self) -> MutexGuard<'_, LastMinute> {
+        self.last_minute.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ended(&self, pass: breaker::Pass, outcome: Option<Outcome>) {
+        if let Some(outcome) = outcome {
+            self.last_minute().count(outcome == Outcome::Posted, Instant::now());
+        }
         let (before, after) = {
             let mut breaker = self.breaker();
             let before = breaker.circuit();

@@ -76,7 +76,8 @@ impl Gateway {
     /// # Errors
     /// See [`EngineError`]; [`Health::unreachable`] is the answer then.
     pub async fn health(&self) -> Result<Health, EngineError> {
-        // However many wait: what is claimed at once is bounded, and the longest due leads its index.
+        // However many wait: what is claimed at once is bounded, the longest due leads its index, and each
+        // worker tells of its attempts itself.
         let waiting = sqlx::query!(
             r#"select
                 coalesce(sum(added) filter (where state = 'pending'), 0)::bigint as "queue_depth!",
@@ -85,21 +86,16 @@ impl Gateway {
                 coalesce(sum(added) filter (where state = 'in_doubt'), 0)::bigint as "in_doubt!",
                 (select count(*) from transactions where claimed_by is not null) as "in_flight!",
                 (select coalesce(extract(epoch from clock_timestamp() - min(next_attempt_at)), 0)
-                 from transactions where state = 'pending')::float8 as "oldest_pending_seconds!"
+                 from transactions where state = 'pending')::float8 as "oldest_pending_seconds!",
+                (select coalesce(1 - sum(attempts_posted) / nullif(sum(attempts_ended), 0), 0)
+                 from workers where expires_at > clock_timestamp())::float8 as "error_rate!"
             from transaction_counts"#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        let error_rate = sqlx::query_scalar!(
-            r#"select coalesce(avg((outcome <> 'posted')::int), 0)::float8 as "error_rate!"
-            from attempts
-            where started_at > now() - interval '2 minutes' and ended_at > now() - interval '1 minute'"#
         )
         .fetch_one(&self.pool)
         .await?;
         let posting = posting(&self.pool).await?;
         let oldest_pending_seconds = waiting.oldest_pending_seconds.max(0.0);
-        let reasons = reasons(&posting, oldest_pending_seconds, error_rate);
+        let reasons = reasons(&posting, oldest_pending_seconds, waiting.error_rate);
         Ok(Health {
             status: if reasons.is_empty() { Status::Healthy } else { Status::Degraded },
             reasons,
@@ -107,7 +103,7 @@ impl Gateway {
             in_flight: Some(waiting.in_flight.unsigned_abs()),
             retry_count: Some(waiting.retry_count.unsigned_abs()),
             in_doubt: Some(waiting.in_doubt.unsigned_abs()),
-            error_rate: Some(error_rate),
+            error_rate: Some(waiting.error_rate),
             oldest_pending_seconds: Some(oldest_pending_seconds),
             paused: Some(posting.paused.is_some()),
             workers: Some(posting.circuits.workers()),

@@ -4,36 +4,40 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
+    bounded_pool::BoundedPool,
     counts::put_together,
     job::{Job, POSTING, VERIFICATION},
 };
 
 /// Between sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long one statement may take: nobody waits for it, but those after it.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
 /// Transactions that are looked at for their job in one sweep: those that have been due for longest.
 const LOOKED_AT: i64 = 1000;
 
 /// Sweeps now and then, for ever. Any number of processes may do so.
 pub async fn sweep_on(pool: &PgPool) {
+    let pool = BoundedPool::new(pool.clone(), STATEMENT_LIMIT);
     loop {
-        if let Err(error) = sweep(pool).await {
+        if let Err(error) = sweep(&pool).await {
             tracing::warn!(%error, "sweeping has to wait");
         }
         sleep(SWEEP).await;
     }
 }
 
-/// Removes what has been over for an hour, puts the counts together, and gives a job to what has been due for half a minute and
-/// has none.
+/// Removes what has been over for an hour, puts the counts together, and gives a job to what has been due for
+/// half a minute and has none.
 ///
 /// # Errors
 /// Where PostgreSQL does not answer.
-pub async fn sweep(pool: &PgPool) -> Result<(), sqlx::Error> {
+pub async fn sweep(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from workers where expires_at < now() - interval '1 hour'")
         .execute(pool)
         .await?;
@@ -59,7 +63,7 @@ pub async fn sweep(pool: &PgPool) -> Result<(), sqlx::Error> {
 /// Every change of a transaction writes its job in the same statement, so there is nothing to give. Where
 /// there is, a hand has been in the tables, or we have a bug; either way nothing that was accepted may
 /// lie there for ever.
-async fn give_jobs(pool: &PgPool) -> Result<(), sqlx::Error> {
+async fn give_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
     let late: Vec<Uuid> = sqlx::query_scalar!(
         r#"select id as "id!" from (
             (select id, next_attempt_at from transactions

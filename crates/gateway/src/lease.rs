@@ -7,15 +7,17 @@ use std::{
 };
 
 use domain::{Circuit, protocol::Policy};
-use sqlx::PgPool;
-use tokio::time::sleep;
+use sqlx::PgExecutor;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     Poster,
+    bounded_pool::BoundedPool,
     database::interval,
     gate::Gate,
+    last_minute::Attempts,
     take_back::{Cause, take_back},
 };
 
@@ -23,18 +25,31 @@ use crate::{
 pub const LEASE: Duration = Duration::from_secs(5);
 /// How often a run renews its lease and looks for dead ones.
 pub const RENEWAL: Duration = Duration::from_secs(1);
+/// How long a run may look for what others and it have left behind, before it renews again: together with
+/// [`RENEWAL`] and one statement less than [`LEASE`].
+const RECOVERY: Duration = Duration::from_secs(2);
 /// Claims that are taken back in one statement.
 const BATCH: i64 = 500;
 
-/// Begins or renews the lease of a run, and tells where its circuit breaker stands.
-pub async fn renew(pool: &PgPool, run: Uuid, circuit: Circuit) -> Result<(), sqlx::Error> {
+/// Begins or renews the lease of a run, and tells where its circuit breaker stands and what came of its
+/// attempts of the last minute.
+pub async fn renew(
+    pool: &BoundedPool,
+    run: Uuid,
+    circuit: Circuit,
+    attempts: Attempts,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into workers (id, expires_at, circuit) values ($1, clock_timestamp() + $2, $3)
+        "insert into workers (id, expires_at, circuit, attempts_ended, attempts_posted)
+         values ($1, clock_timestamp() + $2, $3, $4, $5)
          on conflict (id) do update set
-            expires_at = excluded.expires_at, circuit = excluded.circuit",
+            expires_at = excluded.expires_at, circuit = excluded.circuit,
+            attempts_ended = excluded.attempts_ended, attempts_posted = excluded.attempts_posted",
         run,
         interval(LEASE)?,
         circuit.as_str(),
+        i64::from(attempts.ended),
+        i64::from(attempts.posted),
     )
     .execute(pool)
     .await?;
@@ -44,7 +59,7 @@ pub async fn renew(pool: &PgPool, run: Uuid, circuit: Circuit) -> Result<(), sql
 /// Renews the lease and takes back what dead runs had claimed, and what this one has forgotten, until
 /// told to end.
 pub async fn keep(
-    pool: &PgPool,
+    pool: &BoundedPool,
     run: Uuid,
     poster: &Poster,
     gate: &Gate,
@@ -56,28 +71,45 @@ pub async fn keep(
     // expired, and the live have to renew before anyone can be called dead.
     let mut renewing_since = None;
     while !ended.is_cancelled() {
-        let result = async {
-            renew(pool, run, gate.circuit()).await.inspect_err(|_| renewing_since = None)?;
-            if renewing_since.get_or_insert_with(Instant::now).elapsed() > LEASE {
-                match recover(pool, policy).await? {
-                    0 => {}
-                    recovered => tracing::warn!(recovered, "took back the claims of dead workers"),
+        match renew(pool, run, gate.circuit(), gate.attempts()).await {
+            Ok(()) => {
+                let since = *renewing_since.get_or_insert_with(Instant::now);
+                let recovery = async {
+                    if since.elapsed() > LEASE {
+                        match recover(pool, policy).await? {
+                            0 => {}
+                            lost => tracing::warn!(lost, "took back the claims of dead workers"),
+                        }
+                    }
+                    let now = forgotten(pool, run, &poster.under_way()).await?;
+                    let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
+                    suspects = now;
+                    take_back(pool, &forgotten, Cause::GivenBack, policy).await
+                };
+                match timeout(RECOVERY, recovery).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(%run, %error, "claims could not be taken back")
+                    }
+                    Err(_) => {
+                        tracing::warn!(%run, "taking claims back goes on after the next renewal")
+                    }
                 }
             }
-            let now = forgotten(pool, run, &poster.under_way()).await?;
-            let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
-            suspects = now;
-            take_back(pool, &forgotten, Cause::GivenBack, policy).await
-        };
-        if let Err(error) = result.await {
-            tracing::warn!(%run, %error, "the lease could not be kept");
+            Err(error) => {
+                renewing_since = None;
+                tracing::warn!(%run, %error, "the lease could not be renewed");
+            }
         }
         ended.run_until_cancelled(sleep(RENEWAL)).await;
     }
 }
 
 /// Takes back what dead runs had claimed. Gives how many claims that were.
-pub async fn recover(pool: &PgPool, policy: &Policy) -> Result<usize, sqlx::Error> {
+pub async fn recover(
+    pool: impl PgExecutor<'_> + Copy,
+    policy: &Policy,
+) -> Result<usize, sqlx::Error> {
     let mut recovered = 0;
     loop {
         let lost = sqlx::query!(
@@ -101,7 +133,7 @@ pub async fn recover(pool: &PgPool, policy: &Policy) -> Result<usize, sqlx::Erro
 /// The claims of a run other than those of the turns that are under way. One that is there on two
 /// looks in a row belongs to nobody: the claim's answer was lost, and what gave it up came too early.
 async fn forgotten(
-    pool: &PgPool,
+    pool: &BoundedPool,
     run: Uuid,
     under_way: &[Uuid],
 ) -> Result<HashSet<(Uuid, i64)>, sqlx::Error> {
@@ -117,7 +149,7 @@ async fn forgotten(
 
 /// Ends a run: gives back what it still holds, the jobs that it has fetched and not begun, and its
 /// lease.
-pub async fn end(pool: &PgPool, run: Uuid, policy: &Policy) -> Result<usize, sqlx::Error> {
+pub async fn end(pool: &BoundedPool, run: Uuid, policy: &Policy) -> Result<usize, sqlx::Error> {
     let held = sqlx::query!("select id, fence from transactions where claimed_by = $1", run)
         .fetch_all(pool)
         .await?;

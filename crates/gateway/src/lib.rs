@@ -24,6 +24,7 @@ pub mod housekeeping;
 mod http_posting;
 mod intervention;
 mod job;
+mod last_minute;
 mod lease;
 mod list;
 mod pause;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use domain::{Circuits, Pause, PostingStatus, Principal};
-use sqlx::PgPool;
 use tokio::time::sleep;
 
 use crate::{EngineError, Gateway, bounded_pool::BoundedPool, gate::Gate};
@@ -86,7 +85,7 @@ pub async fn posting(pool: &BoundedPool) -> Result<PostingStatus, EngineError> {
 }
 
 /// Keeps the gate as the table says, for ever.
-pub async fn obey(pool: &PgPool, gate: &Gate) {
+pub async fn obey(pool: &BoundedPool, gate: &Gate) {
     loop {
         match sqlx::query_scalar!(r#"select exists (select from posting_pause) as "paused!""#)
             .fetch_one(pool)

@@ -50,7 +50,7 @@ pub enum Turn {
 
 /// Takes transactions through their turns, on behalf of one run of a worker.
 pub struct Poster {
-    pool: PgPool,
+    pool: BoundedPool,
     posting: Arc<dyn PostingService>,
     gate: Arc<Gate>,
     policy: Policy,
@@ -71,15 +71,16 @@ impl Poster {
         policy: Policy,
         run: Uuid,
     ) -> Self {
-        let statements = BoundedPool::new(pool.clone(), STATEMENT_LIMIT);
+        let pool = BoundedPool::new(pool, STATEMENT_LIMIT);
         let claims = || {
-            let pool = statements.clone();
+            let pool = pool.clone();
             Group::new(BOUNDS, move |wanted| {
                 let pool = pool.clone();
                 async move { claim(&pool, wanted, run, &policy).await }.boxed()
             })
         };
         let (posts, verifications) = (claims(), claims());
+        let statements = pool.clone();
         let changes = Group::new(BOUNDS, move |changes| {
             let pool = statements.clone();
             async move { record(&pool, changes).await }.boxed()

@@ -22,7 +22,7 @@ pub struct Statistics {
     pub oldest_due_age: f64,
     /// Whether posting is paused, and the live workers' circuit breakers.
     pub posting: PostingStatus,
-    /// Jobs in each of the [`QUEUES`].
+    /// Jobs that wait in each of the [`QUEUES`]. A bulk retry is counted until it is finished.
     pub jobs: [(&'static str, u64); QUEUES.len()],
     /// The tables whose rows come and go.
     pub tables: Vec<TableStatistics>,
@@ -117,12 +117,17 @@ impl Gateway {
 
     async fn jobs(&self) -> Result<[(&'static str, u64); QUEUES.len()], EngineError> {
         let rows = sqlx::query!(
-            r#"select job_type, count(*) as "count!" from apalis.jobs group by job_type"#
+            r#"select queue as "queue!", sum(added)::bigint as "count!" from transaction_counts
+            where queue is not null group by queue
+            union all
+            -- Each was asked for by a person.
+            select $1, count(*) from bulk_retries where finished_at is null"#,
+            bulk_retry::QUEUE,
         )
         .fetch_all(&self.pool)
         .await?;
         Ok(QUEUES.map(|queue| {
-            let row = rows.iter().find(|row| row.job_type == queue);
+            let row = rows.iter().find(|row| row.queue == queue);
             (queue, row.map_or(0, |row| row.count.unsigned_abs()))
         }))
     }

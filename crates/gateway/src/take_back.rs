@@ -3,7 +3,7 @@
 //! given up before its own time: its worker may be alive, and cut off from the database only.
 
 use domain::protocol::{Policy, SET_ASIDE};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::job::{Job, POSTING, VERIFICATION};
@@ -20,7 +20,7 @@ pub enum Cause {
 /// Makes the claims that still hold due again, with a job each; but what has lost its worker too often
 /// in a row is put in doubt, without a job, for a person. Gives how many did hold.
 pub async fn take_back(
-    pool: &PgPool,
+    pool: impl PgExecutor<'_>,
     claims: &[(Uuid, i64)],
     cause: Cause,
     policy: &Policy,

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
-use domain::{Circuit, protocol::Policy};
+use domain::protocol::Policy;
 use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use sqlx::PgPool;
 use tokio::{
@@ -16,7 +16,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Poster, PostingService,
+    Poster, PostingService, STATEMENT_LIMIT,
+    bounded_pool::BoundedPool,
     bulk_retry::{self, BulkRetryJob},
     gate::{Gate, Limits},
     housekeeping,
@@ -76,7 +77,9 @@ impl Worker {
     /// nothing for good.
     pub async fn run(self, shutdown: CancellationToken) {
         let run = Uuid::now_v7();
-        while let Err(error) = lease::renew(&self.upkeep_pool, run, Circuit::Closed).await {
+        let upkeep_pool = BoundedPool::new(self.upkeep_pool.clone(), STATEMENT_LIMIT);
+        let (circuit, attempts) = Default::default();
+        while let Err(error) = lease::renew(&upkeep_pool, run, circuit, attempts).await {
             tracing::warn!(%error, "a worker cannot start yet");
             if shutdown.run_until_cancelled(sleep(RESTART)).await.is_none() {
                 return;
@@ -90,13 +93,13 @@ impl Worker {
         let turns = TaskTracker::new();
         let ended = CancellationToken::new();
         let upkeep = tokio::spawn({
-            let (pool, gate, poster) = (self.upkeep_pool.clone(), gate.clone(), poster.clone());
+            let (pool, gate, poster) = (upkeep_pool.clone(), gate.clone(), poster.clone());
             let ended = ended.clone();
             async move {
                 tokio::select! {
                     () = lease::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
                     () = pause::obey(&pool, &gate) => {}
-                    () = housekeeping::sweep_on(&pool) => {}
+                    () = housekeeping::sweep_on(pool.unbounded()) => {}
                 }
             }
         });
@@ -121,7 +124,7 @@ impl Worker {
         queues.shutdown().await;
         ended.cancel();
         let _ = upkeep.await;
-        match lease::end(&self.upkeep_pool, run, &policy).await {
+        match lease::end(&upkeep_pool, run, &policy).await {
             Ok(given_back) => tracing::info!(%run, given_back, "the worker has stopped"),
             Err(error) => tracing::warn!(%run, %error, "the worker's lease runs out by itself"),
         }
@@ -219,8 +222,9 @@ async fn supervise(
     }
 }
 
-/// Polls an apalis worker at each interval besides: after some fetches nothing but its next heartbeat would
-/// wake it (apalis-postgres 1.0).
+/// Polls an apalis worker at each interval besides. At the end of a fetch it polls [`looks`] once, and where the
+/// time for the next look has come meanwhile, nothing but its next heartbeat would wake it (`PollWith` of
+/// apalis-core 1.0).
 async fn nudged<T>(mut work: BoxFuture<'static, T>) -> T {
     loop {
         if let Ok(ended) = timeout(INTERVAL, &mut work).await {
@@ -270,4 +274,30 @@ fn looks(
         }
         Some(((), (wake, gate, pulse, woken)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_nothing_wakes_is_polled_again() {
+        let shutdown = CancellationToken::new();
+        let work = |_: String, _: Stop, _: Pulse| {
+            let (shutdown, mut polls) = (shutdown.clone(), 0);
+            let worker = poll_fn(move |_| {
+                polls += 1;
+                if polls < 5 {
+                    return Poll::Pending;
+                }
+                shutdown.cancel();
+                Poll::Ready(Ok(()))
+            });
+            worker.boxed()
+        };
+        let supervised = supervise(Uuid::nil(), "queue", shutdown.clone(), work);
+        timeout(Duration::from_secs(60), supervised).await.expect("it is given up instead");
+    }
 }

@@ -16,10 +16,10 @@ use support::{another, database, gateway, stored};
 async fn differences(pool: &PgPool) -> Vec<String> {
     sqlx::query_scalar(
         "select state || ' ' || tried || ' ' || sum(added) from (
-            select state, fence > 0, 1 as added from transactions
-            union all select state, tried, -added from transaction_counts
-         ) counted (state, tried, added)
-         group by state, tried having sum(added) <> 0",
+            select state, fence > 0, queue_of(next_attempt_at, doubt_since), 1 as added from transactions
+            union all select state, tried, queue, -added from transaction_counts
+         ) counted (state, tried, queue, added)
+         group by state, tried, queue having sum(added) <> 0",
     )
     .fetch_all(pool)
     .await
@@ -104,7 +104,7 @@ async fn the_counts_are_right_in_every_snapshot_while_many_write_and_put_togethe
     }
     sweep(&pool).await.unwrap();
     assert_eq!(differences(&pool).await, [""; 0]);
-    // One for each state, tried or not.
+    // One for each state, tried or not, and the queue that goes with it.
     assert!(parts(&pool).await <= 4);
 }
 
@@ -116,8 +116,9 @@ async fn a_cleanup_empties_the_counts_that_are_being_put_together() {
     let mut putting = pool.acquire().await.unwrap();
     sqlx::raw_sql(
         "begin;
-         with part as (delete from transaction_counts returning state, tried, added)
-         insert into transaction_counts select state, tried, sum(added) from part group by 1, 2;",
+         with part as (delete from transaction_counts returning state, tried, queue, added)
+         insert into transaction_counts (state, tried, queue, added)
+         select state, tried, queue, sum(added) from part group by 1, 2, 3;",
     )
     .execute(&mut *putting)
     .await
@@ -154,14 +155,23 @@ async fn whoever_finds_many_parts_puts_them_together() {
 }
 
 #[tokio::test]
-async fn the_migration_counts_what_is_there() {
+async fn the_migrations_count_what_is_there() {
     let pool = database().await;
     let gateway = gateway(&pool);
     tokio::join!(stored(&gateway), stored(&gateway));
-    let undo = "drop function count_transactions cascade; drop table transaction_counts";
+    let undo = "drop function count_transactions cascade; drop function queue_of;
+        drop table transaction_counts;
+        alter table workers drop attempts_ended, drop attempts_posted;
+        create index transactions_by_age on transactions (submitted_at);
+        create index attempts_by_start on attempts (started_at)";
     sqlx::raw_sql(undo).execute(&pool).await.unwrap();
-    let migration = include_str!("../../../migrations/20261121000008_counts.sql");
-    sqlx::raw_sql(migration).execute(&pool).await.unwrap();
+    for migration in [
+        include_str!("../../../migrations/20261121000008_counts.sql"),
+        include_str!("../../../migrations/20261121000012_bounded_reads.sql"),
+    ] {
+        sqlx::raw_sql(migration).execute(&pool).await.unwrap();
+    }
+    assert_eq!(differences(&pool).await, [""; 0]);
     assert_eq!(gateway.counts().await.unwrap().pending, 2);
     stored(&gateway).await;
     assert_eq!(gateway.counts().await.unwrap().pending, 3);

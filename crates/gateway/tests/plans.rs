@@ -1,10 +1,10 @@
-//! What a turn reads, however PostgreSQL plans its statements.
+//! What turns and monitors read, however many rows there are and however PostgreSQL plans its statements.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use domain::protocol::Step;
-use gateway::{Purpose, Turn, database::for_turns};
+use domain::{Principal, protocol::Step};
+use gateway::{Filter, Purpose, Turn, database::for_turns};
 use sqlx::PgPool;
 use support::{Scripted, database, gateway, poster, stored};
 
@@ -35,14 +35,7 @@ async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
             Turn::Took(Step::Complete)
         );
     }
-    sqlx::query(
-        "insert into transactions (id, principal, amount, currency, fingerprint)
-         select gen_random_uuid(), 'p', n, 'USD', sha256(n::text::bytea) from generate_series(1, $1) n",
-    )
-    .bind(PENDING)
-    .execute(&pool)
-    .await
-    .unwrap();
+    store_pending(&pool).await;
 
     let id = stored(&gateway).await;
     let before = rows_read(&one).await;
@@ -50,6 +43,55 @@ async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
     assert_eq!(poster.process(id, Purpose::Post, ()).await.unwrap(), Turn::Took(Step::Complete));
     let read = rows_read(&one).await - before;
     assert!(read < 100, "{read} rows");
+}
+
+#[tokio::test]
+async fn monitors_read_a_few_rows_however_many_transactions_are_due_and_attempts_have_ended() {
+    let pool = database().await;
+    store_pending(&pool).await;
+    sqlx::raw_sql(
+        "insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
+         select id, 'transactions', '', 'Pending', 0, 1, now(), 0 from transactions;
+         insert into attempts (transaction_id, fence, ended_at, outcome)
+         select id, 1, clock_timestamp(), 'posted' from transactions",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    sqlx::query("vacuum analyze").execute(&pool).await.unwrap();
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let gateway = gateway(&one);
+    let doubtful = stored(&gateway).await;
+    sqlx::query(
+        "update transactions set doubt_since = now(), doubt_window = 'settle' where id = $1",
+    )
+    .bind(doubtful)
+    .execute(&pool)
+    .await
+    .unwrap();
+    gateway.retry_all(&Principal::anonymous(), Filter::default(), None).await.unwrap();
+
+    let before = rows_read(&one).await;
+    let statistics = gateway.statistics().await.unwrap();
+    let jobs = [("transactions", PENDING as u64), ("verifications", 1), ("bulk_retries", 1)];
+    assert_eq!(statistics.jobs, jobs);
+    assert_eq!(statistics.due, PENDING as u64 + 1);
+    assert_eq!(gateway.health().await.unwrap().queue_depth, PENDING as u64 + 1);
+    let read = rows_read(&one).await - before;
+    assert!(read < 500, "{read} rows");
+}
+
+/// Many transactions that are due.
+async fn store_pending(pool: &PgPool) {
+    sqlx::query(
+        "insert into transactions (id, principal, amount, currency, fingerprint)
+         select gen_random_uuid(), 'p', n, 'USD', sha256(n::text::bytea) from generate_series(1, $1) n",
+    )
+    .bind(PENDING)
+    .execute(pool)
+    .await
+    .unwrap();
 }
 
 /// Rows and index entries that this session has read so far.

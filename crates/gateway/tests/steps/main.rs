@@ -23,3 +23,4 @@ mod failures;
 mod forgotten;
 mod poison;
 mod scene;
+mod silent;

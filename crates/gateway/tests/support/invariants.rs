@@ -12,10 +12,10 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "the counts are those of the table",
         "select state from (
-            select state, fence > 0, 1 as added from transactions
-            union all select state, tried, -added from transaction_counts
-         ) counted (state, tried, added)
-         group by state, tried having sum(added) <> 0",
+            select state, fence > 0, queue_of(next_attempt_at, doubt_since), 1 as added from transactions
+            union all select state, tried, queue, -added from transaction_counts
+         ) counted (state, tried, queue, added)
+         group by state, tried, queue having sum(added) <> 0",
     ),
     (
         "what waits for its time has one job, for that time, in the queue of what is next",

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::{
+    future::pending,
     io,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -26,11 +27,19 @@ pub struct Proxy {
     task: JoinHandle<()>,
 }
 
+/// What becomes of the connection whose answer is lost.
+#[derive(Clone, Copy)]
+enum Loss {
+    Closed,
+    /// It stays, and nothing comes any more: so it is where a network has failed.
+    Silent,
+}
+
 #[derive(Default)]
 struct Orders {
     /// Of the statements with this text, the answer to the one that makes this zero is lost.
-    lose: Option<(&'static str, usize)>,
-    lost: usize,
+    lose: Option<(&'static str, usize, Loss)>,
+    losses: watch::Sender<usize>,
     /// The answers to what has this text are held up while this is so.
     hold: Option<&'static str>,
     /// Whether one is.
@@ -85,12 +94,24 @@ impl Proxy {
     /// The `nth` statement with this text from now on is carried out, and its answer is lost together
     /// with its connection.
     pub fn lose_answer(&self, text: &'static str, nth: usize) {
-        self.orders.lock().unwrap().lose = Some((text, nth));
+        self.orders.lock().unwrap().lose = Some((text, nth, Loss::Closed));
+    }
+
+    /// The `nth` statement with this text from now on is carried out, and no answer comes over its
+    /// connection any more, nor its end.
+    pub fn silence(&self, text: &'static str, nth: usize) {
+        self.orders.lock().unwrap().lose = Some((text, nth, Loss::Silent));
+    }
+
+    /// Waits until an answer has been lost.
+    pub async fn loses(&self) {
+        let mut lost = self.orders.lock().unwrap().losses.subscribe();
+        lost.wait_for(|lost| *lost > 0).await.unwrap();
     }
 
     /// How many answers have been lost since this was asked last.
     pub fn take_lost(&self) -> usize {
-        std::mem::take(&mut self.orders.lock().unwrap().lost)
+        self.orders.lock().unwrap().losses.send_replace(0)
     }
 
     /// The answer to the next statement with this text, sent by itself, does not come until
@@ -146,19 +167,19 @@ async fn forward(
     mut to_server: impl AsyncWrite + Unpin,
     orders: &Mutex<Orders>,
 ) -> io::Result<()> {
-    let losing = Mutex::new(false);
+    let losing = Mutex::new(None);
     let requests = async {
         // The first message has no type.
         let startup = read_rest(&mut from_client, Vec::new()).await?;
         to_server.write_all(&startup).await?;
-        let mut wanted = false;
+        let mut wanted = None;
         loop {
             let kind = from_client.read_u8().await?;
             let message = read_rest(&mut from_client, vec![kind]).await?;
             match kind {
                 b'P' => wanted = is_wanted(&message, orders),
                 b'Q' => hold(&message, orders),
-                b'E' if wanted => *losing.lock().unwrap() = true,
+                b'E' if wanted.is_some() => *losing.lock().unwrap() = wanted,
                 _ => {}
             }
             to_server.write_all(&message).await?;
@@ -173,12 +194,15 @@ async fn forward(
             let lose = *losing.lock().unwrap();
             match (kind, lose) {
                 // Ready for the next query: this one is committed.
-                (b'Z', true) => {
-                    orders.lock().unwrap().lost += 1;
-                    return Ok(());
+                (b'Z', Some(loss)) => {
+                    orders.lock().unwrap().losses.send_modify(|lost| *lost += 1);
+                    match loss {
+                        Loss::Closed => return Ok(()),
+                        Loss::Silent => pending().await,
+                    }
                 }
-                (_, true) => {}
-                (_, false) => to_client.write_all(&message).await?,
+                (_, Some(_)) => {}
+                (_, None) => to_client.write_all(&message).await?,
             }
         }
     };
@@ -188,15 +212,15 @@ async fn forward(
     }
 }
 
-fn is_wanted(message: &[u8], orders: &Mutex<Orders>) -> bool {
+fn is_wanted(message: &[u8], orders: &Mutex<Orders>) -> Option<Loss> {
     let mut orders = orders.lock().unwrap();
-    let Some((text, left)) = &mut orders.lose else { return false };
+    let (text, left, loss) = orders.lose.as_mut()?;
     if !String::from_utf8_lossy(message).contains(*text) {
-        return false;
+        return None;
     }
     *left -= 1;
-    let wanted = *left == 0;
-    if wanted {
+    let wanted = (*left == 0).then_some(*loss);
+    if wanted.is_some() {
         orders.lose = None;
     }
     wanted
