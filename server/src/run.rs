@@ -72,7 +72,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
     }
     // Bound before anything else starts: a port that is taken is the commonest failure.
     let listener = match listens {
-        Some((setting, addr)) => Some(bind(setting, addr).await?),
+        Some((setting, addr)) => Some(bind(setting, addr)?),
         None => None,
     };
     let stop = stop_signal()?;
@@ -249,9 +249,9 @@ fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fatal> 
         .into())
 }
 
-async fn bind(setting: &str, addr: SocketAddr) -> Result<TcpListener, Fatal> {
-    let bound = TcpListener::bind(addr).await;
-    Ok(bound.map_err(|error| format!("{setting}: cannot listen on {addr}: {error}"))?)
+fn bind(setting: &str, addr: SocketAddr) -> Result<TcpListener, Fatal> {
+    Ok(serving::listen(addr)
+        .map_err(|error| format!("{setting}: cannot listen on {addr}: {error}"))?)
 }
 
 /// Cancelled by the first SIGTERM or Ctrl-C. The second ends the program where it stands.

@@ -14,8 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
 use tokio::{
     io::{self, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
+    task::unconstrained,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,6 +45,22 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Before the next try where the system has no more files.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that the system holds until they are accepted; it may be set to fewer (`net.core.somaxconn`). Where
+/// they are more, it drops what clients send, who try again after a second or more, or see a break.
+const BACKLOG: u32 = 4096;
+
+/// Listens on an address.
+///
+/// # Errors
+/// The system's.
+pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Of an earlier process, connections may linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
 /// What the connections of a listener share.
 #[derive(Clone)]
 struct Service {
@@ -68,7 +85,8 @@ pub async fn serve(
         let permit = open.clone().acquire_owned().await;
         (listener.accept().await, permit)
     };
-    while let Some((accepted, permit)) = stop.run_until_cancelled(accept()).await {
+    // In a flood it is a second until this task has its next turn, so it accepts all that there are in each.
+    while let Some((accepted, permit)) = stop.run_until_cancelled(unconstrained(accept())).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -147,7 +165,7 @@ mod tests {
 
     /// A server with room for so many connections.
     async fn start(bounds: Bounds) -> (SocketAddr, CancellationToken) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let router = Router::new()
             .route("/", get(async || "served"))

@@ -1,14 +1,14 @@
 //! The workers: apalis fetches jobs and dispatches them to [`Poster::turn`], under supervision.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
 use domain::protocol::Policy;
-use futures::{FutureExt, Stream, future::BoxFuture, stream};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use sqlx::PgPool;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -31,7 +31,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Between two looks after wake-ups: what is accepted meanwhile is fetched together. Each wake-up is followed by
 /// one look at once, or as soon as this allows, and one more: the first may have come while a fetch that had
 /// looked too early was under way.
-const LOOK_SPACING: Duration = Duration::from_millis(5);
+const LOOK_SPACING: Duration = Duration::from_millis(10);
 /// Between the end of an apalis worker and its restart.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -68,8 +68,11 @@ pub struct Worker {
 #[derive(Clone)]
 struct Turns {
     poster: Arc<Poster>,
-    tasks: TaskTracker,
     purpose: Purpose,
+    /// For so many at once.
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 impl Worker {
@@ -106,10 +109,15 @@ impl Worker {
         // A task each: whatever wakes an apalis worker makes it fetch, and in one task each fetch would
         // wake the others, without end.
         let mut queues = JoinSet::new();
-        let (posts, verifications) = (limits.posts, limits.verifications);
-        let of = |purpose| Turns { poster: poster.clone(), tasks: turns.clone(), purpose };
-        queues.spawn(self.take_turns(run, of(Purpose::Post), posts, Some(gate), &shutdown));
-        queues.spawn(self.take_turns(run, of(Purpose::Verify), verifications, None, &shutdown));
+        let of = |purpose, places| Turns {
+            poster: poster.clone(),
+            purpose,
+            places: Arc::new(Semaphore::new(places)),
+            tasks: turns.clone(),
+            shutdown: shutdown.clone(),
+        };
+        queues.spawn(self.take_turns(run, of(Purpose::Post, limits.posts), Some(gate)));
+        queues.spawn(self.take_turns(run, of(Purpose::Verify, limits.verifications), None));
         queues.spawn(self.retry_in_bulk(run, &shutdown));
         tokio::select! {
             () = async {
@@ -135,20 +143,19 @@ impl Worker {
         &self,
         run: Uuid,
         turns: Turns,
-        concurrency: usize,
         gate: Option<Arc<Gate>>,
-        shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let queue = turns.purpose.queue();
-        let pool = self.apalis_pool.clone();
+        let (pool, shutdown) = (self.apalis_pool.clone(), turns.shutdown.clone());
+        // A part of what it can do: what a worker has fetched, an idle one cannot have.
+        let batch_size = turns.places.available_permits().div_ceil(2);
         // What is accepted is to be posted: one who only verifies would use the wake-up up.
         let wake = match turns.purpose {
             Purpose::Post => self.wake.clone(),
             Purpose::Verify => Arc::default(),
         };
         let work = move |name, stop, pulse: Pulse| {
-            // A part of what it can do: what a worker has fetched, an idle one cannot have.
-            let config = config(queue).batch_size(concurrency.div_ceil(2));
+            let config = config(queue).batch_size(batch_size);
             let looks = looks(wake.clone(), gate.clone(), pulse.clone());
             let backend = PostgresStorage::<Job>::new(&pool)
                 .with_config(config)
@@ -156,11 +163,11 @@ impl Worker {
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
                 .data((turns.clone(), pulse))
-                .concurrency(concurrency)
+                .concurrency(1)
                 .build(take_turn);
             worker.run_until(stop).boxed()
         };
-        supervise(run, queue, shutdown.clone(), work)
+        supervise(run, queue, shutdown, work)
     }
 
     /// Carries out bulk retries, one after the other.
@@ -211,7 +218,7 @@ async fn supervise(
         });
         let pulse = Pulse::new();
         let result = tokio::select! {
-            result = nudged(work(format!("{run}-{queue}-{restart}"), stop, pulse.clone())) => Some(result),
+            result = work(format!("{run}-{queue}-{restart}"), stop, pulse.clone()) => Some(result),
             () = pulse.stopped() => None,
         };
         if shutdown.is_cancelled() {
@@ -222,27 +229,18 @@ async fn supervise(
     }
 }
 
-/// Polls an apalis worker at each interval besides. At the end of a fetch it polls [`looks`] once, and where the
-/// time for the next look has come meanwhile, nothing but its next heartbeat would wake it (`PollWith` of
-/// apalis-core 1.0).
-async fn nudged<T>(mut work: BoxFuture<'static, T>) -> T {
-    loop {
-        if let Ok(ended) = timeout(INTERVAL, &mut work).await {
-            return ended;
-        }
-    }
-}
-
 /// Ends when the program is to stop.
 type Stop = BoxFuture<'static, Result<(), WorkerError>>;
 
+/// Done when there is room for the turn, not when that is over: whatever ends makes an apalis worker fetch.
 async fn take_turn(job: Job, data: Data<(Turns, Pulse)>) {
-    let (Turns { poster, tasks, purpose }, pulse) = (*data).clone();
+    let (turns, pulse) = (*data).clone();
     let _under_way = pulse.begin();
-    let (place, left) = oneshot::channel::<Infallible>();
+    // None when the worker is to stop: the turn gives the job back.
+    let place = turns.shutdown.run_until_cancelled(turns.places.acquire_owned()).await;
     // A task of its own: turns run beside each other, and none is cut short where apalis's worker is.
-    tasks.spawn(async move { poster.turn(job.0, purpose, place).await });
-    let _ = left.await;
+    let (poster, purpose) = (turns.poster, turns.purpose);
+    turns.tasks.spawn(async move { poster.turn(job.0, purpose, place).await });
 }
 
 async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result<(), BoxDynError> {
@@ -254,12 +252,31 @@ async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result
 }
 
 /// When to look for jobs: after wake-ups and at each interval. With a gate, only while it is open.
+///
+/// `PollWith` of apalis-core 1.0 polls this once each time that its worker is polled, and a moment that it
+/// finds to have come makes it fetch, but not poll again for the next one. At the end of a fetch it does not
+/// even fetch. So each moment also wakes the worker once more.
 fn looks(
     wake: Arc<Notify>,
     gate: Option<Arc<Gate>>,
     pulse: Pulse,
 ) -> impl Stream<Item = ()> + Send {
-    stream::unfold((wake, gate, pulse, false), move |(wake, gate, pulse, woken)| async move {
+    let mut moments = Box::pin(moments(wake, gate, pulse));
+    stream::poll_fn(move |context| {
+        let moment = moments.poll_next_unpin(context);
+        if moment.is_ready() {
+            context.waker().wake_by_ref();
+        }
+        moment
+    })
+}
+
+fn moments(
+    wake: Arc<Notify>,
+    gate: Option<Arc<Gate>>,
+    pulse: Pulse,
+) -> impl Stream<Item = ()> + Send {
+    stream::unfold((wake, gate, pulse, false), |(wake, gate, pulse, woken)| async move {
         pulse.beat();
         let woken = if woken {
             sleep(LOOK_SPACING).await;
@@ -278,26 +295,33 @@ fn looks(
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Poll};
+    use futures::task::{ArcWake, Context, Poll, waker};
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use tokio::time::advance;
 
     use super::*;
 
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl ArcWake for Woken {
+        fn wake_by_ref(woken: &Arc<Self>) {
+            woken.0.fetch_add(1, Relaxed);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_nothing_wakes_is_polled_again() {
-        let shutdown = CancellationToken::new();
-        let work = |_: String, _: Stop, _: Pulse| {
-            let (shutdown, mut polls) = (shutdown.clone(), 0);
-            let worker = poll_fn(move |_| {
-                polls += 1;
-                if polls < 5 {
-                    return Poll::Pending;
-                }
-                shutdown.cancel();
-                Poll::Ready(Ok(()))
-            });
-            worker.boxed()
-        };
-        let supervised = supervise(Uuid::nil(), "queue", shutdown.clone(), work);
-        timeout(Duration::from_secs(60), supervised).await.expect("it is given up instead");
+    async fn whoever_finds_that_a_moment_has_come_is_woken_to_wait_for_the_next() {
+        let woken = Arc::new(Woken::default());
+        let waker = waker(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut looks = Box::pin(looks(Arc::default(), None, Pulse::new()));
+        for _ in 0..3 {
+            assert_eq!(looks.poll_next_unpin(&mut context), Poll::Pending);
+            advance(INTERVAL).await;
+            let by_time = woken.0.load(Relaxed);
+            assert_eq!(looks.poll_next_unpin(&mut context), Poll::Ready(Some(())));
+            assert_eq!(woken.0.load(Relaxed), by_time + 1);
+        }
     }
 }
