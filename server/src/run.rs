@@ -126,7 +126,7 @@ async fn with_database(
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
             pool: database::for_turns(&pool(WORKER_CONNECTIONS, PATIENT)?),
-            upkeep_pool: pool(UPKEEP_CONNECTIONS, IMPATIENT)?,
+            upkeep_pool: database::for_upkeep(&pool(UPKEEP_CONNECTIONS, IMPATIENT)?),
             apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, PATIENT)?),
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {

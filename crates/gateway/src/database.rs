@@ -69,9 +69,15 @@ pub fn pool(url: &str, max_connections: u32, patience: Duration) -> Result<PgPoo
 }
 
 /// Connections of their own, for the web side: PostgreSQL itself ends what takes longer than any client waits,
-/// for who has given up a statement has closed its connection, which a busy session does not notice.
+/// for who has given up a statement has closed its connection, which a busy session does not notice. The
+/// same goes for the two that follow.
 pub fn for_clients(pool: &PgPool) -> PgPool {
     with(pool, &[("statement_timeout", "5s")])
+}
+
+/// Connections of their own, for the worker's lease and what else is given up after a second.
+pub fn for_upkeep(pool: &PgPool) -> PgPool {
+    with(pool, &[("statement_timeout", "3s")])
 }
 
 /// Connections of their own, for claims and what follows, each of which looks its rows up by a key. Planned
@@ -79,7 +85,12 @@ pub fn for_clients(pool: &PgPool) -> PgPool {
 pub fn for_turns(pool: &PgPool) -> PgPool {
     with(
         pool,
-        &[("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")],
+        &[
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("statement_timeout", "12s"),
+        ],
     )
 }
 

@@ -189,6 +189,9 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
             }
             Err(error) if calls.len() > 1 && is_of_one_row(&error) => {
                 for (call, answer) in calls.chunks(1).zip(answers) {
+                    if answer.is_closed() {
+                        continue;
+                    }
                     Box::pin(self.answer(call, vec![answer])).await;
                 }
             }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -16,16 +16,13 @@ use crate::{
 
 /// Between sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How long one statement may take: nobody waits for it, but those after it.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
 /// Transactions that are looked at for their job in one sweep: those that have been due for longest.
 const LOOKED_AT: i64 = 1000;
 
 /// Sweeps now and then, for ever. Any number of processes may do so.
-pub async fn sweep_on(pool: &PgPool) {
-    let pool = BoundedPool::new(pool.clone(), STATEMENT_LIMIT);
+pub async fn sweep_on(pool: &BoundedPool) {
     loop {
-        if let Err(error) = sweep(&pool).await {
+        if let Err(error) = sweep(pool).await {
             tracing::warn!(%error, "sweeping has to wait");
         }
         sleep(SWEEP).await;

@@ -2,6 +2,7 @@
 //! record what became of it.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -27,11 +28,11 @@ use crate::{
     take_back::{Cause, take_back},
 };
 
-/// One statement at a time, because the more go together, the less each costs. Whoever claims holds a slot of
-/// the gate, so they are not many, and what is recorded was claimed.
+/// One statement at a time, because the more go together, the less each costs. The worker lets so many turns be
+/// under way, so those that call are not too many.
 const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 1, further: 2, calls: 256 };
 /// How long one of them may take. Many wait for it, so it must not wait for ever for an answer that is lost.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
+pub const PATIENT_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait before telling the database again what it did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -55,7 +56,8 @@ pub struct Poster {
     gate: Arc<Gate>,
     policy: Policy,
     run: Uuid,
-    turns: Mutex<Vec<Uuid>>,
+    /// How many turns of a transaction are under way; where two are, one of them is in vain.
+    turns: Mutex<HashMap<Uuid, u32>>,
     /// Claims to post, and claims to verify: a row that somebody has locked holds up its own kind at most.
     posts: Group<Wanted, Result<Option<Claim>, EngineError>>,
     verifications: Group<Wanted, Result<Option<Claim>, EngineError>>,
@@ -71,7 +73,7 @@ impl Poster {
         policy: Policy,
         run: Uuid,
     ) -> Self {
-        let pool = BoundedPool::new(pool, STATEMENT_LIMIT);
+        let pool = BoundedPool::new(pool, PATIENT_LIMIT);
         let claims = || {
             let pool = pool.clone();
             Group::new(BOUNDS, move |wanted| {
@@ -92,20 +94,22 @@ impl Poster {
     /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
     /// the transaction is given back. `place` is dropped when another turn may begin in its place.
     pub async fn turn(&self, id: Uuid, purpose: Purpose, place: impl Send) {
-        self.turns().push(id);
+        *self.turns().entry(id).or_default() += 1;
         self.take_turn(id, purpose, place).await;
-        let mut turns = self.turns();
-        if let Some(ended) = turns.iter().position(|turn| *turn == id) {
-            turns.swap_remove(ended);
+        if let Entry::Occupied(mut turns) = self.turns().entry(id) {
+            *turns.get_mut() -= 1;
+            if *turns.get() == 0 {
+                turns.remove();
+            }
         }
     }
 
-    /// The transactions whose turn is under way; twice where two are, of which one is in vain.
+    /// The transactions whose turn is under way.
     pub fn under_way(&self) -> Vec<Uuid> {
-        self.turns().clone()
+        self.turns().keys().copied().collect()
     }
 
-    fn turns(&self) -> MutexGuard<'_, Vec<Uuid>> {
+    fn turns(&self) -> MutexGuard<'_, HashMap<Uuid, u32>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

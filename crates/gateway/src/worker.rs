@@ -8,7 +8,7 @@ use domain::protocol::Policy;
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use sqlx::PgPool;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -23,6 +23,7 @@ use crate::{
     housekeeping,
     job::{Job, Purpose},
     lease, pause,
+    process::PATIENT_LIMIT,
     pulse::Pulse,
 };
 
@@ -32,6 +33,11 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// one look at once, or as soon as this allows, and one more: the first may have come while a fetch that had
 /// looked too early was under way.
 const LOOK_SPACING: Duration = Duration::from_millis(10);
+/// Turns that are under way are at most so many times those that may post at once: the others are settling
+/// their jobs, or recording what became of them.
+const TURNS_A_PLACE: usize = 4;
+/// How long a job waits for a gate that is closed. Then it is given back: another process may have an open one.
+const AT_THE_GATE: Duration = Duration::from_secs(1);
 /// Between the end of an apalis worker and its restart.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -69,10 +75,25 @@ pub struct Worker {
 struct Turns {
     poster: Arc<Poster>,
     purpose: Purpose,
-    /// For so many at once.
+    gate: Option<Arc<Gate>>,
+    /// For all that are under way.
+    rooms: Arc<Semaphore>,
+    /// For those of them that something may still be asked of the posting service for.
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+}
+
+impl Turns {
+    /// Waits until one more may begin, which it may for as long as it holds what this gives.
+    async fn room(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        if let Some(gate) = &self.gate {
+            let _ = timeout(AT_THE_GATE, gate.opened()).await;
+        }
+        let room = self.rooms.clone().acquire_owned().await.ok()?;
+        let place = self.places.clone().acquire_owned().await.ok()?;
+        Some((room, place))
+    }
 }
 
 impl Worker {
@@ -92,32 +113,35 @@ impl Worker {
         tracing::info!(%run, ?limits, "a worker has started");
         let gate = Arc::new(Gate::new(limits, shutdown.clone()));
         let (pool, posting) = (self.pool.clone(), self.posting.clone());
+        let patient_pool = BoundedPool::new(pool.clone(), PATIENT_LIMIT);
         let poster = Arc::new(Poster::new(pool, posting, gate.clone(), policy, run));
         let turns = TaskTracker::new();
         let ended = CancellationToken::new();
         let upkeep = tokio::spawn({
             let (pool, gate, poster) = (upkeep_pool.clone(), gate.clone(), poster.clone());
-            let ended = ended.clone();
+            let (patient_pool, ended) = (patient_pool.clone(), ended.clone());
             async move {
                 tokio::select! {
                     () = lease::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
                     () = pause::obey(&pool, &gate) => {}
-                    () = housekeeping::sweep_on(pool.unbounded()) => {}
+                    () = housekeeping::sweep_on(&patient_pool) => {}
                 }
             }
         });
         // A task each: whatever wakes an apalis worker makes it fetch, and in one task each fetch would
         // wake the others, without end.
         let mut queues = JoinSet::new();
-        let of = |purpose, places| Turns {
+        let of = |purpose, places, gate| Turns {
             poster: poster.clone(),
             purpose,
+            gate,
+            rooms: Arc::new(Semaphore::new(places * TURNS_A_PLACE)),
             places: Arc::new(Semaphore::new(places)),
             tasks: turns.clone(),
             shutdown: shutdown.clone(),
         };
-        queues.spawn(self.take_turns(run, of(Purpose::Post, limits.posts), Some(gate)));
-        queues.spawn(self.take_turns(run, of(Purpose::Verify, limits.verifications), None));
+        queues.spawn(self.take_turns(run, of(Purpose::Post, limits.posts, Some(gate))));
+        queues.spawn(self.take_turns(run, of(Purpose::Verify, limits.verifications, None)));
         queues.spawn(self.retry_in_bulk(run, &shutdown));
         tokio::select! {
             () = async {
@@ -132,19 +156,14 @@ impl Worker {
         queues.shutdown().await;
         ended.cancel();
         let _ = upkeep.await;
-        match lease::end(&upkeep_pool, run, &policy).await {
+        match lease::end(&patient_pool, run, &policy).await {
             Ok(given_back) => tracing::info!(%run, given_back, "the worker has stopped"),
             Err(error) => tracing::warn!(%run, %error, "the worker's lease runs out by itself"),
         }
     }
 
     /// Takes the turns of one queue.
-    fn take_turns(
-        &self,
-        run: Uuid,
-        turns: Turns,
-        gate: Option<Arc<Gate>>,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    fn take_turns(&self, run: Uuid, turns: Turns) -> impl Future<Output = ()> + Send + use<> {
         let queue = turns.purpose.queue();
         let (pool, shutdown) = (self.apalis_pool.clone(), turns.shutdown.clone());
         // A part of what it can do: what a worker has fetched, an idle one cannot have.
@@ -156,7 +175,7 @@ impl Worker {
         };
         let work = move |name, stop, pulse: Pulse| {
             let config = config(queue).batch_size(batch_size);
-            let looks = looks(wake.clone(), gate.clone(), pulse.clone());
+            let looks = looks(wake.clone(), turns.gate.clone(), pulse.clone());
             let backend = PostgresStorage::<Job>::new(&pool)
                 .with_config(config)
                 .poll_with_stream(Box::pin(looks));
@@ -237,10 +256,14 @@ async fn take_turn(job: Job, data: Data<(Turns, Pulse)>) {
     let (turns, pulse) = (*data).clone();
     let _under_way = pulse.begin();
     // None when the worker is to stop: the turn gives the job back.
-    let place = turns.shutdown.run_until_cancelled(turns.places.acquire_owned()).await;
+    let room = turns.shutdown.run_until_cancelled(turns.room()).await.flatten();
+    let (room, place) = room.unzip();
     // A task of its own: turns run beside each other, and none is cut short where apalis's worker is.
     let (poster, purpose) = (turns.poster, turns.purpose);
-    turns.tasks.spawn(async move { poster.turn(job.0, purpose, place).await });
+    turns.tasks.spawn(async move {
+        poster.turn(job.0, purpose, place).await;
+        drop(room);
+    });
 }
 
 async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result<(), BoxDynError> {

@@ -173,13 +173,11 @@ async fn a_shutdown_finishes_what_is_under_way_and_leaves_the_rest_waiting() {
     assert!(counts.pending > 0);
     simulator.shutdown().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_with_nothing_to_do_leaves_the_database_in_peace() {
-    let pool = database().await;
+/// How many commits there are while a worker has nothing to do.
+async fn commits_of_a_worker(pool: &PgPool) -> i64 {
     let (simulator, _folder) = simulator(Faults::none()).await;
-    let running = worker(&pool, &simulator, Arc::default());
-    let one = |query: &'static str| sqlx::query_scalar::<_, i64>(query).fetch_one(&pool);
+    let running = worker(pool, &simulator, Arc::default());
+    let one = |query: &'static str| sqlx::query_scalar::<_, i64>(query).fetch_one(pool);
     let commits = "select xact_commit from pg_stat_database where datname = current_database()";
     // Three renewals of the lease are as many seconds.
     let renewals =
@@ -192,10 +190,29 @@ async fn a_worker_with_nothing_to_do_leaves_the_database_in_peace() {
     };
     tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("no lease is renewed");
     let commits = one(commits).await.unwrap() - before;
-    // Three queues ask ten times a second; what wakes itself up asks a thousand times.
-    assert!(commits < 1000, "{commits} commits in three seconds of doing nothing");
     running.stop().await;
     simulator.shutdown().await;
+    commits
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_nothing_to_do_leaves_the_database_in_peace() {
+    let pool = database().await;
+    let commits = commits_of_a_worker(&pool).await;
+    // Three queues ask ten times a second; what wakes itself up asks a thousand times.
+    assert!(commits < 1000, "{commits} commits in three seconds of doing nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_may_not_post_leaves_what_waits_in_peace() {
+    let pool = database().await;
+    let gateway = Gateway::new(pool.clone(), Arc::default());
+    gateway.pause(&domain::Principal::anonymous(), None).await.unwrap();
+    for _ in 0..200 {
+        support::stored(&gateway).await;
+    }
+    let commits = commits_of_a_worker(&pool).await;
+    assert!(commits < 1000, "{commits} commits in three seconds of a pause");
 }
 
 #[tokio::test(flavor = "multi_thread")]
