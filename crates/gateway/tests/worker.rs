@@ -173,22 +173,55 @@ async fn a_shutdown_finishes_what_is_under_way_and_leaves_the_rest_waiting() {
     assert!(counts.pending > 0);
     simulator.shutdown().await;
 }
+/// Waits until the worker has renewed its lease three times: as many seconds.
+async fn renewals(pool: &PgPool) {
+    let renewed =
+        "select count(*) from workers where expires_at > started_at + interval '8 seconds'";
+    let waiting = async {
+        while sqlx::query_scalar::<_, i64>(renewed).fetch_one(pool).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("no lease is renewed");
+}
+
+/// What became of a POST is recorded after its place is another's. Where that takes long, no more are
+/// posted than are worth the doubt that a crash would leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn however_long_recording_takes_few_are_under_way() {
+    let pool = database().await;
+    let gateway = Gateway::new(pool.clone(), Arc::default());
+    submit(&gateway, 300).await;
+    let slow = "
+        create function slow() returns trigger language plpgsql as $$
+            begin perform pg_advisory_xact_lock(1); return new; end
+        $$;
+        create trigger slow before update on transactions for each row
+            when (new.state = 'completed') execute function slow()";
+    sqlx::raw_sql(slow).execute(&pool).await.unwrap();
+    let mut lock = pool.acquire().await.unwrap();
+    sqlx::query("select pg_advisory_lock(1)").execute(&mut *lock).await.unwrap();
+    let (simulator, _folder) = simulator(Faults::none()).await;
+    let running = worker(&pool, &simulator, Arc::default());
+    renewals(&pool).await;
+    let posted = simulator.handle().audit().entries;
+    let places = support::LIMITS.posts;
+    assert!((places + 1..=places * 4).contains(&posted), "{posted} posted");
+    sqlx::query("select pg_advisory_unlock(1)").execute(&mut *lock).await.unwrap();
+    assert_eq!(all_final(&gateway).await, 300);
+    assert_eq!(simulator.handle().audit().entries, 300);
+    running.stop().await;
+    simulator.shutdown().await;
+}
+
 /// How many commits there are while a worker has nothing to do.
 async fn commits_of_a_worker(pool: &PgPool) -> i64 {
     let (simulator, _folder) = simulator(Faults::none()).await;
     let running = worker(pool, &simulator, Arc::default());
     let one = |query: &'static str| sqlx::query_scalar::<_, i64>(query).fetch_one(pool);
     let commits = "select xact_commit from pg_stat_database where datname = current_database()";
-    // Three renewals of the lease are as many seconds.
-    let renewals =
-        "select count(*) from workers where expires_at > started_at + interval '8 seconds'";
     let before = one(commits).await.unwrap();
-    let waiting = async {
-        while one(renewals).await.unwrap() == 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("no lease is renewed");
+    renewals(pool).await;
     let commits = one(commits).await.unwrap() - before;
     running.stop().await;
     simulator.shutdown().await;
