@@ -1,5 +1,5 @@
-//! Whether an apalis worker still looks for jobs. One was seen to stop without an end and without an error,
-//! after the database had been out of reach for some time.
+//! Whether an apalis worker is still alive. One was seen to stop without an end and without an error, after the
+//! database had been out of reach for some time, and one whose fetch is never answered would wait for ever.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-/// How long a worker with nothing under way may not look before it is given up.
+/// How long a worker with nothing under way may be without a heartbeat before it is given up.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The pulse of one apalis worker. Cheap to clone.
@@ -29,7 +29,7 @@ impl Pulse {
         Self(Arc::new(Mutex::new(State { beat_at: Instant::now(), under_way: 0 })))
     }
 
-    /// The worker looks for jobs.
+    /// The worker had a heartbeat.
     pub fn beat(&self) {
         self.state().beat_at = Instant::now();
     }
@@ -40,7 +40,7 @@ impl Pulse {
         UnderWay(self.clone())
     }
 
-    /// Waits until the worker has neither looked nor had anything to do for [`SILENCE`].
+    /// Waits until the worker has had neither a heartbeat nor anything to do for [`SILENCE`].
     pub async fn stopped(&self) {
         loop {
             let silent_at = {

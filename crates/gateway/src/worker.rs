@@ -175,12 +175,13 @@ impl Worker {
         };
         let work = move |name, stop, pulse: Pulse| {
             let config = config(queue).batch_size(batch_size);
-            let looks = looks(wake.clone(), turns.gate.clone(), pulse.clone());
+            let looks = looks(wake.clone(), turns.gate.clone());
             let backend = PostgresStorage::<Job>::new(&pool)
                 .with_config(config)
                 .poll_with_stream(Box::pin(looks));
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
+                .on_event(listen(&pulse))
                 .data((turns.clone(), pulse))
                 .concurrency(1)
                 .build(take_turn);
@@ -199,9 +200,10 @@ impl Worker {
         let work = move |name, stop, pulse: Pulse| {
             let backend = PostgresStorage::<BulkRetryJob>::new(&apalis_pool)
                 .with_config(config(bulk_retry::QUEUE).batch_size(1))
-                .poll_with_stream(Box::pin(looks(Arc::default(), None, pulse.clone())));
+                .poll_with_stream(Box::pin(looks(Arc::default(), None)));
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
+                .on_event(listen(&pulse))
                 .data((pool.clone(), pulse))
                 .concurrency(1)
                 .build(retry_in_bulk);
@@ -279,12 +281,8 @@ async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result
 /// `PollWith` of apalis-core 1.0 polls this once each time that its worker is polled, and a moment that it
 /// finds to have come makes it fetch, but not poll again for the next one. At the end of a fetch it does not
 /// even fetch. So each moment also wakes the worker once more.
-fn looks(
-    wake: Arc<Notify>,
-    gate: Option<Arc<Gate>>,
-    pulse: Pulse,
-) -> impl Stream<Item = ()> + Send {
-    let mut moments = Box::pin(moments(wake, gate, pulse));
+fn looks(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> + Send {
+    let mut moments = Box::pin(moments(wake, gate));
     stream::poll_fn(move |context| {
         let moment = moments.poll_next_unpin(context);
         if moment.is_ready() {
@@ -294,13 +292,8 @@ fn looks(
     })
 }
 
-fn moments(
-    wake: Arc<Notify>,
-    gate: Option<Arc<Gate>>,
-    pulse: Pulse,
-) -> impl Stream<Item = ()> + Send {
-    stream::unfold((wake, gate, pulse, false), |(wake, gate, pulse, woken)| async move {
-        pulse.beat();
+fn moments(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> + Send {
+    stream::unfold((wake, gate, false), |(wake, gate, woken)| async move {
         let woken = if woken {
             sleep(LOOK_SPACING).await;
             wake.notified().now_or_never().is_some()
@@ -308,12 +301,20 @@ fn moments(
             timeout(INTERVAL, wake.notified()).await.is_ok()
         };
         if let Some(gate) = &gate {
-            while timeout(RESTART, gate.opened()).await.is_err() {
-                pulse.beat();
-            }
+            gate.opened().await;
         }
-        Some(((), (wake, gate, pulse, woken)))
+        Some(((), (wake, gate, woken)))
     })
+}
+
+/// Takes note of an apalis worker's heartbeats. It has none while a fetch is not answered.
+fn listen(pulse: &Pulse) -> impl Fn(&WorkerContext, &Event) + Send + Sync + 'static {
+    let pulse = pulse.clone();
+    move |_, event| {
+        if let Event::HeartBeat = event {
+            pulse.beat();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -338,7 +339,7 @@ mod tests {
         let woken = Arc::new(Woken::default());
         let waker = waker(woken.clone());
         let mut context = Context::from_waker(&waker);
-        let mut looks = Box::pin(looks(Arc::default(), None, Pulse::new()));
+        let mut looks = Box::pin(looks(Arc::default(), None));
         for _ in 0..3 {
             assert_eq!(looks.poll_next_unpin(&mut context), Poll::Pending);
             advance(INTERVAL).await;

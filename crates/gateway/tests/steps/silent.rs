@@ -1,11 +1,12 @@
-//! A statement of the worker's own upkeep that is carried out, and whose connection is silent from then on: as
-//! where a network fails, or PostgreSQL's machine stops. Nobody waits for it for ever.
+//! A statement of a worker that is carried out, and whose connection is silent from then on: as where a network
+//! fails, or PostgreSQL's machine stops. Nobody waits for it for ever.
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{Principal, State};
 use gateway::{Purpose, Worker, WorkerSettings};
+use sqlx::PgPool;
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -18,10 +19,20 @@ use crate::{
 
 /// A worker whose upkeep goes through the proxy.
 fn start(scene: &Scene<'_>, closing: &CancellationToken) -> JoinHandle<()> {
+    let direct = support::another(scene.place.pool());
+    start_with(scene, closing, scene.place.connections(), direct)
+}
+
+fn start_with(
+    scene: &Scene<'_>,
+    closing: &CancellationToken,
+    upkeep_pool: PgPool,
+    apalis_pool: PgPool,
+) -> JoinHandle<()> {
     let worker = Worker {
         pool: support::another(scene.place.pool()),
-        upkeep_pool: scene.place.connections(),
-        apalis_pool: support::another(scene.place.pool()),
+        upkeep_pool,
+        apalis_pool,
         posting: scene.other.clerk.clone(),
         settings: WorkerSettings {
             policy: scene.policy,
@@ -76,6 +87,33 @@ async fn a_pause_ends_after_a_look_for_it_that_was_not_answered() {
         }
     };
     bounded("the transaction is posted", posted).await;
+    closing.cancel();
+    bounded("the end of the worker", running).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_is_posted_after_a_fetch_that_was_not_answered() {
+    let place = Place::new().await;
+    let scene = Scene::new(&place, 3).await;
+    let closing = CancellationToken::new();
+    place.proxy.silence("apalis.get_jobs", 1);
+    let direct = support::another(place.pool());
+    let running = start_with(&scene, &closing, direct, place.connections());
+    bounded("a fetch without an answer", place.proxy.loses()).await;
+    place
+        .gateway
+        .submit(
+            &Principal::anonymous(),
+            support::submission(serde_json::json!({"amount": 2, "currency": "USD"})),
+        )
+        .await
+        .unwrap();
+    let posted = async {
+        while place.gateway.counts().await.unwrap().of(State::Completed) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    bounded("all are posted", posted).await;
     closing.cancel();
     bounded("the end of the worker", running).await.unwrap();
 }
