@@ -18,7 +18,6 @@ mod overload;
 mod posting;
 mod problem;
 mod problem_code;
-mod repeated_member;
 mod request_id;
 mod same_origin;
 mod sender_view;
