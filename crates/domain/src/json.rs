@@ -7,7 +7,7 @@ use std::{collections::HashSet, fmt};
 
 use serde::{
     Deserialize,
-    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor},
 };
 use serde_json::Value;
 
@@ -160,6 +160,10 @@ impl Visitor<'_> for NumberVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+        Err(E::invalid_type(Unexpected::Str(text), &self))
     }
 
     fn visit_string<E>(self, _: String) -> Result<Number, E> {
