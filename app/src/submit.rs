@@ -130,11 +130,9 @@ fn read(typed: &Typed) -> Result<domain::Submission, Vec<FieldError>> {
         .collect();
     let mut malformed = None;
     if !typed.metadata.trim().is_empty() {
-        match serde_json::from_str::<Value>(&typed.metadata) {
+        match domain::json::read(typed.metadata.as_bytes()) {
             Ok(metadata) => drop(body.insert("metadata".to_owned(), metadata)),
-            Err(error) => {
-                malformed = Some(FieldError::new("/metadata", format!("must be JSON: {error}")));
-            }
+            Err(error) => malformed = Some(FieldError::new("/metadata", error.to_string())),
         }
     }
     let read = domain::Submission::from_json(&Value::Object(body));

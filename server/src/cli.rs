@@ -10,7 +10,10 @@ use clap::{
 };
 use domain::{backoff::Backoff, protocol::Policy};
 
-use crate::http::{WebhookSecretError, WebhookSecrets};
+use crate::{
+    http::{WebhookSecretError, WebhookSecrets},
+    run::Role,
+};
 
 /// Hand over transactions to a slow, unreliable posting service: accepted in milliseconds, never
 /// lost, posted exactly once.
@@ -172,6 +175,16 @@ pub struct PostingSettings {
 }
 
 impl PostingSettings {
+    /// How many requests to the posting service a process has under way at most.
+    pub fn requests_at_once(&self, role: Role) -> u64 {
+        match role {
+            Role::Web => 0,
+            Role::Both | Role::Worker { .. } => {
+                u64::from(self.posting_concurrency) + u64::from(self.verification_concurrency)
+            }
+        }
+    }
+
     /// The protocol's settings. In doubt, verification goes on ten times slower than attempts did.
     pub fn policy(&self) -> Policy {
         let backoff = Backoff {

@@ -2,8 +2,9 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// For everything but the POSTs under way: listeners, the database, browsers and other clients.
-const OTHERS: u64 = 1024;
+/// For everything but requests to the posting service and connections of clients: listeners, the database, files that
+/// are sent.
+const OTHERS: u64 = 512;
 
 /// Raises the soft limit, which is low for the sake of programs from the days of `select`, to the hard
 /// one.
@@ -15,14 +16,19 @@ pub fn allow_most() {
     }
 }
 
-/// Warns where the hard limit is too low for so many POSTs under way.
-pub fn warn_below(posts: u64) {
-    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if limit < posts + OTHERS {
+/// How many are left for clients beside so many requests to the posting service.
+pub fn left_beside(requests: u64) -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(limit, _)| limit);
+    limit.saturating_sub(requests + OTHERS).try_into().unwrap_or(usize::MAX)
+}
+
+/// Warns where the hard limit is too low for so many requests to the posting service.
+pub fn warn_below(requests: u64) {
+    if left_beside(requests) == 0 {
+        let needed = requests + OTHERS;
         tracing::warn!(
-            limit,
-            "POSTING_CONCURRENCY={posts} needs some {} open files; raise the hard limit (ulimit -Hn)",
-            posts + OTHERS
+            "POSTING_CONCURRENCY and VERIFICATION_CONCURRENCY need some {needed} open files; raise the hard \
+             limit (ulimit -Hn)"
         );
     }
 }

@@ -76,9 +76,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
         None => None,
     };
     let stop = stop_signal()?;
-    if !matches!(role, Role::Web) {
-        open_files::warn_below(settings.posting.posting_concurrency.into());
-    }
+    open_files::warn_below(settings.posting.requests_at_once(role));
 
     if let Some(url) = &settings.database_url {
         return with_database(role, &settings, simulated, listener, stop, url).await;
@@ -153,11 +151,13 @@ async fn with_database(
             println!("An Onceward worker is posting.");
             return Ok(());
         };
+        let files = open_files::left_beside(settings.posting.requests_at_once(role));
+        let bounds = serving::Bounds::within(files);
         let addr = listener.local_addr()?;
         if let Role::Worker { .. } = role {
             println!("An Onceward worker is posting, and tells of itself at http://{addr}");
             let router = http::worker_router(gateway, metrics);
-            serve(listener, router, &stop, settings.shutdown_grace()).await;
+            serve(listener, router, &stop, settings.shutdown_grace(), bounds).await;
             return Ok(());
         }
         let web = http::Web {
@@ -177,7 +177,7 @@ async fn with_database(
             stop: stop.clone(),
         };
         println!("Onceward is at http://{addr}");
-        serve(listener, http::router(web), &stop, settings.shutdown_grace()).await;
+        serve(listener, http::router(web), &stop, settings.shutdown_grace(), bounds).await;
         Ok::<_, Fatal>(())
     };
     // Whichever side ends, by the signal or by an error, ends the other.
@@ -190,13 +190,19 @@ async fn with_database(
 }
 
 /// Serves until it is told to stop, and then for as long as the grace allows.
-async fn serve(listener: TcpListener, router: Router, stop: &CancellationToken, grace: Duration) {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: &CancellationToken,
+    grace: Duration,
+    bounds: serving::Bounds,
+) {
     let grace = async {
         stop.cancelled().await;
         sleep(grace).await;
     };
     tokio::select! {
-        () = serving::serve(listener, router, stop, serving::BOUNDS) => {}
+        () = serving::serve(listener, router, stop, bounds) => {}
         () = grace => tracing::warn!("requests were still under way"),
     }
 }

@@ -29,13 +29,30 @@ use crate::{http, unread_body::UnreadBody};
 pub struct Bounds {
     /// A connection takes one of these places at its first request that finds one free, and keeps it.
     pub served: usize,
-    /// Beyond these, each request is answered 503 as long as there is no place. Beyond them, too, nothing is
-    /// accepted: connections wait in the system's own queue until another one ends.
+    /// Beyond these, each request is answered 503 as long as there is no place, but for those that ask how the
+    /// program is doing: they need none. Beyond them, too, nothing is accepted: connections wait in the system's
+    /// own queue until another one ends.
     pub waiting: usize,
 }
 
-/// The program's.
-pub const BOUNDS: Bounds = Bounds { served: 4096, waiting: 8192 };
+/// The most that are served.
+const MOST_SERVED: usize = 4096;
+
+impl Bounds {
+    /// The program's, where so many files are left for connections. Warns where they are fewer than it would take.
+    pub fn within(files: usize) -> Self {
+        let served = (files / 3).clamp(16, MOST_SERVED);
+        let bounds = Self { served, waiting: 2 * served };
+        if served < MOST_SERVED {
+            tracing::warn!(
+                ?bounds,
+                "few files may be open, so fewer connections are served; raise the hard limit (ulimit -Hn)"
+            );
+        }
+        bounds
+    }
+}
+
 /// How long a client may take for the headers of a request, and rest between two.
 const HEADERS_LIMIT: Duration = Duration::from_secs(30);
 /// Of what a client sends, what is held until it is read.
@@ -121,7 +138,8 @@ async fn converse(
     }
     let place = OnceLock::new();
     let answer = service_fn(move |request: Request<Incoming>| {
-        let has_place = place.get().is_some()
+        let has_place = http::tells_how_it_is_doing(request.uri().path())
+            || place.get().is_some()
             || service.places.clone().try_acquire_owned().is_ok_and(|free| place.set(free).is_ok());
         let router = match has_place {
             true => &service.router,
@@ -169,7 +187,8 @@ mod tests {
         let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let router = Router::new()
             .route("/", get(async || "served"))
-            .route("/", post(async || "refused unread"));
+            .route("/", post(async || "refused unread"))
+            .route("/livez", get(async || "alive"));
         tokio::spawn({
             let stop = stop.clone();
             async move { serve(listener, router, &stop, bounds).await }
@@ -180,7 +199,12 @@ mod tests {
     const ONE: Bounds = Bounds { served: 1, waiting: 1 };
 
     async fn ask(stream: &mut TcpStream) -> String {
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        ask_for("/", stream).await
+    }
+
+    async fn ask_for(path: &str, stream: &mut TcpStream) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
         answer(stream).await
     }
 
@@ -214,6 +238,27 @@ mod tests {
         let mut third = TcpStream::connect(addr).await.unwrap();
         assert!(ask(&mut third).await.contains("overloaded"));
         assert!(ask(&mut second).await.ends_with("served"));
+    }
+
+    #[tokio::test]
+    async fn a_probe_needs_no_place_and_takes_none() {
+        let (addr, _stop) = start(ONE).await;
+        let mut probe = TcpStream::connect(addr).await.unwrap();
+        assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
+        let mut other = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut other).await.ends_with("served"));
+        assert!(ask(&mut probe).await.contains("overloaded"));
+        assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
+    }
+
+    #[test]
+    fn the_bounds_stay_within_the_files_and_below_the_most() {
+        for (files, served, waiting) in
+            [(0, 16, 32), (432, 144, 288), (12_288, 4096, 8192), (1 << 20, 4096, 8192)]
+        {
+            let bounds = Bounds::within(files);
+            assert_eq!((bounds.served, bounds.waiting), (served, waiting), "{files}");
+        }
     }
 
     #[tokio::test]

@@ -64,6 +64,10 @@ async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
             "metadata_twice",
             r#"{"amount": 1, "currency": "USD", "metadata": {"order": {"id": 1, "id": 2}}}"#,
         ),
+        (
+            "amount_reserved",
+            r#"{"amount": {"$serde_json::private::Number": "1"}, "currency": "USD"}"#,
+        ),
         ("no_object", "7"),
         ("empty", ""),
     ];

@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod fingerprint;
 pub mod idempotency_key;
 pub mod intervention;
+pub mod json;
 pub mod money;
 #[cfg(feature = "openapi")]
 pub mod openapi;

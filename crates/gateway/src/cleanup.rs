@@ -1,11 +1,16 @@
 //! Emptying everything, for a simulated posting service only.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
+use tokio::time::sleep;
 
 use crate::{EngineError, Gateway};
 
 /// What PostgreSQL answers where a lock is not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// Between two tries: while one waits for its locks, everybody else waits behind it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Gateway {
     /// Empties everything, and lets posting go on.
@@ -25,7 +30,10 @@ async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
     loop {
         match try_to_empty(&pool).await {
             Err(sqlx::Error::Database(error))
-                if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {}
+                if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) =>
+            {
+                sleep(PAUSE).await;
+            }
             result => return result,
         }
     }

@@ -1,6 +1,7 @@
 //! How many transactions are in each state, at the cost of a few rows however many there are. Triggers
 //! (`migrations/…_counts.sql`) write what each statement adds and takes away; here it is summed up, and now
-//! and then put together. The sum is exact in every snapshot.
+//! and then put together. The sum is exact in every snapshot, but not while a process of an earlier version runs beside a
+//! migration that changes it: it may be below zero then, and is told as zero.
 
 use domain::{Counts, State};
 use sqlx::PgExecutor;
@@ -33,7 +34,7 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
     let mut counts = Counts::default();
     for row in &rows {
         if let Ok(state) = row.state.parse::<State>() {
-            *counts.of_mut(state) = row.count.unsigned_abs();
+            *counts.of_mut(state) = row.count.max(0).unsigned_abs();
         }
     }
     if rows.iter().map(|row| row.parts).sum::<i64>() > MANY_PARTS {

@@ -99,10 +99,10 @@ impl Gateway {
         Ok(Health {
             status: if reasons.is_empty() { Status::Healthy } else { Status::Degraded },
             reasons,
-            queue_depth: Some(waiting.queue_depth.unsigned_abs()),
+            queue_depth: Some(waiting.queue_depth.max(0).unsigned_abs()),
             in_flight: Some(waiting.in_flight.unsigned_abs()),
-            retry_count: Some(waiting.retry_count.unsigned_abs()),
-            in_doubt: Some(waiting.in_doubt.unsigned_abs()),
+            retry_count: Some(waiting.retry_count.max(0).unsigned_abs()),
+            in_doubt: Some(waiting.in_doubt.max(0).unsigned_abs()),
             error_rate: Some(waiting.error_rate),
             oldest_pending_seconds: Some(oldest_pending_seconds),
             paused: Some(posting.paused.is_some()),

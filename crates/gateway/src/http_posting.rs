@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use domain::{Amount, Ending, Finding, protocol::POST_WITHIN};
 use futures::{FutureExt, future::BoxFuture};
 use reqwest::{Body, Client, Response, StatusCode, header, redirect};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
 
 use crate::{
@@ -201,22 +201,41 @@ async fn sight(
         return Err(format!("answered {status}"));
     }
     let body = read(response).await?;
-    let body: Value = serde_json::from_slice(&body).map_err(|_| "the answer is not JSON")?;
+    let body: Shown<'_> =
+        serde_json::from_slice(&body).map_err(|_| "the answer is no JSON object")?;
     // Some wrap the entry, as the list of all does.
-    let entry = body.get("data").unwrap_or(&body);
-    if entry.get("id").and_then(Value::as_str) != Some(posting.id.to_string().as_str()) {
+    let entry = match body.data {
+        Some(data) => serde_json::from_str(data.get()).map_err(|_| "the data is no JSON object")?,
+        None => body,
+    };
+    if entry.id.and_then(string) != Some(posting.id.to_string()) {
         return Err("the answer does not name the id".to_owned());
     }
-    let same_amount = match entry.get("amount") {
-        Some(Value::Number(number)) => Amount::parse(&number.to_string()) == Ok(posting.amount),
-        Some(Value::String(text)) => Amount::parse(text) == Ok(posting.amount),
-        _ => return Err("the answer has no amount".to_owned()),
-    };
-    let same_currency = match entry.get("currency").and_then(Value::as_str) {
-        Some(code) => code == posting.currency.code(),
-        None => return Err("the answer has no currency".to_owned()),
-    };
+    let amount = entry.amount.and_then(number).ok_or("the answer has no amount")?;
+    let currency = entry.currency.and_then(string).ok_or("the answer has no currency")?;
+    let same_amount = Amount::parse(&amount) == Ok(posting.amount);
+    let same_currency = currency == posting.currency.code();
     Ok(if same_amount && same_currency { Finding::Found } else { Finding::Mismatch })
+}
+
+/// What is looked at of an answer. As it is written: serde_json's `Value` would follow names that it keeps for itself.
+#[derive(Deserialize)]
+struct Shown<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    amount: Option<&'a RawValue>,
+    currency: Option<&'a RawValue>,
+}
+
+fn string(json: &RawValue) -> Option<String> {
+    serde_json::from_str(json.get()).ok()
+}
+
+/// The text of a number, or of a string that may be one.
+fn number(json: &RawValue) -> Option<String> {
+    let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if is_number { Some(json.get().to_owned()) } else { string(json) }
 }
 
 /// The error with its causes, without the URL, which may hold credentials.

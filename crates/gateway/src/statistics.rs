@@ -99,7 +99,7 @@ impl Gateway {
         .await?;
         Ok(Statistics {
             transactions: counts(&self.pool).await?,
-            due: (pending.pending - pending.waiting).unsigned_abs(),
+            due: (pending.pending - pending.waiting).max(0).unsigned_abs(),
             waiting: pending.waiting.unsigned_abs(),
             oldest_due_age: pending.oldest_due_age,
             posting: posting(&self.pool).await?,
@@ -128,7 +128,7 @@ impl Gateway {
         .await?;
         Ok(QUEUES.map(|queue| {
             let row = rows.iter().find(|row| row.queue == queue);
-            (queue, row.map_or(0, |row| row.count.unsigned_abs()))
+            (queue, row.map_or(0, |row| row.count.max(0).unsigned_abs()))
         }))
     }
 

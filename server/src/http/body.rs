@@ -5,10 +5,11 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
+use domain::json::{self, Unreadable};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem, repeated_member::repeated_member};
+use super::{MAX_BODY_BYTES, fields::Fields, problem::Problem};
 
 /// What a body that is to be JSON must be.
 pub const NO_JSON: &str = "the body must be JSON, with content-type application/json";
@@ -105,14 +106,12 @@ pub async fn read_at_most<S: Send + Sync>(
 /// Reads JSON; `what` is what it is, for people.
 ///
 /// # Errors
-/// 400 where it is none, or an object in it has two members of one name.
+/// 400 where it is none, or an object in it has a member that none may have.
 pub fn parse(what: &str, bytes: &[u8]) -> Result<Value, Problem> {
-    let value = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::malformed(format!("{what} is not JSON: {error}")))?;
-    match repeated_member(bytes) {
-        Some(pointer) => Err(Problem::repeated_member(pointer)),
-        None => Ok(value),
-    }
+    json::read(bytes).map_err(|unreadable| match unreadable {
+        Unreadable::NotJson(_) => Problem::malformed(format!("{what} {unreadable}")),
+        Unreadable::Member { pointer, why } => Problem::refused_member(pointer, why),
+    })
 }
 
 /// `application/json` and anything that ends in `+json`, with any parameters.
@@ -127,4 +126,25 @@ pub fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_in_strings_within_strings_is_not_followed() {
+        // The limit of depth would begin anew in each, and there are more levels in all than any stack holds.
+        let mut json = "[".repeat(100) + &"]".repeat(100);
+        for _ in 0..60 {
+            let text = json.replace('\\', r"\u005c").replace('"', r"\u0022");
+            let nested = format!(r#"{{"$serde_json::private::RawValue":"{text}"}}"#);
+            json = "[".repeat(100) + &nested + &"]".repeat(100);
+        }
+        assert!(json.len() <= MAX_BODY_BYTES);
+        let problem = parse("the body", json.as_bytes()).unwrap_err();
+        let pointer = "/0".repeat(100) + "/$serde_json::private::RawValue";
+        let document = serde_json::to_value(problem.document(None)).unwrap();
+        assert_eq!(document["errors"][0]["pointer"], pointer);
+    }
 }

@@ -1,7 +1,7 @@
 //! Reading what a client hands over, a body or a query, field by field. All that is wrong is told at
 //! once, each field by its JSON pointer.
 
-use domain::{FieldError, intervention::read_reason};
+use domain::{FieldError, intervention::read_reason, json::pointer_to};
 use serde_json::{Map, Value, map::Entry};
 
 use super::problem::Problem;
@@ -110,11 +110,6 @@ impl Fields {
             _ => Err(Problem::invalid(self.errors)),
         }
     }
-}
-
-/// The last step of a JSON pointer (RFC 6901): to a member of this name.
-pub fn pointer_to(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// PostgreSQL's text cannot hold it.

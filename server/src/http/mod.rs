@@ -18,7 +18,6 @@ mod overload;
 mod posting;
 mod problem;
 mod problem_code;
-mod repeated_member;
 mod request_id;
 mod same_origin;
 mod sender_view;
@@ -41,6 +40,7 @@ pub use idempotency_key::KeyRequired;
 use leptos::{config::LeptosOptions, prelude::provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
+pub use overload::tells_how_it_is_doing;
 use problem::Problem;
 use request_id::REQUEST_ID;
 use simulator::SimulatorHandle;
@@ -173,7 +173,7 @@ pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
         .with_state(gateway)
 }
 
-/// What answers where there is no place for a connection: 503, whatever is asked.
+/// What answers where there is no place for a connection: 503.
 pub fn refusal() -> Router {
     Router::new()
         .fallback(async || Problem::overloaded("too many connections are open"))

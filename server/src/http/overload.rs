@@ -43,7 +43,7 @@ impl Budgets {
     fn of(&self, method: &Method, path: &str) -> Option<&(&'static str, Semaphore)> {
         let [submissions, batches, others] = &*self.0;
         match path {
-            "/livez" | "/readyz" | "/metrics" | "/api/health" => None,
+            path if tells_how_it_is_doing(path) => None,
             "/api/transactions/batch" => Some(batches),
             "/api/transactions" | "/v1/webhooks/transactions" if method == Method::POST => {
                 Some(submissions)
@@ -51,6 +51,11 @@ impl Budgets {
             _ => Some(others),
         }
     }
+}
+
+/// What is answered whatever else is under way: who asks would take the program for dead.
+pub fn tells_how_it_is_doing(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics" | "/api/health")
 }
 
 /// Lets a request through where its budget has room; otherwise answers 503. It counts until its answer

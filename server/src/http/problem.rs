@@ -83,10 +83,10 @@ impl Problem {
         Self::new(Code::Malformed, detail)
     }
 
-    /// 400: an object has two members of one name; `pointer` leads to the second.
-    pub fn repeated_member(pointer: String) -> Self {
-        let errors = vec![FieldError::new(pointer.clone(), "is there twice")];
-        Self { errors, ..Self::malformed(format!("{pointer} is there twice")) }
+    /// 400: an object has a member that none may have; `pointer` leads to it.
+    pub fn refused_member(pointer: String, why: &str) -> Self {
+        let errors = vec![FieldError::new(pointer.clone(), why)];
+        Self { errors, ..Self::malformed(format!("{pointer} {why}")) }
     }
 
     /// 422: it can be read, and these fields break rules.

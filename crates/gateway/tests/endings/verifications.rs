@@ -28,6 +28,11 @@ async fn each_answer_shows_what_it_proves_and_nothing_more() {
     };
     let ok = "200 OK";
     let other_id = entry("100.50", r#""USD""#).replace(&id.to_string(), "another");
+    let named = |name: &str| format!(r#"{{"$serde_json::private::{name}": "100.50"}}"#);
+    let twice = entry("1", r#""USD""#).replace("amount", r#"amount": 100.50, "amount"#);
+    let raw = entry("100.50", r#""USD""#).replace('\\', r"\\").replace('"', r#"\""#);
+    let raw = format!(r#"{{"$serde_json::private::RawValue": "{raw}"}}"#);
+    let more = entry("100.50", r#""USD", "more": [{"a": 1, "a": {}}]"#);
     let cases = [
         ("found", ok, entry("100.50", r#""USD""#), Finding::Found),
         ("other digits", ok, entry("100.5", r#""USD""#), Finding::Found),
@@ -42,6 +47,12 @@ async fn each_answer_shows_what_it_proves_and_nothing_more() {
         ("no currency", ok, format!(r#"{{"id": "{id}", "amount": 100.50}}"#), Finding::Failed),
         ("other id", ok, other_id, Finding::Failed),
         ("a list", ok, format!("[{}]", entry("100.50", r#""USD""#)), Finding::Failed),
+        ("no number", ok, entry(&named("Number"), r#""USD""#), Finding::Failed),
+        ("an amount in a string", ok, entry(&named("RawValue"), r#""USD""#), Finding::Failed),
+        ("an entry in a string", ok, raw.clone(), Finding::Failed),
+        ("data in a string", ok, format!(r#"{{"data": {raw}}}"#), Finding::Failed),
+        ("two amounts", ok, twice, Finding::Failed),
+        ("more than is looked at", ok, more, Finding::Found),
         ("empty", ok, String::new(), Finding::Failed),
         ("null", ok, "null".to_owned(), Finding::Failed),
         ("garbage", ok, "<html>It works!</html>".to_owned(), Finding::Failed),
