@@ -176,3 +176,21 @@ async fn the_migrations_count_what_is_there() {
     stored(&gateway).await;
     assert_eq!(gateway.counts().await.unwrap().pending, 3);
 }
+
+#[tokio::test]
+async fn a_count_below_zero_is_told_as_zero() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let parts = "insert into transaction_counts (state, tried, queue, added)
+        select 'pending', true, queue_of(now(), null), -1
+        union all select 'in_doubt', true, queue_of(now(), now()), -1";
+    sqlx::query(parts).execute(&pool).await.unwrap();
+    let counts = gateway.counts().await.unwrap();
+    assert_eq!((counts.pending, counts.in_doubt), (0, 0));
+    let health = gateway.health().await.unwrap();
+    let waiting = [health.queue_depth, health.retry_count, health.in_doubt];
+    assert_eq!(waiting, [Some(0); 3]);
+    let statistics = gateway.statistics().await.unwrap();
+    assert_eq!(statistics.due, 0);
+    assert_eq!(statistics.jobs.map(|(_, jobs)| jobs), [0; 3]);
+}
