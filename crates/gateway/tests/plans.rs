@@ -4,7 +4,10 @@
 mod support;
 
 use domain::{Principal, protocol::Step};
-use gateway::{Filter, Purpose, Turn, database::for_turns};
+use gateway::{
+    Filter, Purpose, Turn,
+    database::{for_dispatch, for_turns},
+};
 use sqlx::PgPool;
 use support::{Scripted, database, gateway, poster, stored};
 
@@ -43,6 +46,41 @@ async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
     assert_eq!(poster.process(id, Purpose::Post, ()).await.unwrap(), Turn::Took(Step::Complete));
     let read = rows_read(&one).await - before;
     assert!(read < 100, "{read} rows");
+}
+
+#[tokio::test]
+async fn a_fetch_reads_what_is_due_however_much_waits_for_later() {
+    let pool = database().await;
+    sqlx::raw_sql(
+        "insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
+         select n::text, 'transactions', '', 'Pending', 0, 1, now() + n * interval '1 minute', 0
+         from generate_series(1, 20000) n;
+         insert into apalis.workers (id, worker_type, storage_name, last_seen)
+         values ('worker', 'transactions', 'test', now())",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let gateway = gateway(&pool);
+    stored(&gateway).await;
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let one = for_dispatch(&one);
+    let fetch = async || -> i64 {
+        let text = "select count(*) from apalis.get_jobs('worker', 'transactions', 32)";
+        sqlx::query_scalar(text).fetch_one(&one).await.unwrap()
+    };
+    assert_eq!(fetch().await, 1);
+    let read = async || -> i64 {
+        sqlx::query("select pg_stat_force_next_flush()").execute(&one).await.unwrap();
+        let text = "select idx_blks_hit + idx_blks_read from pg_statio_user_indexes
+            where indexrelname = 'idx_apalis_jobs_fetch_partial'";
+        sqlx::query_scalar(text).fetch_one(&one).await.unwrap()
+    };
+    let before = read().await;
+    assert_eq!(fetch().await, 0);
+    let read = read().await - before;
+    assert!((1..20).contains(&read), "{read} pages of the index");
 }
 
 #[tokio::test]
