@@ -54,7 +54,7 @@ pub struct WorkerSettings {
 
 /// Gets transactions posted, until it is told to stop.
 pub struct Worker {
-    /// For claims and what follows.
+    /// For claims and what follows, and for sweeping.
     pub pool: PgPool,
     /// For the lease and what else must not wait for a connection behind the turns.
     pub upkeep_pool: PgPool,
