@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::group::GroupError;
+use crate::database::batcher::GroupError;
 
 /// Why a question was not answered, or a turn was cut short.
 #[derive(Debug, Error)]

@@ -29,6 +29,8 @@ impl Purpose {
 pub const POSTING: &str = "transactions";
 /// The queue of [`Purpose::Verify`].
 pub const VERIFICATION: &str = "verifications";
+/// The queue of bulk retries.
+pub const BULK_RETRIES: &str = "bulk_retries";
 
 /// Asks for one turn of the transaction.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

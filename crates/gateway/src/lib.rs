@@ -5,63 +5,44 @@
 //! next is decided by [`domain::protocol`]; this crate carries it out.
 
 mod accept;
-mod advance;
-mod boot_instant;
-mod bounded_pool;
-mod bulk_retry;
-mod changes;
-mod claim;
-mod cleanup;
-mod counts;
 pub mod database;
 mod error;
-mod export;
-mod filter;
-mod gate;
-mod group;
-mod health;
-pub mod housekeeping;
-mod http_posting;
-mod intervention;
 mod job;
-mod last_minute;
-mod lease;
-mod list;
-mod pause;
+mod monitoring;
+mod operations;
 mod posting;
-mod process;
-mod pulse;
-mod query;
-mod row;
-mod statistics;
-mod submit;
-mod take_back;
-mod timed_body;
-mod worker;
+mod queries;
+mod recovery;
 
 use std::{sync::Arc, time::Duration};
 
-use bounded_pool::BoundedPool;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
-pub use boot_instant::BootInstant;
-pub use bulk_retry::BulkRetry;
-pub use changes::{Change, Changes, Listener};
+use accept::insert::Accept;
+pub use accept::submit::{SubmitError, Submitted};
+use database::bounded_pool::BoundedPool;
 pub use error::EngineError;
-pub use filter::Filter;
-pub use gate::{Gate, Limits};
-pub use health::{Health, Status};
-pub use http_posting::HttpPosting;
-pub use intervention::InterventionError;
 pub use job::Purpose;
-pub use lease::recover;
-pub use list::{Cursor, MAX_PAGE};
-pub use posting::{Answer, Posting, PostingService, Sighting};
-pub use process::{Poster, Turn};
-pub use statistics::{Statistics, TableStatistics};
-pub use submit::{SubmitError, Submitted};
-pub use worker::{Worker, WorkerSettings};
+pub use monitoring::{
+    change_feed::{Change, Changes, Listener},
+    health::{Health, Status},
+    statistics::{Statistics, TableStatistics},
+};
+pub use operations::{bulk_retry::BulkRetry, intervention::InterventionError};
+pub use posting::{
+    admission::{Gate, Limits},
+    boot_instant::BootInstant,
+    execution::{Poster, Turn},
+    http_client::HttpPosting,
+    service::{Answer, Posting, PostingService, Sighting},
+    worker::{Worker, WorkerSettings},
+};
+pub use queries::{
+    filter::Filter,
+    list::{Cursor, MAX_PAGE},
+};
+pub use recovery::{housekeeping, lease::recover};
 
 /// How long a question may take: its client is answered within two seconds.
 const STATEMENT_LIMIT: Duration = Duration::from_millis(1200);
@@ -73,7 +54,7 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Gateway {
     pool: BoundedPool,
-    accept: accept::Accept,
+    accept: Accept,
     changes: Changes,
 }
 
@@ -81,7 +62,7 @@ impl Gateway {
     /// An engine on a migrated database. `wake` is told of every commit that made work, so that a
     /// [`Worker`] in the same process need not wait for its interval.
     pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        let accept = accept::Accept::new(BoundedPool::new(pool.clone(), COMMIT_LIMIT), wake);
+        let accept = Accept::new(BoundedPool::new(pool.clone(), COMMIT_LIMIT), wake);
         let pool = BoundedPool::new(pool, STATEMENT_LIMIT);
         Self { accept, changes: Changes::new(pool.clone()), pool }
     }

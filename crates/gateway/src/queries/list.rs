@@ -15,7 +15,7 @@ use sqlx::{Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{EngineError, Filter, Gateway, row::Row};
+use crate::{EngineError, Filter, Gateway, queries::row::Row};
 
 /// The most transactions in one page.
 pub const MAX_PAGE: u32 = 200;

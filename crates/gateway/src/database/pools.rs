@@ -1,47 +1,11 @@
-//! The connection to PostgreSQL and the schema.
+//! The connections to PostgreSQL.
 
 use std::{str::FromStr, time::Duration};
 
-use apalis_postgres::PostgresStorage;
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
-use thiserror::Error;
-
-/// Why the database could not be brought up to date.
-#[derive(Debug, Error)]
-pub enum MigrateError {
-    /// apalis's own tables.
-    #[error("apalis's migrations failed: {0}")]
-    Apalis(#[from] apalis_postgres::Error),
-    /// Ours.
-    #[error("the migrations failed: {0}")]
-    Onceward(#[from] sqlx::migrate::MigrateError),
-}
-
-impl MigrateError {
-    /// Whether PostgreSQL could not be reached, or is still starting.
-    pub fn retryable(&self) -> bool {
-        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
-        let error = match self {
-            Self::Apalis(apalis_postgres::Error::Database(error))
-            | Self::Onceward(Execute(error) | ExecuteMigration(error, _)) => error,
-            _ => return false,
-        };
-        match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-            sqlx::Error::Migrate(error) => {
-                matches!(&**error, Execute(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
-            }
-            // Classes 08 (connection exception) and 57P (shutdown, starting up).
-            sqlx::Error::Database(error) => {
-                error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-            }
-            _ => false,
-        }
-    }
-}
 
 /// How long a client of the web side waits for a free connection: it is better served by an error than
 /// by a queue in front of the database.
@@ -111,17 +75,6 @@ pub fn for_dispatch(pool: &PgPool) -> PgPool {
 fn with(pool: &PgPool, options: &[(&str, &str)]) -> PgPool {
     let options = pool.connect_options().as_ref().clone().options(options.iter().copied());
     pool.options().clone().connect_lazy_with(options)
-}
-
-/// Brings the schema up to date: apalis's migrations, then ours, which build on them. Any number of
-/// processes may do so at once.
-///
-/// # Errors
-/// [`MigrateError`] where PostgreSQL does not answer or a migration does not apply.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    PostgresStorage::<()>::setup(pool).await?;
-    sqlx::migrate!("../../migrations").run(pool).await?;
-    Ok(())
 }
 
 /// A duration as PostgreSQL adds it to a time.

@@ -6,7 +6,7 @@
 use domain::{Counts, State};
 use sqlx::PgExecutor;
 
-use crate::{EngineError, Gateway, bounded_pool::BoundedPool};
+use crate::{EngineError, Gateway, database::bounded_pool::BoundedPool};
 
 /// Parts beyond which whoever sums them up puts them together.
 const MANY_PARTS: i64 = 5_000;

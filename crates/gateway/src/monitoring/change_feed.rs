@@ -17,7 +17,12 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{EngineError, bounded_pool::BoundedPool, counts::counts, pause::posting, row::Row};
+use crate::{
+    EngineError,
+    database::bounded_pool::BoundedPool,
+    monitoring::{counts::counts, posting_status::posting},
+    queries::row::Row,
+};
 
 /// How often PostgreSQL is asked for changes.
 const INTERVAL: Duration = Duration::from_millis(200);

@@ -4,7 +4,7 @@ use domain::{Circuit, PostingStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{EngineError, Gateway, pause::posting};
+use crate::{EngineError, Gateway, monitoring::posting_status::posting};
 
 /// A transaction that has been due for this long says that posting does not keep up.
 const LATE_SECONDS: f64 = 60.0;

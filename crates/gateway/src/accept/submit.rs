@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     EngineError, Gateway,
-    accept::{Accepted, Entry, Refusal},
+    accept::insert::{Accepted, Entry, Refusal},
 };
 
 /// What a submission led to.

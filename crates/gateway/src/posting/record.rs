@@ -11,10 +11,10 @@ use domain::{
 use uuid::Uuid;
 
 use crate::{
-    bounded_pool::BoundedPool,
-    claim::Claim,
+    database::bounded_pool::BoundedPool,
     job::{Job, POSTING, VERIFICATION},
-    posting::{Answer, Sighting},
+    posting::claim::Claim,
+    posting::service::{Answer, Sighting},
 };
 
 /// The fence was raised by somebody else; this claim changes nothing any more.

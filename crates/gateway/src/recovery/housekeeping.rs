@@ -9,9 +9,9 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
-    bounded_pool::BoundedPool,
-    counts::put_together,
+    database::bounded_pool::BoundedPool,
     job::{Job, POSTING, VERIFICATION},
+    monitoring::counts::put_together,
 };
 
 /// Between sweeps.

@@ -16,8 +16,8 @@ use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    bounded_pool::BoundedPool,
-    group::{Bounds, Group, GroupError},
+    database::batcher::{Bounds, Group, GroupError},
+    database::bounded_pool::BoundedPool,
     job::{Job, POSTING},
 };
 

@@ -13,12 +13,11 @@ use uuid::Uuid;
 
 use crate::{
     EngineError, Filter, Gateway,
-    intervention::{By, retry},
-    list::{Cursor, push_page},
+    job::BULK_RETRIES,
+    operations::intervention::{By, retry},
+    queries::list::{Cursor, push_page},
 };
 
-/// The apalis queue of bulk retries.
-pub const QUEUE: &str = "bulk_retries";
 /// Transactions in one commit.
 const BATCH: usize = 500;
 /// What can be retried in bulk.
@@ -83,7 +82,7 @@ impl Gateway {
             reason,
             Json(&filter) as _,
             job_id(id),
-            QUEUE,
+            BULK_RETRIES,
         )
         .fetch_one(&self.pool)
         .await?;

@@ -10,8 +10,8 @@ use domain::{
 use uuid::Uuid;
 
 use crate::{
-    BootInstant, EngineError, bounded_pool::BoundedPool, database::interval, job::Purpose,
-    posting::Posting,
+    BootInstant, EngineError, database::bounded_pool::BoundedPool, database::interval,
+    job::Purpose, posting::service::Posting,
 };
 
 /// A claimed transaction.

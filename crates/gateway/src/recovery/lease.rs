@@ -1,33 +1,23 @@
 //! The lease of a worker's run, by the database's clock. Every worker renews its own and takes back
 //! the claims of those whose lease has expired.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Duration};
 
 use domain::{Circuit, protocol::Policy};
 use sqlx::PgExecutor;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    Poster,
-    bounded_pool::BoundedPool,
+    database::bounded_pool::BoundedPool,
     database::interval,
-    gate::Gate,
-    last_minute::Attempts,
-    take_back::{Cause, take_back},
+    monitoring::last_minute::Attempts,
+    recovery::reclaim::{Cause, take_back},
 };
 
 /// How long a run that does not renew its lease still counts as alive.
 pub const LEASE: Duration = Duration::from_secs(5);
 /// How often a run renews its lease and looks for dead ones.
 pub const RENEWAL: Duration = Duration::from_secs(1);
-/// How long a run may look for what others and it have left behind, before it renews again: together with
-/// [`RENEWAL`] and one statement less than [`LEASE`].
-const RECOVERY: Duration = Duration::from_secs(2);
 /// Claims that are taken back in one statement.
 const BATCH: i64 = 500;
 
@@ -54,55 +44,6 @@ pub async fn renew(
     .execute(pool)
     .await?;
     Ok(())
-}
-
-/// Renews the lease and takes back what dead runs had claimed, and what this one has forgotten, until
-/// told to end.
-pub async fn keep(
-    pool: &BoundedPool,
-    run: Uuid,
-    poster: &Poster,
-    gate: &Gate,
-    policy: &Policy,
-    ended: &CancellationToken,
-) {
-    let mut suspects = HashSet::new();
-    // Since when this run has been able to renew. After the database was gone every lease may have
-    // expired, and the live have to renew before anyone can be called dead.
-    let mut renewing_since = None;
-    while !ended.is_cancelled() {
-        match renew(pool, run, gate.circuit(), gate.attempts()).await {
-            Ok(()) => {
-                let since = *renewing_since.get_or_insert_with(Instant::now);
-                let recovery = async {
-                    if since.elapsed() > LEASE {
-                        match recover(pool, policy).await? {
-                            0 => {}
-                            lost => tracing::warn!(lost, "took back the claims of dead workers"),
-                        }
-                    }
-                    let now = forgotten(pool, run, &poster.under_way()).await?;
-                    let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
-                    suspects = now;
-                    take_back(pool, &forgotten, Cause::GivenBack, policy).await
-                };
-                match timeout(RECOVERY, recovery).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(%run, %error, "claims could not be taken back")
-                    }
-                    Err(_) => {
-                        tracing::warn!(%run, "taking claims back goes on after the next renewal")
-                    }
-                }
-            }
-            Err(error) => {
-                renewing_since = None;
-                tracing::warn!(%run, %error, "the lease could not be renewed");
-            }
-        }
-        ended.run_until_cancelled(sleep(RENEWAL)).await;
-    }
 }
 
 /// Takes back what dead runs had claimed. Gives how many claims that were.
@@ -132,7 +73,7 @@ pub async fn recover(
 
 /// The claims of a run other than those of the turns that are under way. One that is there on two
 /// looks in a row belongs to nobody: the claim's answer was lost, and what gave it up came too early.
-async fn forgotten(
+pub async fn forgotten(
     pool: &BoundedPool,
     run: Uuid,
     under_way: &[Uuid],

@@ -18,14 +18,14 @@ use uuid::Uuid;
 
 use crate::{
     BootInstant, EngineError,
-    advance::{Change, Evidence, Lost, record},
-    bounded_pool::BoundedPool,
-    claim::{Claim, Wanted, claim},
-    gate::{Gate, Pass},
-    group::{Bounds, Group},
+    database::batcher::{Bounds, Group},
+    database::bounded_pool::BoundedPool,
     job::{Job, POSTING, Purpose, VERIFICATION},
-    posting::PostingService,
-    take_back::{Cause, take_back},
+    posting::admission::{Gate, Pass},
+    posting::claim::{Claim, Wanted, claim},
+    posting::record::{Change, Evidence, Lost, record},
+    posting::service::PostingService,
+    recovery::reclaim::{Cause, take_back},
 };
 
 /// One statement at a time, because the more go together, the less each costs. The worker lets so many turns be

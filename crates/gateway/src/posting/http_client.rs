@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     BootInstant,
-    posting::{Answer, Posting, PostingService, Sighting},
-    timed_body::{Departure, TimedBody},
+    posting::deadline_body::{Departure, TimedBody},
+    posting::service::{Answer, Posting, PostingService, Sighting},
 };
 
 /// The most that is read of an answer.

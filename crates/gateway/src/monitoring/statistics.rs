@@ -3,10 +3,13 @@
 
 use domain::{Counts, PostingStatus};
 
-use crate::{EngineError, Gateway, bulk_retry, counts::counts, job, pause::posting};
+use crate::{
+    EngineError, Gateway, job,
+    monitoring::{counts::counts, posting_status::posting},
+};
 
 /// The apalis queues.
-pub const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, bulk_retry::QUEUE];
+pub const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, job::BULK_RETRIES];
 
 /// The database at about one instant. Ages are in seconds where nothing else is said; those of what is
 /// not there are zero.
@@ -122,7 +125,7 @@ impl Gateway {
             union all
             -- Each was asked for by a person.
             select $1, count(*) from bulk_retries where finished_at is null"#,
-            bulk_retry::QUEUE,
+            job::BULK_RETRIES,
         )
         .fetch_all(&self.pool)
         .await?;

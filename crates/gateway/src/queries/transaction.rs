@@ -3,7 +3,7 @@
 use domain::{Attempt, Finding, Outcome, Principal, Transaction, Verification};
 use uuid::Uuid;
 
-use crate::{EngineError, Gateway, row::Row};
+use crate::{EngineError, Gateway, queries::row::Row};
 
 impl Gateway {
     /// One transaction, or `None` where there is none with this id.

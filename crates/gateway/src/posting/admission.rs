@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::last_minute::{Attempts, LastMinute};
+use crate::monitoring::last_minute::{Attempts, LastMinute};
 
 /// How much may be asked of the posting service.
 #[derive(Debug, Clone, Copy)]

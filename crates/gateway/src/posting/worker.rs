@@ -17,14 +17,15 @@ use uuid::Uuid;
 
 use crate::{
     Poster, PostingService, STATEMENT_LIMIT,
-    bounded_pool::BoundedPool,
-    bulk_retry::{self, BulkRetryJob},
-    gate::{Gate, Limits},
-    housekeeping,
-    job::{Job, Purpose},
-    lease, pause,
-    process::PATIENT_LIMIT,
-    pulse::Pulse,
+    database::bounded_pool::BoundedPool,
+    job::{self, Job, Purpose},
+    operations::bulk_retry::{self, BulkRetryJob},
+    posting::admission::{Gate, Limits},
+    posting::execution::PATIENT_LIMIT,
+    posting::watchdog::Pulse,
+    posting::{heartbeat, pause_watch},
+    recovery::housekeeping,
+    recovery::lease,
 };
 
 /// Behind the wake-ups stands an interval: for due retries, and for what other processes accept.
@@ -122,8 +123,8 @@ impl Worker {
             let (patient_pool, ended) = (patient_pool.clone(), ended.clone());
             async move {
                 tokio::select! {
-                    () = lease::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
-                    () = pause::obey(&pool, &gate) => {}
+                    () = heartbeat::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
+                    () = pause_watch::obey(&pool, &gate) => {}
                     () = housekeeping::sweep_on(&patient_pool) => {}
                 }
             }
@@ -199,7 +200,7 @@ impl Worker {
         let (apalis_pool, pool) = (self.apalis_pool.clone(), self.pool.clone());
         let work = move |name, stop, pulse: Pulse| {
             let backend = PostgresStorage::<BulkRetryJob>::new(&apalis_pool)
-                .with_config(config(bulk_retry::QUEUE).batch_size(1))
+                .with_config(config(job::BULK_RETRIES).batch_size(1))
                 .poll_with_stream(Box::pin(looks(Arc::default(), None)));
             let worker = WorkerBuilder::new(name)
                 .backend(backend)
@@ -209,7 +210,7 @@ impl Worker {
                 .build(retry_in_bulk);
             worker.run_until(stop).boxed()
         };
-        supervise(run, bulk_retry::QUEUE, shutdown.clone(), work)
+        supervise(run, job::BULK_RETRIES, shutdown.clone(), work)
     }
 }
 

@@ -1,0 +1,33 @@
+//! How posting stands.
+
+use domain::{Circuits, Pause, PostingStatus};
+
+use crate::{EngineError, Gateway, database::bounded_pool::BoundedPool};
+
+impl Gateway {
+    /// How posting as a whole stands.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn posting(&self) -> Result<PostingStatus, EngineError> {
+        posting(&self.pool).await
+    }
+}
+
+pub async fn posting(pool: &BoundedPool) -> Result<PostingStatus, EngineError> {
+    let row = sqlx::query!(
+        r#"select
+            count(*) filter (where circuit = 'closed') as "closed!",
+            count(*) filter (where circuit = 'open') as "open!",
+            count(*) filter (where circuit = 'half_open') as "half_open!"
+        from workers where expires_at > clock_timestamp()"#
+    )
+    .fetch_one(pool)
+    .await?;
+    let paused = sqlx::query_as!(Pause, "select paused_at, paused_by, reason from posting_pause")
+        .fetch_optional(pool)
+        .await?;
+    let [closed, open, half_open] =
+        [row.closed, row.open, row.half_open].map(|count| count.try_into().unwrap_or(u32::MAX));
+    Ok(PostingStatus { paused, circuits: Circuits { closed, open, half_open } })
+}

@@ -1,0 +1,52 @@
+//! Pausing all posting.
+
+use domain::Principal;
+
+use crate::{EngineError, Gateway};
+
+impl Gateway {
+    /// Pauses posting, in every process. Attempts under way go on. Where it is paused already, that
+    /// pause stays.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn pause(
+        &self,
+        principal: &Principal,
+        reason: Option<&str>,
+    ) -> Result<(), EngineError> {
+        sqlx::query!(
+            "with paused as (
+                insert into posting_pause (paused_by, reason) values ($1, $2)
+                on conflict do nothing
+                returning singleton
+             )
+             insert into interventions (principal, action, reason) select $1, 'pause', $2 from paused",
+            principal.as_str(),
+            reason,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets posting go on, in every process.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn resume(
+        &self,
+        principal: &Principal,
+        reason: Option<&str>,
+    ) -> Result<(), EngineError> {
+        sqlx::query!(
+            "with resumed as (delete from posting_pause returning singleton)
+             insert into interventions (principal, action, reason) select $1, 'resume', $2 from resumed",
+            principal.as_str(),
+            reason,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
