@@ -5,8 +5,8 @@ use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duratio
 use app::Setting;
 use axum::Router;
 use gateway::{
-    Gateway, HttpPosting, Limits, Worker, WorkerSettings,
-    database::{self, IMPATIENT, PATIENT},
+    Gateway, HttpPostingClient, Limits, Worker, WorkerSettings,
+    database::{self, WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT},
 };
 use simulator::{Faults, Simulator, SimulatorConfig};
 use sqlx::PgPool;
@@ -100,7 +100,7 @@ async fn with_database(
         database::pool(url, connections, patience).map_err(|error| format!("DATABASE_URL: {error}"))
     };
     // Of its own: a migration may take as long as it takes.
-    let migrating = pool(2, PATIENT)?;
+    let migrating = pool(2, WORKER_ACQUIRE_TIMEOUT)?;
     if !migrate(&migrating, &stop).await? {
         return Ok(());
     }
@@ -117,16 +117,19 @@ async fn with_database(
     };
     let metrics = metrics::start()?;
     let wake = Arc::new(Notify::new());
-    let web_pool = database::for_clients(&pool(WEB_CONNECTIONS, IMPATIENT)?);
+    let web_pool = database::for_clients(&pool(WEB_CONNECTIONS, WEB_ACQUIRE_TIMEOUT)?);
     let gateway = Gateway::new(web_pool, wake.clone());
 
     let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
-            pool: database::for_turns(&pool(WORKER_CONNECTIONS, PATIENT)?),
-            upkeep_pool: database::for_upkeep(&pool(UPKEEP_CONNECTIONS, IMPATIENT)?),
-            apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, PATIENT)?),
-            posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
+            pool: database::for_execution(&pool(WORKER_CONNECTIONS, WORKER_ACQUIRE_TIMEOUT)?),
+            heartbeat_pool: database::for_heartbeat(&pool(
+                UPKEEP_CONNECTIONS,
+                WEB_ACQUIRE_TIMEOUT,
+            )?),
+            apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, WORKER_ACQUIRE_TIMEOUT)?),
+            posting: Arc::new(HttpPostingClient::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
                 policy,
                 limits: Limits {

@@ -4,31 +4,24 @@
 //! [`protocol`] says what comes next; the `gateway` crate carries it out. Builds for WASM, so the
 //! browser's forms and the REST API validate with the same code.
 
-pub mod attempt;
-pub mod backoff;
-pub mod breaker;
-pub mod fingerprint;
-pub mod idempotency_key;
 pub mod intervention;
 pub mod json;
 pub mod money;
 #[cfg(feature = "openapi")]
 pub mod openapi;
-pub mod outcome;
 pub mod posting;
 pub mod protocol;
 pub mod submission;
 pub mod trace_parent;
 pub mod transaction;
 
-pub use attempt::{Attempt, Finding, Verification};
-pub use breaker::Circuit;
-pub use fingerprint::Fingerprint;
-pub use idempotency_key::IdempotencyKey;
 pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
 pub use money::{Amount, Currency};
-pub use outcome::{Ending, MAX_RETRY_AFTER, Outcome, Window};
 pub use posting::{Circuits, Pause, PostingStatus};
-pub use submission::{FieldError, Submission};
+pub use protocol::{
+    Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
+    breaker::{self, Circuit},
+};
+pub use submission::{FieldError, Fingerprint, IdempotencyKey, Submission};
 pub use trace_parent::TraceParent;
 pub use transaction::{Counts, Page, Principal, State, Transaction};

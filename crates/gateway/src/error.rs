@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::database::batcher::GroupError;
+use crate::database::batcher::BatcherError;
 
 /// Why a question was not answered, or a turn was cut short.
 #[derive(Debug, Error)]
@@ -36,10 +36,10 @@ impl From<sqlx::Error> for EngineError {
     }
 }
 
-impl From<GroupError> for EngineError {
-    fn from(error: GroupError) -> Self {
+impl From<BatcherError> for EngineError {
+    fn from(error: BatcherError) -> Self {
         Self::Database(match error {
-            GroupError::Database(error) => error,
+            BatcherError::Database(error) => error,
             error => Arc::new(sqlx::Error::Io(std::io::Error::other(error))),
         })
     }

@@ -1,7 +1,7 @@
 //! The key of a submission: from the header `Idempotency-Key`, or the field of that name in its body.
 
 use axum::http::{HeaderMap, HeaderName};
-use domain::{IdempotencyKey, Submission, idempotency_key::BadIdempotencyKey};
+use domain::{IdempotencyKey, Submission, submission::BadIdempotencyKey};
 
 use super::problem::Problem;
 

@@ -56,22 +56,22 @@ struct Webhook {
     source_account: String,
     #[schema(schema_with = destination_account)]
     destination_account: String,
-    #[schema(schema_with = domain::openapi::amount)]
+    #[schema(schema_with = domain::submission::schema::amount)]
     amount: Amount,
     /// The currency of `amount`.
     currency: Currency,
 }
 
 fn transaction_id() -> Object {
-    domain::openapi::name("The sender's own id for it; it becomes the reference.")
+    domain::submission::schema::name("The sender's own id for it; it becomes the reference.")
 }
 
 fn source_account() -> Object {
-    domain::openapi::name("Where the money comes from.")
+    domain::submission::schema::name("Where the money comes from.")
 }
 
 fn destination_account() -> Object {
-    domain::openapi::name("Where the money goes.")
+    domain::submission::schema::name("Where the money goes.")
 }
 
 /// A webhook that is stored.

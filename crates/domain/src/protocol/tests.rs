@@ -1,7 +1,9 @@
-use chrono::TimeDelta;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::*;
+use super::{backoff::Backoff, *};
 
 const POLICY: Policy = Policy {
     max_attempts: 3,
@@ -24,8 +26,8 @@ fn doubted(attempts: u32, window: Window) -> Progress {
     Progress { attempts, begun: false, doubt, verifications: 0, claims: 2 }
 }
 
-fn begin(progress: Progress) -> Turn {
-    Turn::begin(progress, POLICY).0
+fn begin(progress: Progress) -> Execution {
+    Execution::begin(progress, POLICY).0
 }
 
 /// A verification sent and answered at `second`, in a turn of its own.
@@ -40,7 +42,7 @@ fn answered(status: u16, retry_after: Option<Duration>) -> Ending {
 #[test]
 fn the_attempt_that_a_claim_has_begun_is_posted_even_if_it_is_the_last() {
     for attempts in 1..=3 {
-        assert_eq!(Turn::begin(Progress { attempts, ..FRESH }, POLICY).1, Step::Post);
+        assert_eq!(Execution::begin(Progress { attempts, ..FRESH }, POLICY).1, Step::Post);
     }
 }
 
@@ -55,14 +57,14 @@ fn an_attempt_is_begun_only_where_nothing_is_in_doubt_and_attempts_are_left() {
 #[test]
 fn verification_comes_before_the_next_post() {
     for attempts in [1, 3] {
-        assert_eq!(Turn::begin(doubted(attempts, Window::Settle), POLICY).1, Step::Verify);
+        assert_eq!(Execution::begin(doubted(attempts, Window::Settle), POLICY).1, Step::Verify);
     }
 }
 
 #[test]
 fn with_no_attempts_and_no_doubt_left_it_is_proven_absent() {
     let progress = Progress { attempts: 3, begun: false, ..FRESH };
-    assert_eq!(Turn::begin(progress, POLICY).1, Step::Fail(Failure::ProvenAbsent));
+    assert_eq!(Execution::begin(progress, POLICY).1, Step::Fail(Failure::ProvenAbsent));
 }
 
 #[test]
@@ -153,10 +155,10 @@ fn what_the_service_asked_for_is_waited_for_but_not_for_ever() {
 
 #[test]
 fn a_worker_may_be_lost_over_a_transaction_as_often_as_it_may_be_attempted_but_not_only_once() {
-    assert_eq!(Policy { max_attempts: 20, ..POLICY }.max_losses(), 20);
-    assert_eq!(Policy { max_attempts: 1, ..POLICY }.max_losses(), MIN_LOSSES);
-    assert_eq!(delay_after_loss(0), Duration::ZERO);
-    assert_eq!(delay_after_loss(1000), Duration::from_secs(60));
+    assert_eq!(Policy { max_attempts: 20, ..POLICY }.max_worker_deaths(), 20);
+    assert_eq!(Policy { max_attempts: 1, ..POLICY }.max_worker_deaths(), MIN_WORKER_DEATHS);
+    assert_eq!(delay_after_worker_death(0), Duration::ZERO);
+    assert_eq!(delay_after_worker_death(1000), Duration::from_secs(60));
 }
 
 proptest! {

@@ -16,12 +16,13 @@ use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    database::batcher::{Bounds, Group, GroupError},
+    database::batcher::{Batcher, BatcherError, BatcherLimits},
     database::bounded_pool::BoundedPool,
     job::{Job, POSTING},
 };
 
-const BOUNDS: Bounds = Bounds { waiting: 4096, statements: 2, further: 2, calls: 256 };
+const BOUNDS: BatcherLimits =
+    BatcherLimits { waiting: 4096, statements: 2, further: 2, calls: 256 };
 /// How long a submission waits for its commit before its client is told to come again.
 const WAIT: Duration = Duration::from_millis(1500);
 
@@ -59,12 +60,12 @@ pub enum Refusal {
 
 /// The way into the group commit.
 #[derive(Clone)]
-pub struct Accept(Group<Entry, Accepted>);
+pub struct Accept(Batcher<Entry, Accepted>);
 
 impl Accept {
     /// `wake` is told of every commit.
     pub fn new(pool: BoundedPool, wake: Arc<Notify>) -> Self {
-        Self(Group::new(BOUNDS, move |entries| {
+        Self(Batcher::new(BOUNDS, move |entries| {
             let (pool, wake) = (pool.clone(), wake.clone());
             async move {
                 metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
@@ -80,9 +81,9 @@ impl Accept {
     pub async fn store(&self, entry: Entry) -> Result<Accepted, Refusal> {
         match timeout(WAIT, self.0.call(entry)).await {
             Ok(Ok(accepted)) => Ok(accepted),
-            Ok(Err(GroupError::Full)) => Err(Refusal::Overloaded),
-            Ok(Err(GroupError::Database(error))) => Err(Refusal::Database(error)),
-            Ok(Err(GroupError::Abandoned)) | Err(_) => Err(Refusal::TimedOut),
+            Ok(Err(BatcherError::Full)) => Err(Refusal::Overloaded),
+            Ok(Err(BatcherError::Database(error))) => Err(Refusal::Database(error)),
+            Ok(Err(BatcherError::Abandoned)) | Err(_) => Err(Refusal::TimedOut),
         }
     }
 }

@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_millis(50);
 
 /// How much is taken in at once.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct BatcherLimits {
     /// Calls that may wait. Beyond that they are turned away.
     pub waiting: usize,
     /// Statements under way at once. The fewer, the more go together, and the less each call costs.
@@ -33,7 +33,7 @@ pub struct Bounds {
 
 /// Why a call has no answer.
 #[derive(Debug, Error)]
-pub enum GroupError {
+pub enum BatcherError {
     /// Too many are waiting.
     #[error("too many calls are waiting")]
     Full,
@@ -53,11 +53,11 @@ type Statement<C, A> =
     Box<dyn for<'a> Fn(&'a [C]) -> BoxFuture<'a, Result<Vec<A>, sqlx::Error>> + Send + Sync>;
 
 /// Gathers calls of one kind. Cheap to clone.
-pub struct Group<C, A>(Arc<Inner<C, A>>);
+pub struct Batcher<C, A>(Arc<Inner<C, A>>);
 
 struct Inner<C, A> {
     statement: Statement<C, A>,
-    bounds: Bounds,
+    bounds: BatcherLimits,
     state: Mutex<State<C, A>>,
 }
 
@@ -74,16 +74,16 @@ struct Waiting<C, A> {
     answer: Sender<A>,
 }
 
-impl<C, A> Clone for Group<C, A> {
+impl<C, A> Clone for Batcher<C, A> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<C: Send + Sync + 'static, A: Send + 'static> Group<C, A> {
+impl<C: Send + Sync + 'static, A: Send + 'static> Batcher<C, A> {
     /// A group whose calls are carried out by `statement`. Where that fails by the fault of one call,
     /// it is tried with each alone: one must not take the others along.
-    pub fn new<S>(bounds: Bounds, statement: S) -> Self
+    pub fn new<S>(bounds: BatcherLimits, statement: S) -> Self
     where
         S: for<'a> Fn(&'a [C]) -> BoxFuture<'a, Result<Vec<A>, sqlx::Error>>
             + Send
@@ -96,19 +96,19 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Group<C, A> {
 
     /// Waits for a call's answer. Must be called within a tokio runtime. A call that is dropped before
     /// its statement begins is not carried out; after that, it is.
-    pub async fn call(&self, call: C) -> Result<A, GroupError> {
+    pub async fn call(&self, call: C) -> Result<A, BatcherError> {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.0.state();
             if state.waiting.len() >= self.0.bounds.waiting {
-                return Err(GroupError::Full);
+                return Err(BatcherError::Full);
             }
             state.waiting.push_back(Waiting { call, answer });
             self.0.begin(&mut state);
         }
         match answered.await {
-            Ok(answer) => answer.map_err(GroupError::Database),
-            Err(_) => Err(GroupError::Abandoned),
+            Ok(answer) => answer.map_err(BatcherError::Database),
+            Err(_) => Err(BatcherError::Abandoned),
         }
     }
 }
@@ -234,11 +234,11 @@ mod tests {
         }
     }
 
-    const BOUNDS: Bounds = Bounds { waiting: 4, statements: 1, further: 0, calls: 3 };
+    const BOUNDS: BatcherLimits = BatcherLimits { waiting: 4, statements: 1, further: 0, calls: 3 };
 
-    fn group(bounds: Bounds) -> (Group<u32, u32>, Arc<Server>) {
+    fn group(bounds: BatcherLimits) -> (Batcher<u32, u32>, Arc<Server>) {
         let server = Arc::new(Server { statements: Mutex::default(), let_go: Semaphore::new(0) });
-        let group = Group::new(bounds, {
+        let group = Batcher::new(bounds, {
             let server = server.clone();
             move |calls: &[u32]| {
                 let server = server.clone();
@@ -256,9 +256,9 @@ mod tests {
 
     /// Calls, and waits until it has come to a statement or waits for one.
     async fn begin(
-        group: &Group<u32, u32>,
+        group: &Batcher<u32, u32>,
         call: u32,
-    ) -> tokio::task::JoinHandle<Result<u32, GroupError>> {
+    ) -> tokio::task::JoinHandle<Result<u32, BatcherError>> {
         let group = group.clone();
         let begun = tokio::spawn(async move { group.call(call).await });
         others_go_on().await;
@@ -289,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_statements_than_allowed_are_under_way() {
-        let (group, server) = group(Bounds { statements: 2, ..BOUNDS });
+        let (group, server) = group(BatcherLimits { statements: 2, ..BOUNDS });
         for call in 1..=4 {
             begin(&group, call).await;
         }
@@ -298,7 +298,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_takes_long_does_not_hold_up_the_rest() {
-        let (group, server) = group(Bounds { further: 1, ..BOUNDS });
+        let (group, server) = group(BatcherLimits { further: 1, ..BOUNDS });
         let first = begin(&group, 1).await;
         let second = begin(&group, 2).await;
         assert_eq!(server.statements(), [vec![1]]);
@@ -325,7 +325,7 @@ mod tests {
         for call in 1..=5 {
             calls.push(begin(&group, call).await);
         }
-        assert!(matches!(group.call(6).await, Err(GroupError::Full)));
+        assert!(matches!(group.call(6).await, Err(BatcherError::Full)));
         server.let_go(3);
         for call in calls {
             assert!(call.await.unwrap().is_ok());
@@ -354,7 +354,7 @@ mod tests {
         let unlucky = begin(&group, 13).await;
         let next = begin(&group, 1).await;
         server.let_go(2);
-        assert!(matches!(unlucky.await.unwrap(), Err(GroupError::Abandoned)));
+        assert!(matches!(unlucky.await.unwrap(), Err(BatcherError::Abandoned)));
         assert_eq!(next.await.unwrap().unwrap(), 10);
     }
 }

@@ -8,4 +8,7 @@ mod pools;
 
 pub use migrate::{MigrateError, migrate};
 pub(crate) use pools::interval;
-pub use pools::{IMPATIENT, PATIENT, for_clients, for_dispatch, for_turns, for_upkeep, pool};
+pub use pools::{
+    WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT, for_clients, for_dispatch, for_execution,
+    for_heartbeat, pool,
+};

@@ -9,9 +9,9 @@ use sqlx::{
 
 /// How long a client of the web side waits for a free connection: it is better served by an error than
 /// by a queue in front of the database.
-pub const IMPATIENT: Duration = Duration::from_secs(1);
+pub const WEB_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a turn waits for one: what it has learnt is worth more than its time.
-pub const PATIENT: Duration = Duration::from_secs(5);
+pub const WORKER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects at most `max_connections` times to `url`, and waits `patience` for a free connection.
 ///
@@ -40,13 +40,13 @@ pub fn for_clients(pool: &PgPool) -> PgPool {
 }
 
 /// Connections of their own, for the worker's lease and what else is given up after a second.
-pub fn for_upkeep(pool: &PgPool) -> PgPool {
+pub fn for_heartbeat(pool: &PgPool) -> PgPool {
     with(pool, &[("statement_timeout", "3s")])
 }
 
 /// Connections of their own, for claims and what follows, each of which looks its rows up by a key. Planned
 /// while the tables are small, a join would scan them, and its plan is kept when they have grown.
-pub fn for_turns(pool: &PgPool) -> PgPool {
+pub fn for_execution(pool: &PgPool) -> PgPool {
     with(
         pool,
         &[
@@ -59,7 +59,7 @@ pub fn for_turns(pool: &PgPool) -> PgPool {
 }
 
 /// Connections of their own, for apalis. What it notes of a job need not outlive a crash of PostgreSQL: a
-/// fetch that is forgotten is made again, and the transaction's own row decides. So nothing waits for the
+/// fetch that is orphaned_claims is made again, and the transaction's own row decides. So nothing waits for the
 /// disk. A fetch is planned once, as if it could be for any number of jobs.
 pub fn for_dispatch(pool: &PgPool) -> PgPool {
     with(

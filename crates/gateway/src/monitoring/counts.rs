@@ -39,7 +39,7 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
     }
     if rows.iter().map(|row| row.parts).sum::<i64>() > MANY_PARTS {
         // The counts are right without it.
-        if let Err(error) = put_together(pool).await {
+        if let Err(error) = compact(pool).await {
             tracing::debug!(%error, "the counts are not put together");
         }
     }
@@ -51,7 +51,7 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
 ///
 /// # Errors
 /// Where PostgreSQL does not answer.
-pub async fn put_together(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
+pub async fn compact(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
     let parts = sqlx::query_scalar!(
         r#"
         with part as (

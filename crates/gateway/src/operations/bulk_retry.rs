@@ -130,9 +130,9 @@ fn status(finished_at: Option<DateTime<Utc>>) -> &'static str {
 }
 
 /// Carries a bulk retry on to its end, however often the database does not answer.
-pub async fn carry_on(pool: &PgPool, id: Uuid) {
+pub async fn run(pool: &PgPool, id: Uuid) {
     loop {
-        match carry_on_by(pool, id, BATCH).await {
+        match run_batch(pool, id, BATCH).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -144,7 +144,7 @@ pub async fn carry_on(pool: &PgPool, id: Uuid) {
 }
 
 /// One batch, in one commit with the progress. False where there is nothing left to do.
-async fn carry_on_by(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::Error> {
+async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::Error> {
     #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
     let mut tx = pool.begin().await?;
     // Whoever else carries it on waits here, and then goes on from where this batch ends.

@@ -24,7 +24,7 @@ use crate::monitoring::last_minute::{Attempts, LastMinute};
 
 /// How much may be asked of the posting service.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct AdmissionLimits {
     /// POSTs under way at once.
     pub posts: usize,
     /// Verifications of earlier attempts under way at once.
@@ -34,7 +34,7 @@ pub struct Limits {
 }
 
 /// The gate of one process.
-pub struct Gate {
+pub struct Admission {
     posts: Semaphore,
     verifications: Semaphore,
     pace: Option<Pace>,
@@ -48,14 +48,14 @@ pub struct Gate {
 
 /// Leave to make one POST. Dropped without [`Pass::ended`], it tells nothing about the service.
 pub struct Pass<'a> {
-    gate: &'a Gate,
+    gate: &'a Admission,
     pass: Option<breaker::Pass>,
     _slot: SemaphorePermit<'a>,
 }
 
-impl Gate {
+impl Admission {
     /// A gate that lets nothing through any more once `closing` is cancelled.
-    pub fn new(limits: Limits, closing: CancellationToken) -> Self {
+    pub fn new(limits: AdmissionLimits, closing: CancellationToken) -> Self {
         tell(Circuit::Closed);
         Self {
             posts: Semaphore::new(limits.posts),
@@ -102,12 +102,12 @@ impl Gate {
     }
 
     /// Waits for a slot to verify an earlier attempt in. `None` where the process is stopping.
-    pub async fn verification_slot(&self) -> Option<SemaphorePermit<'_>> {
+    pub async fn verification_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.unless_closing(self.verifications.acquire()).await?.ok()
     }
 
     /// Waits until a verification may leave by the pace.
-    pub async fn pace_verification(&self) {
+    pub async fn wait_for_verification_rate(&self) {
         if let Some(pace) = &self.pace {
             pace.next().await;
         }
@@ -194,7 +194,7 @@ impl Drop for Pass<'_> {
 /// Lets requests go one by one, evenly.
 struct Pace {
     interval: Duration,
-    /// When the next may go. Held while waiting for it: those behind wait in the order of their coming.
+    /// When the next may go. NotAdmitted while waiting for it: those behind wait in the order of their coming.
     next: tokio::sync::Mutex<tokio::time::Instant>,
     /// Of the POSTs only one waits among the verifications, which hold a claim while they wait.
     posts: tokio::sync::Mutex<()>,
@@ -225,14 +225,15 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn gate(limits: Limits) -> (Gate, CancellationToken) {
+    fn gate(limits: AdmissionLimits) -> (Admission, CancellationToken) {
         let closing = CancellationToken::new();
-        (Gate::new(limits, closing.clone()), closing)
+        (Admission::new(limits, closing.clone()), closing)
     }
 
-    const LIMITS: Limits = Limits { posts: 1, verifications: 1, requests_per_second: None };
+    const LIMITS: AdmissionLimits =
+        AdmissionLimits { posts: 1, verifications: 1, requests_per_second: None };
 
-    async fn break_it(gate: &Gate) {
+    async fn break_it(gate: &Admission) {
         while gate.circuit() == Circuit::Closed {
             gate.pass().await.unwrap().ended(Outcome::NotSent);
         }
@@ -244,7 +245,7 @@ mod tests {
         break_it(&gate).await;
         assert!(gate.pass().await.is_none());
         gate.set_paused(true);
-        assert!(gate.verification_slot().await.is_some());
+        assert!(gate.verification_permit().await.is_some());
     }
 
     #[tokio::test]
@@ -288,7 +289,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_keep_their_distance_and_verifications_do_not_queue_behind_posts() {
-        let limits = Limits { posts: 50, verifications: 1, requests_per_second: Some(10.0) };
+        let limits =
+            AdmissionLimits { posts: 50, verifications: 1, requests_per_second: Some(10.0) };
         let (gate, _) = gate(limits);
         let gate = std::sync::Arc::new(gate);
         let start = tokio::time::Instant::now();
@@ -299,7 +301,7 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        gate.pace_verification().await;
+        gate.wait_for_verification_rate().await;
         assert!(start.elapsed() <= Duration::from_millis(300), "{:?}", start.elapsed());
         for post in posts {
             assert!(post.await.unwrap().is_some());

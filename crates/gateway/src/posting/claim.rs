@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use crate::{
     BootInstant, EngineError, database::bounded_pool::BoundedPool, database::interval,
-    job::Purpose, posting::service::Posting,
+    job::Purpose, posting::service::PostingRequest,
 };
 
 /// A claimed transaction.
 #[derive(Debug)]
 pub struct Claim {
     /// What to post.
-    pub posting: Posting,
+    pub posting: PostingRequest,
     /// The number that every further change must know.
     pub fence: i64,
     /// What is known of its way so far.
@@ -120,7 +120,7 @@ pub async fn claim(
                 _ => return Err(unreadable("doubt_window")),
             };
             Ok(Claim {
-                posting: Posting {
+                posting: PostingRequest {
                     id: row.id,
                     amount: Amount::from_stored(row.amount),
                     currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,

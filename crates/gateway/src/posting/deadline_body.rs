@@ -26,12 +26,12 @@ const REFUSED: u8 = 2;
 /// The body was asked for too late.
 #[derive(Debug, Error)]
 #[error("held up for too long before it was sent")]
-pub struct HeldUp;
+pub struct DeadlinePassed;
 
 /// A body that is given out before its time is over.
-pub struct TimedBody {
+pub struct DeadlineBody {
     bytes: Bytes,
-    leaves_before: BootInstant,
+    send_deadline: BootInstant,
     departure: Departure,
 }
 
@@ -49,10 +49,10 @@ impl Departure {
     }
 }
 
-impl TimedBody {
-    /// These bytes, until `leaves_before`.
-    pub fn new(bytes: impl Into<Bytes>, leaves_before: BootInstant) -> Self {
-        Self { bytes: bytes.into(), leaves_before, departure: Departure::default() }
+impl DeadlineBody {
+    /// These bytes, until `send_deadline`.
+    pub fn new(bytes: impl Into<Bytes>, send_deadline: BootInstant) -> Self {
+        Self { bytes: bytes.into(), send_deadline, departure: Departure::default() }
     }
 
     /// Tells whether it has left, after it was handed over.
@@ -61,14 +61,14 @@ impl TimedBody {
     }
 }
 
-impl Body for TimedBody {
+impl Body for DeadlineBody {
     type Data = Bytes;
-    type Error = HeldUp;
+    type Error = DeadlinePassed;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HeldUp>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, DeadlinePassed>>> {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
@@ -77,9 +77,9 @@ impl Body for TimedBody {
         let leaves =
             state.compare_exchange(WAITING, LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok();
         // The clock is looked at last: nothing but the write comes after it.
-        if !leaves || BootInstant::now() >= self.leaves_before {
+        if !leaves || BootInstant::now() >= self.send_deadline {
             state.store(REFUSED, Ordering::Release);
-            return Poll::Ready(Some(Err(HeldUp)));
+            return Poll::Ready(Some(Err(DeadlinePassed)));
         }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
@@ -99,14 +99,14 @@ mod tests {
 
     use super::*;
 
-    fn asked(body: &mut TimedBody) -> bool {
+    fn asked(body: &mut DeadlineBody) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         matches!(Pin::new(body).poll_frame(&mut context), Poll::Ready(Some(Ok(_))))
     }
 
     #[test]
     fn in_time_it_leaves_and_cannot_be_called_back() {
-        let mut body = TimedBody::new("{}", BootInstant::now() + Duration::from_secs(60));
+        let mut body = DeadlineBody::new("{}", BootInstant::now() + Duration::from_secs(60));
         let departure = body.departure();
         assert!(asked(&mut body));
         assert!(!departure.prevent());
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn too_late_it_does_not_leave() {
-        let mut body = TimedBody::new("{}", BootInstant::now());
+        let mut body = DeadlineBody::new("{}", BootInstant::now());
         let departure = body.departure();
         assert!(!asked(&mut body));
         assert!(departure.prevent());
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_was_called_not_written_never_leaves_after_that() {
-        let mut body = TimedBody::new("{}", BootInstant::now() + Duration::from_secs(60));
+        let mut body = DeadlineBody::new("{}", BootInstant::now() + Duration::from_secs(60));
         assert!(body.departure().prevent());
         assert!(!asked(&mut body));
         assert!(body.departure().prevent());

@@ -18,72 +18,73 @@ use uuid::Uuid;
 
 use crate::{
     BootInstant, EngineError,
-    database::batcher::{Bounds, Group},
+    database::batcher::{Batcher, BatcherLimits},
     database::bounded_pool::BoundedPool,
     job::{Job, POSTING, Purpose, VERIFICATION},
-    posting::admission::{Gate, Pass},
+    posting::admission::{Admission, Pass},
     posting::claim::{Claim, Wanted, claim},
-    posting::record::{Change, Evidence, Lost, record},
+    posting::record::{Change, Evidence, StaleFence, record},
     posting::service::PostingService,
-    recovery::reclaim::{Cause, take_back},
+    recovery::reclaim::{ReclaimCause, reclaim},
 };
 
 /// One statement at a time, because the more go together, the less each costs. The worker lets so many turns be
 /// under way, so those that call are not too many.
-const BOUNDS: Bounds = Bounds { waiting: usize::MAX, statements: 1, further: 2, calls: 256 };
+const BOUNDS: BatcherLimits =
+    BatcherLimits { waiting: usize::MAX, statements: 1, further: 2, calls: 256 };
 /// How long one of them may take. Many wait for it, so it must not wait for ever for an answer that is lost.
-pub const PATIENT_LIMIT: Duration = Duration::from_secs(10);
+pub const WORKER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before telling the database again what it did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a turn came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum ExecutionResult {
     /// There is no such transaction, it is not due, or not for this purpose, or another worker has it.
     NotDue,
     /// The gate lets nothing through.
-    Held,
+    NotAdmitted,
     /// It took this last step.
     Took(Step),
     /// Another worker took it over meanwhile; what this one learnt is void.
-    TakenOver,
+    Superseded,
 }
 
 /// Takes transactions through their turns, on behalf of one run of a worker.
-pub struct Poster {
+pub struct Executor {
     pool: BoundedPool,
     posting: Arc<dyn PostingService>,
-    gate: Arc<Gate>,
+    gate: Arc<Admission>,
     policy: Policy,
     run: Uuid,
     /// How many turns of a transaction are under way; where two are, one of them is in vain.
     turns: Mutex<HashMap<Uuid, u32>>,
     /// Claims to post, and claims to verify: a row that somebody has locked holds up its own kind at most.
-    posts: Group<Wanted, Result<Option<Claim>, EngineError>>,
-    verifications: Group<Wanted, Result<Option<Claim>, EngineError>>,
-    changes: Group<Change, Result<(), Lost>>,
+    posts: Batcher<Wanted, Result<Option<Claim>, EngineError>>,
+    verifications: Batcher<Wanted, Result<Option<Claim>, EngineError>>,
+    changes: Batcher<Change, Result<(), StaleFence>>,
 }
 
-impl Poster {
+impl Executor {
     /// A poster whose claims are those of `run`.
     pub fn new(
         pool: PgPool,
         posting: Arc<dyn PostingService>,
-        gate: Arc<Gate>,
+        gate: Arc<Admission>,
         policy: Policy,
         run: Uuid,
     ) -> Self {
-        let pool = BoundedPool::new(pool, PATIENT_LIMIT);
+        let pool = BoundedPool::new(pool, WORKER_STATEMENT_TIMEOUT);
         let claims = || {
             let pool = pool.clone();
-            Group::new(BOUNDS, move |wanted| {
+            Batcher::new(BOUNDS, move |wanted| {
                 let pool = pool.clone();
                 async move { claim(&pool, wanted, run, &policy).await }.boxed()
             })
         };
         let (posts, verifications) = (claims(), claims());
         let statements = pool.clone();
-        let changes = Group::new(BOUNDS, move |changes| {
+        let changes = Batcher::new(BOUNDS, move |changes| {
             let pool = statements.clone();
             async move { record(&pool, changes).await }.boxed()
         });
@@ -116,27 +117,29 @@ impl Poster {
     async fn take_turn(&self, id: Uuid, purpose: Purpose, place: impl Send) {
         let processed = AssertUnwindSafe(self.process(id, purpose, place)).catch_unwind();
         let cause = match processed.await {
-            Ok(Ok(Turn::NotDue | Turn::Held)) => match self.settle_job(id).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::error!(transaction_id = %id, %error, "a job could not be settled");
-                    Cause::GivenBack
+            Ok(Ok(ExecutionResult::NotDue | ExecutionResult::NotAdmitted)) => {
+                match self.settle_job(id).await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        tracing::error!(transaction_id = %id, %error, "a job could not be settled");
+                        ReclaimCause::Released
+                    }
                 }
-            },
+            }
             Ok(Ok(turn)) => {
                 tracing::debug!(transaction_id = %id, ?turn);
                 return;
             }
             Ok(Err(error)) => {
                 tracing::error!(transaction_id = %id, %error, "a turn was cut short");
-                if error.retryable() { Cause::GivenBack } else { Cause::WorkerLost }
+                if error.retryable() { ReclaimCause::Released } else { ReclaimCause::WorkerDied }
             }
             Err(_) => {
                 tracing::error!(transaction_id = %id, "a turn panicked");
-                Cause::WorkerLost
+                ReclaimCause::WorkerDied
             }
         };
-        while let Err(error) = self.give_back(id, cause).await {
+        while let Err(error) = self.release(id, cause).await {
             tracing::warn!(transaction_id = %id, %error, "cannot give it back yet");
             tokio::time::sleep(PAUSE).await;
         }
@@ -147,27 +150,29 @@ impl Poster {
     /// what became of it is recorded together with others', and nobody waits for that.
     ///
     /// # Errors
-    /// See [`EngineError`]. The claim may still hold then; [`Poster::turn`] gives it back.
+    /// See [`EngineError`]. The claim may still hold then; [`Executor::turn`] gives it back.
     pub async fn process(
         &self,
         id: Uuid,
         purpose: Purpose,
         place: impl Send,
-    ) -> Result<Turn, EngineError> {
+    ) -> Result<ExecutionResult, EngineError> {
         let (mut pass, mut slot) = (None, None);
         match purpose {
             Purpose::Post => pass = self.gate.pass().await,
-            Purpose::Verify => slot = self.gate.verification_slot().await,
+            Purpose::Verify => slot = self.gate.verification_permit().await,
         }
         if pass.is_none() && slot.is_none() {
-            return Ok(Turn::Held);
+            return Ok(ExecutionResult::NotAdmitted);
         }
         let claims = match purpose {
             Purpose::Post => &self.posts,
             Purpose::Verify => &self.verifications,
         };
-        let Some(claim) = claims.call((id, purpose)).await?? else { return Ok(Turn::NotDue) };
-        let (mut turn, mut step) = protocol::Turn::begin(claim.progress, self.policy);
+        let Some(claim) = claims.call((id, purpose)).await?? else {
+            return Ok(ExecutionResult::NotDue);
+        };
+        let (mut turn, mut step) = protocol::Execution::begin(claim.progress, self.policy);
         let mut evidence = Evidence::None;
         loop {
             (evidence, step) = match step {
@@ -175,17 +180,17 @@ impl Poster {
                 Step::Verify => {
                     // An attempt's end is told before the question: a crash must not forget it.
                     if matches!(evidence, Evidence::Attempt { .. })
-                        && let Err(Lost) = self.record(&claim, evidence, &step).await?
+                        && let Err(StaleFence) = self.record(&claim, evidence, &step).await?
                     {
-                        return Ok(Turn::TakenOver);
+                        return Ok(ExecutionResult::Superseded);
                     }
                     self.verify(&claim, &mut turn).await
                 }
                 end => {
                     drop((pass, slot, place));
                     return Ok(match self.record(&claim, evidence, &end).await? {
-                        Ok(()) => Turn::Took(end),
-                        Err(Lost) => Turn::TakenOver,
+                        Ok(()) => ExecutionResult::Took(end),
+                        Err(StaleFence) => ExecutionResult::Superseded,
                     });
                 }
             };
@@ -197,35 +202,35 @@ impl Poster {
         claim: &Claim,
         evidence: Evidence,
         step: &Step,
-    ) -> Result<Result<(), Lost>, EngineError> {
+    ) -> Result<Result<(), StaleFence>, EngineError> {
         Ok(self.changes.call(Change::new(claim, evidence, step)).await?)
     }
 
     async fn post(
         &self,
         claim: &Claim,
-        turn: &mut protocol::Turn,
+        turn: &mut protocol::Execution,
         pass: Option<&mut Pass<'_>>,
     ) -> (Evidence, Step) {
         // Whoever takes over counts on it that a POST which did not leave by then never will.
-        let leaves_before = claim.asked + POST_WITHIN;
+        let send_deadline = claim.asked + POST_WITHIN;
         let begun = Instant::now();
-        let answer = self.posting.post(&claim.posting, leaves_before).await;
+        let answer = self.posting.post(&claim.posting, send_deadline).await;
         let (outcome, window, step) = turn.after_post(&answer.ending, claim.now(), rand::random());
         metrics::counter!("onceward_attempts_total", "outcome" => outcome.as_str()).increment(1);
         metrics::histogram!("onceward_attempt_duration_seconds", "outcome" => outcome.as_str())
             .record(begun.elapsed());
         // What was held up here tells nothing about the posting service.
         if let Some(pass) = pass
-            && (outcome != Outcome::NotSent || BootInstant::now() < leaves_before)
+            && (outcome != Outcome::NotSent || BootInstant::now() < send_deadline)
         {
             pass.ended(outcome);
         }
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
-    async fn verify(&self, claim: &Claim, turn: &mut protocol::Turn) -> (Evidence, Step) {
-        self.gate.pace_verification().await;
+    async fn verify(&self, claim: &Claim, turn: &mut protocol::Execution) -> (Evidence, Step) {
+        self.gate.wait_for_verification_rate().await;
         let started_at = claim.now();
         let sighting = self.posting.verify(&claim.posting).await;
         let ended_at = claim.now();
@@ -274,7 +279,7 @@ impl Poster {
     }
 
     /// Makes the transaction due again where this run still holds it, and its job where it does not.
-    async fn give_back(&self, id: Uuid, cause: Cause) -> Result<(), sqlx::Error> {
+    async fn release(&self, id: Uuid, cause: ReclaimCause) -> Result<(), sqlx::Error> {
         let held = sqlx::query!(
             "select id, fence from transactions where id = $1 and claimed_by = $2",
             id,
@@ -284,7 +289,7 @@ impl Poster {
         .await?;
         match held {
             Some(row) => {
-                take_back(&self.pool, &[(row.id, row.fence)], cause, &self.policy).await.map(|_| ())
+                reclaim(&self.pool, &[(row.id, row.fence)], cause, &self.policy).await.map(|_| ())
             }
             None => self.settle_job(id).await,
         }

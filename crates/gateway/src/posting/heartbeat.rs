@@ -11,25 +11,25 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    Poster,
+    Executor,
     database::bounded_pool::BoundedPool,
-    posting::admission::Gate,
+    posting::admission::Admission,
     recovery::{
-        lease::{LEASE, RENEWAL, forgotten, recover, renew},
-        reclaim::{Cause, take_back},
+        lease::{LEASE, RENEWAL, orphaned_claims, reclaim_expired, renew},
+        reclaim::{ReclaimCause, reclaim},
     },
 };
 
 /// How long a run may look for what others and it have left behind, before it renews again: together with
 /// [`RENEWAL`] and one statement less than [`LEASE`].
 const RECOVERY: Duration = Duration::from_secs(2);
-/// Renews the lease and takes back what dead runs had claimed, and what this one has forgotten, until
+/// Renews the lease and takes back what dead runs had claimed, and what this one has orphaned_claims, until
 /// told to end.
 pub async fn keep(
     pool: &BoundedPool,
     run: Uuid,
-    poster: &Poster,
-    gate: &Gate,
+    poster: &Executor,
+    gate: &Admission,
     policy: &Policy,
     ended: &CancellationToken,
 ) {
@@ -43,15 +43,15 @@ pub async fn keep(
                 let since = *renewing_since.get_or_insert_with(Instant::now);
                 let recovery = async {
                     if since.elapsed() > LEASE {
-                        match recover(pool, policy).await? {
+                        match reclaim_expired(pool, policy).await? {
                             0 => {}
                             lost => tracing::warn!(lost, "took back the claims of dead workers"),
                         }
                     }
-                    let now = forgotten(pool, run, &poster.under_way()).await?;
-                    let forgotten: Vec<_> = now.intersection(&suspects).copied().collect();
+                    let now = orphaned_claims(pool, run, &poster.under_way()).await?;
+                    let orphaned_claims: Vec<_> = now.intersection(&suspects).copied().collect();
                     suspects = now;
-                    take_back(pool, &forgotten, Cause::GivenBack, policy).await
+                    reclaim(pool, &orphaned_claims, ReclaimCause::Released, policy).await
                 };
                 match timeout(RECOVERY, recovery).await {
                     Ok(Ok(_)) => {}

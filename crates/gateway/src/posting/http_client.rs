@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     BootInstant,
-    posting::deadline_body::{Departure, TimedBody},
-    posting::service::{Answer, Posting, PostingService, Sighting},
+    posting::deadline_body::{DeadlineBody, Departure},
+    posting::service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
 };
 
 /// The most that is read of an answer.
@@ -22,7 +22,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const EXCERPT_CHARS: usize = 500;
 
 /// Posts to `{base}/transactions`, and asks `{base}/transactions/{id}`.
-pub struct HttpPosting {
+pub struct HttpPostingClient {
     client: Client,
     base: String,
 }
@@ -38,7 +38,7 @@ struct Entry<'a> {
     metadata: Option<&'a Map<String, Value>>,
 }
 
-impl HttpPosting {
+impl HttpPostingClient {
     /// A client for the posting service at `base`, which waits `timeout` for one request.
     ///
     /// # Errors
@@ -59,12 +59,12 @@ impl HttpPosting {
     }
 }
 
-impl PostingService for HttpPosting {
+impl PostingService for HttpPostingClient {
     fn post<'a>(
         &'a self,
-        posting: &'a Posting,
-        leaves_before: BootInstant,
-    ) -> BoxFuture<'a, Answer> {
+        posting: &'a PostingRequest,
+        send_deadline: BootInstant,
+    ) -> BoxFuture<'a, PostAnswer> {
         async move {
             let body = Entry {
                 id: posting.id,
@@ -75,7 +75,7 @@ impl PostingService for HttpPosting {
                 metadata: posting.metadata.as_ref(),
             };
             let body = match serde_json::to_vec(&body) {
-                Ok(body) => TimedBody::new(body, leaves_before),
+                Ok(body) => DeadlineBody::new(body, send_deadline),
                 Err(error) => return not_written(error.to_string()),
             };
             let departure = body.departure();
@@ -94,7 +94,7 @@ impl PostingService for HttpPosting {
         .boxed()
     }
 
-    fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
+    fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
             let request = self
                 .client
@@ -104,7 +104,7 @@ impl PostingService for HttpPosting {
                 Ok(response) => response,
                 Err(error) => {
                     let (finding, error) = (Finding::Failed, Some(explain(&error)));
-                    return Sighting { finding, http_status: None, error, retry_after: None };
+                    return LookupAnswer { finding, http_status: None, error, retry_after: None };
                 }
             };
             let (status, retry_after) = (response.status(), retry_after(&response));
@@ -116,22 +116,22 @@ impl PostingService for HttpPosting {
                 Ok(finding) => (finding, None),
                 Err(error) => (Finding::Failed, Some(error)),
             };
-            Sighting { finding, http_status: Some(status.as_u16()), error, retry_after }
+            LookupAnswer { finding, http_status: Some(status.as_u16()), error, retry_after }
         }
         .boxed()
     }
 }
 
 /// Each request is a span of its own.
-fn traceparent(posting: &Posting) -> String {
+fn traceparent(posting: &PostingRequest) -> String {
     posting.trace_parent.from_span(rand::random()).to_string()
 }
 
-fn not_written(error: String) -> Answer {
-    Answer { ending: Ending::NotWritten, transport_error: Some(error), excerpt: None }
+fn not_written(error: String) -> PostAnswer {
+    PostAnswer { ending: Ending::NotWritten, transport_error: Some(error), excerpt: None }
 }
 
-fn broken(error: &reqwest::Error, departure: &Departure) -> Answer {
+fn broken(error: &reqwest::Error, departure: &Departure) -> PostAnswer {
     // From here on it cannot leave any more, whatever the connection still does.
     let ending = if departure.prevent() {
         return not_written(explain(error));
@@ -140,10 +140,10 @@ fn broken(error: &reqwest::Error, departure: &Departure) -> Answer {
     } else {
         Ending::Broken
     };
-    Answer { ending, transport_error: Some(explain(error)), excerpt: None }
+    PostAnswer { ending, transport_error: Some(explain(error)), excerpt: None }
 }
 
-async fn answered(response: Response) -> Answer {
+async fn answered(response: Response) -> PostAnswer {
     let status = response.status().as_u16();
     let retry_after = retry_after(&response);
     let (body, error) = match read(response).await {
@@ -152,7 +152,7 @@ async fn answered(response: Response) -> Answer {
     };
     let readable =
         error.is_none() && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
-    Answer {
+    PostAnswer {
         ending: Ending::Answered { status, readable, retry_after },
         transport_error: error,
         excerpt: excerpt(&body),
@@ -192,7 +192,7 @@ fn excerpt(body: &[u8]) -> Option<String> {
 async fn sight(
     status: StatusCode,
     response: Response,
-    posting: &Posting,
+    posting: &PostingRequest,
 ) -> Result<Finding, String> {
     if status == StatusCode::NOT_FOUND {
         return Ok(Finding::Absent);

@@ -1,5 +1,5 @@
 //! The changes that a claim makes. Each is one statement, guarded by the fence, and records why
-//! together with what. Where it changes no row, the claim was taken over: [`Lost`].
+//! together with what. Where it changes no row, the claim was taken over: [`StaleFence`].
 
 use std::collections::HashSet;
 
@@ -14,12 +14,12 @@ use crate::{
     database::bounded_pool::BoundedPool,
     job::{Job, POSTING, VERIFICATION},
     posting::claim::Claim,
-    posting::service::{Answer, Sighting},
+    posting::service::{LookupAnswer, PostAnswer},
 };
 
 /// The fence was raised by somebody else; this claim changes nothing any more.
 #[derive(Debug)]
-pub struct Lost;
+pub struct StaleFence;
 
 /// Why a change is made: what has been learnt since the last one.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub enum Evidence {
     /// Nothing new.
     None,
     /// How the claim's attempt ended.
-    Attempt { answer: Answer, outcome: Outcome, window: Option<Window> },
+    Attempt { answer: PostAnswer, outcome: Outcome, window: Option<Window> },
     /// What a verification of the latest attempt showed.
-    Verification { sighting: Sighting, started_at: DateTime<Utc>, ended_at: DateTime<Utc> },
+    Verification { sighting: LookupAnswer, started_at: DateTime<Utc>, ended_at: DateTime<Utc> },
 }
 
 impl Evidence {
@@ -120,14 +120,14 @@ impl Change {
         }
     }
 
-    fn ended(&self) -> Option<(&Answer, Outcome, Option<Window>)> {
+    fn ended(&self) -> Option<(&PostAnswer, Outcome, Option<Window>)> {
         match &self.evidence {
             Evidence::Attempt { answer, outcome, window } => Some((answer, *outcome, *window)),
             _ => None,
         }
     }
 
-    fn seen(&self) -> Option<(&Sighting, DateTime<Utc>, DateTime<Utc>)> {
+    fn seen(&self) -> Option<(&LookupAnswer, DateTime<Utc>, DateTime<Utc>)> {
         match &self.evidence {
             Evidence::Verification { sighting, started_at, ended_at } => {
                 Some((sighting, *started_at, *ended_at))
@@ -148,7 +148,7 @@ impl Change {
 pub async fn record(
     pool: &BoundedPool,
     changes: &[Change],
-) -> Result<Vec<Result<(), Lost>>, sqlx::Error> {
+) -> Result<Vec<Result<(), StaleFence>>, sqlx::Error> {
     let mut given: Vec<&Change> = changes.iter().collect();
     // Two batches that share ids take their locks in the same order.
     given.sort_by_key(|change| change.id);
@@ -277,7 +277,7 @@ pub async fn record(
     let mut moved: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.id, row.fence)).collect();
     // Taken out: a claim that records twice in one statement has made one change.
     let held = |change: &Change| moved.remove(&(change.id, change.fence));
-    Ok(changes.iter().map(held).map(|held| if held { Ok(()) } else { Err(Lost) }).collect())
+    Ok(changes.iter().map(held).map(|held| if held { Ok(()) } else { Err(StaleFence) }).collect())
 }
 
 /// A column of the changes.

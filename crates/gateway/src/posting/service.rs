@@ -1,4 +1,4 @@
-//! What the engine wants of a posting service. Two things implement it: [`crate::HttpPosting`], and
+//! What the engine wants of a posting service. Two things implement it: [`crate::HttpPostingClient`], and
 //! the scripted service of the tests.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::BootInstant;
 
 /// What is sent to the posting service, and what an entry there is compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Posting {
+pub struct PostingRequest {
     /// The transaction's id.
     pub id: Uuid,
     /// How much.
@@ -32,7 +32,7 @@ pub struct Posting {
 
 /// How one POST ended, with the evidence for the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct PostAnswer {
     /// How it ended.
     pub ending: Ending,
     /// What went wrong on the way, where there was no answer.
@@ -43,7 +43,7 @@ pub struct Answer {
 
 /// What one verification showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
+pub struct LookupAnswer {
     /// What it showed.
     pub finding: Finding,
     /// The status of the answer, where there was one.
@@ -57,13 +57,13 @@ pub struct Sighting {
 /// The system of record downstream.
 pub trait PostingService: Send + Sync + 'static {
     /// Sends one POST and waits for its end, at most for the time of one request. Never sends twice.
-    /// What has not left by `leaves_before` never leaves: [`domain::Ending::NotWritten`].
+    /// What has not left by `send_deadline` never leaves: [`domain::Ending::NotWritten`].
     fn post<'a>(
         &'a self,
-        posting: &'a Posting,
-        leaves_before: BootInstant,
-    ) -> BoxFuture<'a, Answer>;
+        posting: &'a PostingRequest,
+        send_deadline: BootInstant,
+    ) -> BoxFuture<'a, PostAnswer>;
 
     /// Asks once whether the posting service has the id.
-    fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting>;
+    fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer>;
 }

@@ -13,7 +13,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// The pulse of one apalis worker. Cheap to clone.
 #[derive(Clone)]
-pub struct Pulse(Arc<Mutex<State>>);
+pub struct Watchdog(Arc<Mutex<State>>);
 
 struct State {
     beat_at: Instant,
@@ -21,9 +21,9 @@ struct State {
 }
 
 /// Something that the worker has under way, and for which it may wait.
-pub struct UnderWay(Pulse);
+pub struct UnderWay(Watchdog);
 
-impl Pulse {
+impl Watchdog {
     /// A pulse that beats now.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(State { beat_at: Instant::now(), under_way: 0 })))
@@ -78,7 +78,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_stops_when_nothing_beats_and_nothing_is_under_way() {
-        let pulse = Pulse::new();
+        let pulse = Watchdog::new();
         let stopped = pulse.stopped();
         tokio::pin!(stopped);
         let under_way = pulse.begin();

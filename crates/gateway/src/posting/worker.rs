@@ -1,4 +1,4 @@
-//! The workers: apalis fetches jobs and dispatches them to [`Poster::turn`], under supervision.
+//! The workers: apalis fetches jobs and dispatches them to [`Executor::turn`], under supervision.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,13 +16,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Poster, PostingService, STATEMENT_LIMIT,
+    Executor, PostingService, WEB_STATEMENT_TIMEOUT,
     database::bounded_pool::BoundedPool,
     job::{self, Job, Purpose},
     operations::bulk_retry::{self, BulkRetryJob},
-    posting::admission::{Gate, Limits},
-    posting::execution::PATIENT_LIMIT,
-    posting::watchdog::Pulse,
+    posting::admission::{Admission, AdmissionLimits},
+    posting::execution::WORKER_STATEMENT_TIMEOUT,
+    posting::watchdog::Watchdog,
     posting::{heartbeat, pause_watch},
     recovery::housekeeping,
     recovery::lease,
@@ -48,7 +48,7 @@ pub struct WorkerSettings {
     /// The protocol's settings.
     pub policy: Policy,
     /// How much may be asked of the posting service.
-    pub limits: Limits,
+    pub limits: AdmissionLimits,
     /// How long a shutdown waits for the turns that are under way.
     pub grace: Duration,
 }
@@ -58,7 +58,7 @@ pub struct Worker {
     /// For claims and what follows, and for sweeping.
     pub pool: PgPool,
     /// For the lease and what else must not wait for a connection behind the turns.
-    pub upkeep_pool: PgPool,
+    pub heartbeat_pool: PgPool,
     /// For apalis, and for nothing else: it begins database transactions in futures that are dropped,
     /// and sqlx leaves such a connection within its transaction. Whatever used it next would be told
     /// of success, and not be committed.
@@ -74,9 +74,9 @@ pub struct Worker {
 /// What a turn needs, beside its job.
 #[derive(Clone)]
 struct Turns {
-    poster: Arc<Poster>,
+    poster: Arc<Executor>,
     purpose: Purpose,
-    gate: Option<Arc<Gate>>,
+    gate: Option<Arc<Admission>>,
     /// For all that are under way.
     rooms: Arc<Semaphore>,
     /// For those of them that something may still be asked of the posting service for.
@@ -102,9 +102,9 @@ impl Worker {
     /// nothing for good.
     pub async fn run(self, shutdown: CancellationToken) {
         let run = Uuid::now_v7();
-        let upkeep_pool = BoundedPool::new(self.upkeep_pool.clone(), STATEMENT_LIMIT);
+        let heartbeat_pool = BoundedPool::new(self.heartbeat_pool.clone(), WEB_STATEMENT_TIMEOUT);
         let (circuit, attempts) = Default::default();
-        while let Err(error) = lease::renew(&upkeep_pool, run, circuit, attempts).await {
+        while let Err(error) = lease::renew(&heartbeat_pool, run, circuit, attempts).await {
             tracing::warn!(%error, "a worker cannot start yet");
             if shutdown.run_until_cancelled(sleep(RESTART)).await.is_none() {
                 return;
@@ -112,20 +112,20 @@ impl Worker {
         }
         let WorkerSettings { policy, limits, grace } = self.settings;
         tracing::info!(%run, ?limits, "a worker has started");
-        let gate = Arc::new(Gate::new(limits, shutdown.clone()));
+        let gate = Arc::new(Admission::new(limits, shutdown.clone()));
         let (pool, posting) = (self.pool.clone(), self.posting.clone());
-        let patient_pool = BoundedPool::new(pool.clone(), PATIENT_LIMIT);
-        let poster = Arc::new(Poster::new(pool, posting, gate.clone(), policy, run));
+        let patient_pool = BoundedPool::new(pool.clone(), WORKER_STATEMENT_TIMEOUT);
+        let poster = Arc::new(Executor::new(pool, posting, gate.clone(), policy, run));
         let turns = TaskTracker::new();
         let ended = CancellationToken::new();
         let upkeep = tokio::spawn({
-            let (pool, gate, poster) = (upkeep_pool.clone(), gate.clone(), poster.clone());
+            let (pool, gate, poster) = (heartbeat_pool.clone(), gate.clone(), poster.clone());
             let (patient_pool, ended) = (patient_pool.clone(), ended.clone());
             async move {
                 tokio::select! {
                     () = heartbeat::keep(&pool, run, &poster, &gate, &policy, &ended) => {}
-                    () = pause_watch::obey(&pool, &gate) => {}
-                    () = housekeeping::sweep_on(&patient_pool) => {}
+                    () = pause_watch::follow(&pool, &gate) => {}
+                    () = housekeeping::run_forever(&patient_pool) => {}
                 }
             }
         });
@@ -174,7 +174,7 @@ impl Worker {
             Purpose::Post => self.wake.clone(),
             Purpose::Verify => Arc::default(),
         };
-        let work = move |name, stop, pulse: Pulse| {
+        let work = move |name, stop, pulse: Watchdog| {
             let config = config(queue).batch_size(batch_size);
             let looks = looks(wake.clone(), turns.gate.clone());
             let backend = PostgresStorage::<Job>::new(&pool)
@@ -198,7 +198,7 @@ impl Worker {
         shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (apalis_pool, pool) = (self.apalis_pool.clone(), self.pool.clone());
-        let work = move |name, stop, pulse: Pulse| {
+        let work = move |name, stop, pulse: Watchdog| {
             let backend = PostgresStorage::<BulkRetryJob>::new(&apalis_pool)
                 .with_config(config(job::BULK_RETRIES).batch_size(1))
                 .poll_with_stream(Box::pin(looks(Arc::default(), None)));
@@ -230,7 +230,7 @@ async fn supervise(
     run: Uuid,
     queue: &'static str,
     shutdown: CancellationToken,
-    work: impl Fn(String, Stop, Pulse) -> BoxFuture<'static, Result<(), WorkerError>>,
+    work: impl Fn(String, Stop, Watchdog) -> BoxFuture<'static, Result<(), WorkerError>>,
 ) {
     for restart in 0_u64.. {
         let stop = shutdown.clone().cancelled_owned();
@@ -238,7 +238,7 @@ async fn supervise(
             stop.await;
             Ok(())
         });
-        let pulse = Pulse::new();
+        let pulse = Watchdog::new();
         let result = tokio::select! {
             result = work(format!("{run}-{queue}-{restart}"), stop, pulse.clone()) => Some(result),
             () = pulse.stopped() => None,
@@ -255,7 +255,7 @@ async fn supervise(
 type Stop = BoxFuture<'static, Result<(), WorkerError>>;
 
 /// Done when there is room for the turn, not when that is over: whatever ends makes an apalis worker fetch.
-async fn take_turn(job: Job, data: Data<(Turns, Pulse)>) {
+async fn take_turn(job: Job, data: Data<(Turns, Watchdog)>) {
     let (turns, pulse) = (*data).clone();
     let _under_way = pulse.begin();
     // None when the worker is to stop: the turn gives the job back.
@@ -269,11 +269,14 @@ async fn take_turn(job: Job, data: Data<(Turns, Pulse)>) {
     });
 }
 
-async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result<(), BoxDynError> {
+async fn retry_in_bulk(
+    job: BulkRetryJob,
+    data: Data<(PgPool, Watchdog)>,
+) -> Result<(), BoxDynError> {
     let (pool, pulse) = (*data).clone();
     let _under_way = pulse.begin();
     // A task of its own, for the same reason, and because it begins database transactions.
-    let carried_on = tokio::spawn(async move { bulk_retry::carry_on(&pool, job.0).await });
+    let carried_on = tokio::spawn(async move { bulk_retry::run(&pool, job.0).await });
     Ok(carried_on.await?)
 }
 
@@ -282,7 +285,7 @@ async fn retry_in_bulk(job: BulkRetryJob, data: Data<(PgPool, Pulse)>) -> Result
 /// `PollWith` of apalis-core 1.0 polls this once each time that its worker is polled, and a moment that it
 /// finds to have come makes it fetch, but not poll again for the next one. At the end of a fetch it does not
 /// even fetch. So each moment also wakes the worker once more.
-fn looks(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> + Send {
+fn looks(wake: Arc<Notify>, gate: Option<Arc<Admission>>) -> impl Stream<Item = ()> + Send {
     let mut moments = Box::pin(moments(wake, gate));
     stream::poll_fn(move |context| {
         let moment = moments.poll_next_unpin(context);
@@ -293,7 +296,7 @@ fn looks(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> +
     })
 }
 
-fn moments(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()> + Send {
+fn moments(wake: Arc<Notify>, gate: Option<Arc<Admission>>) -> impl Stream<Item = ()> + Send {
     stream::unfold((wake, gate, false), |(wake, gate, woken)| async move {
         let woken = if woken {
             sleep(LOOK_SPACING).await;
@@ -309,7 +312,7 @@ fn moments(wake: Arc<Notify>, gate: Option<Arc<Gate>>) -> impl Stream<Item = ()>
 }
 
 /// Takes note of an apalis worker's heartbeats. It has none while a fetch is not answered.
-fn listen(pulse: &Pulse) -> impl Fn(&WorkerContext, &Event) + Send + Sync + 'static {
+fn listen(pulse: &Watchdog) -> impl Fn(&WorkerContext, &Event) + Send + Sync + 'static {
     let pulse = pulse.clone();
     move |_, event| {
         if let Event::HeartBeat = event {

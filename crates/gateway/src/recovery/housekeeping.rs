@@ -11,18 +11,18 @@ use uuid::Uuid;
 use crate::{
     database::bounded_pool::BoundedPool,
     job::{Job, POSTING, VERIFICATION},
-    monitoring::counts::put_together,
+    monitoring::counts::compact,
 };
 
 /// Between sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Transactions that are looked at for their job in one sweep: those that have been due for longest.
+/// Transactions that are looked at for their job in one clean_up: those that have been due for longest.
 const LOOKED_AT: i64 = 1000;
 
 /// Sweeps now and then, for ever. Any number of processes may do so.
-pub async fn sweep_on(pool: &BoundedPool) {
+pub async fn run_forever(pool: &BoundedPool) {
     loop {
-        if let Err(error) = sweep(pool).await {
+        if let Err(error) = clean_up(pool).await {
             tracing::warn!(%error, "sweeping has to wait");
         }
         sleep(SWEEP).await;
@@ -34,7 +34,7 @@ pub async fn sweep_on(pool: &BoundedPool) {
 ///
 /// # Errors
 /// Where PostgreSQL does not answer.
-pub async fn sweep(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
+pub async fn clean_up(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from workers where expires_at < now() - interval '1 hour'")
         .execute(pool)
         .await?;
@@ -53,7 +53,7 @@ pub async fn sweep(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> 
     )
     .execute(pool)
     .await?;
-    while put_together(pool).await? {}
+    while compact(pool).await? {}
     give_jobs(pool).await
 }
 

@@ -11,7 +11,7 @@ use crate::{
     database::bounded_pool::BoundedPool,
     database::interval,
     monitoring::last_minute::Attempts,
-    recovery::reclaim::{Cause, take_back},
+    recovery::reclaim::{ReclaimCause, reclaim},
 };
 
 /// How long a run that does not renew its lease still counts as alive.
@@ -47,7 +47,7 @@ pub async fn renew(
 }
 
 /// Takes back what dead runs had claimed. Gives how many claims that were.
-pub async fn recover(
+pub async fn reclaim_expired(
     pool: impl PgExecutor<'_> + Copy,
     policy: &Policy,
 ) -> Result<usize, sqlx::Error> {
@@ -64,7 +64,7 @@ pub async fn recover(
         .fetch_all(pool)
         .await?;
         let claims: Vec<_> = lost.iter().map(|row| (row.id, row.fence)).collect();
-        recovered += take_back(pool, &claims, Cause::WorkerLost, policy).await?;
+        recovered += reclaim(pool, &claims, ReclaimCause::WorkerDied, policy).await?;
         if (claims.len() as i64) < BATCH {
             return Ok(recovered);
         }
@@ -73,7 +73,7 @@ pub async fn recover(
 
 /// The claims of a run other than those of the turns that are under way. One that is there on two
 /// looks in a row belongs to nobody: the claim's answer was lost, and what gave it up came too early.
-pub async fn forgotten(
+pub async fn orphaned_claims(
     pool: &BoundedPool,
     run: Uuid,
     under_way: &[Uuid],
@@ -95,7 +95,7 @@ pub async fn end(pool: &BoundedPool, run: Uuid, policy: &Policy) -> Result<usize
         .fetch_all(pool)
         .await?;
     let claims: Vec<_> = held.iter().map(|row| (row.id, row.fence)).collect();
-    let given_back = take_back(pool, &claims, Cause::GivenBack, policy).await?;
+    let given_back = reclaim(pool, &claims, ReclaimCause::Released, policy).await?;
     sqlx::query!(
         "update apalis.jobs set status = 'Pending', lock_by = null, lock_at = null
          where status = 'Queued'

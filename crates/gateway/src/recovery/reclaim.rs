@@ -2,7 +2,7 @@
 //! worker still does changes nothing. An attempt under way is a doubt since its beginning, and is not
 //! given up before its own time: its worker may be alive, and cut off from the database only.
 
-use domain::protocol::{Policy, SET_ASIDE};
+use domain::protocol::{Policy, QUARANTINED};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -10,19 +10,19 @@ use crate::job::{Job, POSTING, VERIFICATION};
 
 /// Why claims are taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum ReclaimCause {
     /// The worker died over it. Counted: what kills its workers is set aside in the end.
-    WorkerLost,
+    WorkerDied,
     /// The worker gave it back, or could not reach the database.
-    GivenBack,
+    Released,
 }
 
 /// Makes the claims that still hold due again, with a job each; but what has lost its worker too often
 /// in a row is put in doubt, without a job, for a person. Gives how many did hold.
-pub async fn take_back(
+pub async fn reclaim(
     pool: impl PgExecutor<'_>,
     claims: &[(Uuid, i64)],
-    cause: Cause,
+    cause: ReclaimCause,
     policy: &Policy,
 ) -> Result<usize, sqlx::Error> {
     if claims.is_empty() {
@@ -87,11 +87,11 @@ pub async fn take_back(
         &ids,
         &fences,
         &job_ids,
-        cause == Cause::WorkerLost,
-        i32::try_from(policy.max_losses()).unwrap_or(i32::MAX),
+        cause == ReclaimCause::WorkerDied,
+        i32::try_from(policy.max_worker_deaths()).unwrap_or(i32::MAX),
         POSTING,
         VERIFICATION,
-        SET_ASIDE,
+        QUARANTINED,
     )
     .fetch_all(pool)
     .await?;

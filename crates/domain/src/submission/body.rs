@@ -5,14 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{Amount, Currency, IdempotencyKey, TraceParent};
-
-/// The longest reference or account, in characters.
-pub const MAX_NAME_CHARS: usize = 128;
-/// The longest description, in characters.
-pub const MAX_DESCRIPTION_CHARS: usize = 1024;
-/// The largest metadata, in bytes of compact JSON.
-pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+#[cfg(feature = "openapi")]
+use super::schema;
+use super::{
+    IdempotencyKey,
+    limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
+};
+use crate::{Amount, Currency, TraceParent};
 
 /// A transaction that a client wants posted.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,32 +19,32 @@ pub const MAX_METADATA_BYTES: usize = 16 * 1024;
 #[cfg_attr(feature = "openapi", schema(rename_all = "camelCase"))]
 pub struct Submission {
     /// The client's own choice of id, if it made one.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::id))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::id))]
     pub id: Option<Uuid>,
     /// How much.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::amount))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::amount))]
     pub amount: Amount,
     /// The currency of `amount`.
     pub currency: Currency,
     /// The client's own name for it.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::reference))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::reference))]
     pub reference: Option<String>,
     /// The client's own key for sending it again.
     pub idempotency_key: Option<IdempotencyKey>,
     /// For people.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::description))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::description))]
     pub description: Option<String>,
     /// When it happened, by the client's account, to the microsecond.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::timestamp))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timestamp))]
     pub timestamp: Option<DateTime<Utc>>,
     /// Where the money comes from.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::source_account))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::source_account))]
     pub source_account: Option<String>,
     /// Where the money goes.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::destination_account))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::destination_account))]
     pub destination_account: Option<String>,
     /// Whatever the client wants kept with it.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::metadata))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::metadata))]
     pub metadata: Option<Map<String, Value>>,
     /// The trace that it came with, if any. No part of the JSON body.
     #[cfg_attr(feature = "openapi", schema(ignore))]

@@ -1,6 +1,6 @@
 //! What comes next for a transaction, given what is known of it and the time.
 //!
-//! A claim is one [`Turn`]. It tells the first step, and the next one after each POST and each
+//! A claim is one [`Execution`]. It tells the first step, and the next one after each POST and each
 //! verification; the engine carries them out. A claim either makes one POST, and verifies where that
 //! leaves a doubt, or it verifies an earlier attempt and never posts.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Ending, Finding, MAX_RETRY_AFTER, Outcome, Window, backoff::Backoff};
+use super::{Ending, Finding, MAX_RETRY_AFTER, Outcome, Window, backoff::Backoff};
 
 /// The settings that the decisions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub enum DoubtReason {
 
 /// One claim's way through the protocol.
 #[derive(Debug, Clone)]
-pub struct Turn {
+pub struct Execution {
     policy: Policy,
     progress: Progress,
     posted: bool,
@@ -136,7 +136,7 @@ pub struct Turn {
     not_before: Option<DateTime<Utc>>,
 }
 
-impl Turn {
+impl Execution {
     /// The turn of a transaction that was just claimed, which means that it was due; and its first
     /// step.
     pub fn begin(progress: Progress, policy: Policy) -> (Self, Step) {
@@ -238,24 +238,21 @@ impl Turn {
 
 /// How often in a row a transaction's worker may be lost over it before it is set aside, where the
 /// policy does not allow more attempts than that.
-pub const MIN_LOSSES: u32 = 5;
+pub const MIN_WORKER_DEATHS: u32 = 5;
 
 impl Policy {
     /// How often in a row a transaction's worker may be lost over it. One that was lost so often is
     /// set aside, `in_doubt`, for a person: what kills its workers must not take the others along.
-    pub fn max_losses(&self) -> u32 {
-        self.max_attempts.max(MIN_LOSSES)
+    pub fn max_worker_deaths(&self) -> u32 {
+        self.max_attempts.max(MIN_WORKER_DEATHS)
     }
 }
 
 /// How the `error` of a transaction that was set aside begins.
-pub const SET_ASIDE: &str = "its worker stopped over it";
+pub const QUARANTINED: &str = "its worker stopped over it";
 
 /// When a transaction comes back whose worker was lost over it `losses` times in a row before: at
 /// once the first time, then ever later.
-pub fn delay_after_loss(losses: u32) -> Duration {
+pub fn delay_after_worker_death(losses: u32) -> Duration {
     Duration::from_secs(losses.min(60).into())
 }
-
-#[cfg(test)]
-mod tests;

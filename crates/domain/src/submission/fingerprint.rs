@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::Submission;
+use super::Submission;
 
 /// SHA-256 over a submission's content, without its id, its key and its trace.
 ///

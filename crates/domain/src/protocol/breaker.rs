@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, backoff::Backoff};
+use super::{Outcome, backoff::Backoff};
 
 /// So many attempts in a row that neither posted nor were refused open the breaker. By chance alone,
 /// one in three failing, that is one run in four billion.

@@ -1,0 +1,8 @@
+//! How long the fields of a submission may be.
+
+/// The longest reference or account, in characters.
+pub const MAX_NAME_CHARS: usize = 128;
+/// The longest description, in characters.
+pub const MAX_DESCRIPTION_CHARS: usize = 1024;
+/// The largest metadata, in bytes of compact JSON.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
