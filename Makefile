@@ -1,11 +1,11 @@
 # The project's commands. `make` alone lists them.
 
-# Programs installed by `make setup` come before the system's.
+# Programs that `make setup` installs take precedence over the system's.
 export PATH := $(CURDIR)/node_modules/.bin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
-# Queries are checked against the committed .sqlx. A DATABASE_URL in your shell is for the program.
+# Queries are checked against the committed .sqlx. A DATABASE_URL in your shell is for the program only.
 export SQLX_OFFLINE := true
 
-# All that the release is made of.
+# Everything that the release is built from.
 SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f -not -path 'crates/bench/*')
 
 MAKEFLAGS += --no-print-directory
@@ -20,51 +20,52 @@ setup: ## installs what is missing, once
 setup-run:
 	@scripts/setup run
 
-run: build ## builds and starts Onceward, with a PostgreSQL and a posting service of its own
+run: build ## builds and starts Onceward, with its own PostgreSQL and a simulated posting service
 	@exec target/release/onceward serve
 
-watch: setup-run ## the same, built for debugging, rebuilt at each change
+watch: setup-run ## starts a debug build of Onceward, and rebuilds it at each change
 	@cargo leptos watch -- serve
 
-build: target/release.stamp ## the release: target/release/onceward, with the page in target/site
+build: target/release.stamp ## builds the release: target/release/onceward, and the page's files in target/site
 
-# cargo-leptos optimises and compresses the page's WASM each time, changed or not, for half a
-# minute. The stamp is as old as the build's beginning: what is edited meanwhile is built next time.
+# cargo-leptos optimises and compresses the page's WASM each time, for half a minute, even if nothing
+# changed. The stamp has the time when the build began, so files that are edited meanwhile are built
+# next time.
 target/release.stamp: $(SOURCES) | setup-run
 	@mkdir -p target && touch $@.new
 	@cargo leptos build --release --precompress
 	@mv $@.new $@
 
-test: setup ## everything that a change must pass; says what each step took
+test: setup ## runs everything that a change must pass, and says how long each step took
 	@scripts/test
 
-lint: setup ## formatting, clippy for both targets, the types of the end-to-end tests
+lint: setup ## checks formatting, lints for both targets, the end-to-end tests' types, and links in pages
 	@scripts/lint
 
 fmt: setup ## formats the Rust code
 	@cargo fmt --all
 
-e2e: setup build ## the end-to-end tests, in a browser against the release
+e2e: setup build ## runs the end-to-end tests, in a browser against the release
 	@playwright test --config end2end
 
-screenshots: setup build ## takes the screenshots in docs/screenshots anew
+screenshots: setup build ## takes the screenshots in docs/screenshots again
 	@SCREENSHOTS=1 playwright test --config end2end screenshots
 
-bench: build ## the benchmarks, written to docs/BENCHMARKS.md; BENCH="--only 1,3 --short" changes it
+bench: build ## runs the benchmarks and writes docs/BENCHMARKS.md; options: BENCH="--only 1,3 --short"
 	@cargo build --quiet --release --package bench
 	@exec target/release/bench $(BENCH)
 
-load: build ## a load against a fresh release, then the audit; LOAD="--rate 500" changes it
+load: build ## puts a fresh release under load, then audits it; options: LOAD="--rate 500"
 	@scripts/load $(LOAD)
 
-chaos: setup ## every fault test with real processes; CHAOS="--transactions 500 --seed 1" changes it
+chaos: setup ## runs every fault test with real processes; options: CHAOS="--transactions 500 --seed 1"
 	@cargo test --quiet -p server --test chaos -- --full $(CHAOS)
 
-audit: ## licences, sources and known vulnerabilities of the dependencies (needs cargo-deny)
+audit: ## checks the dependencies' licences, sources and known vulnerabilities (needs cargo-deny)
 	@cargo deny check
 
-openapi: setup ## writes docs/openapi.json anew, after a change to a route or its documentation
+openapi: setup ## rewrites docs/openapi.json, after a change to a route or its documentation
 	@UPDATE_OPENAPI=1 cargo test --quiet -p server --bin onceward openapi
 
-sqlx: setup ## writes .sqlx anew, after a change to a query or the schema
+sqlx: setup ## rewrites .sqlx, after a change to a query or the schema
 	@scripts/with-postgres scripts/prepare-sqlx
