@@ -1,4 +1,4 @@
-//! What a person may do to a transaction, and when.
+//! What an operator may do to a transaction, and when.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,19 +6,19 @@ use thiserror::Error;
 
 use crate::State;
 
-/// What a person does to a transaction.
+/// An operator's action on a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intervention {
     /// Withdraw it, before anything was sent.
     Cancel,
-    /// Have it attempted again: at once, with all its attempts, after a verification where anything
-    /// was ever sent.
+    /// Attempt it again at once, with all its attempts. If anything was ever sent, a verification comes
+    /// first.
     Retry,
-    /// Say what became of one that is in doubt.
+    /// Decide the outcome of a transaction that is in doubt.
     Resolve(Resolution),
 }
 
-/// What became of a transaction, by a person's word.
+/// The outcome of a transaction, as an operator states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// The posting service has it.
@@ -33,21 +33,21 @@ pub const MAX_REASON_CHARS: usize = 500;
 /// What is wrong with a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadReason {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("must not be empty")]
     Empty,
     /// It is too long.
     #[error("must have at most {MAX_REASON_CHARS} characters")]
     TooLong,
-    /// PostgreSQL's text cannot hold it.
+    /// It contains U+0000, which PostgreSQL's `text` cannot store.
     #[error("must not contain the character U+0000")]
     Nul,
 }
 
-/// Reads why somebody does what they do, without the white space around it.
+/// Reads the reason for an operation, without surrounding white space.
 ///
 /// # Errors
-/// [`BadReason`], in words that follow the field's name.
+/// [`BadReason`], worded to follow the field's name.
 pub fn read_reason(text: &str) -> Result<&str, BadReason> {
     match text.trim() {
         "" => Err(BadReason::Empty),
@@ -57,38 +57,38 @@ pub fn read_reason(text: &str) -> Result<&str, BadReason> {
     }
 }
 
-/// Why a transaction does not permit it.
+/// Why a transaction does not permit an intervention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotPermitted {
-    /// Its state does not.
+    /// Its state does not permit it.
     #[error("a transaction that is {state} cannot be {}", .intervention.participle())]
     State {
-        /// What was wanted.
+        /// The intervention.
         intervention: Intervention,
-        /// The state.
+        /// The transaction's state.
         state: State,
     },
-    /// It has been sent.
-    #[error("it has been sent to the posting service, so it cannot be cancelled any more")]
+    /// The transaction has been sent.
+    #[error("it has been sent to the posting service, so it can no longer be cancelled")]
     Sent,
 }
 
-/// One line of the record of what people did to a transaction.
+/// One entry in the record of interventions in a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Intervened {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// Who.
+    /// The principal that intervened.
     pub principal: String,
-    /// What: `cancel`, `retry` or `resolve`.
+    /// The action: `cancel`, `retry` or `resolve`.
     pub action: String,
     /// The state before.
     pub from_status: Option<String>,
     /// The state after.
     pub to_status: Option<String>,
-    /// Why, in their words.
+    /// The reason, in the principal's words.
     pub reason: Option<String>,
 }
 
@@ -110,11 +110,11 @@ impl Intervention {
         }
     }
 
-    /// The state that it leads to. `sent` tells whether an attempt may have reached the posting
-    /// service ever.
+    /// The state that the intervention leads to. `sent` says whether any attempt may have reached the
+    /// posting service.
     ///
     /// # Errors
-    /// [`NotPermitted`] where the transaction is as it is.
+    /// [`NotPermitted`] if the transaction does not permit the intervention.
     pub fn leads_to(self, state: State, sent: bool) -> Result<State, NotPermitted> {
         match (self, state) {
             (Self::Cancel, State::Pending) if sent => Err(NotPermitted::Sent),
@@ -139,7 +139,7 @@ mod tests {
     ];
 
     #[test]
-    fn nothing_is_cancelled_that_may_have_been_sent() {
+    fn a_transaction_that_may_have_been_sent_cannot_be_cancelled() {
         for state in State::ALL {
             assert!(Intervention::Cancel.leads_to(state, true).is_err(), "{state}");
         }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_completed_rejected_cancelled_or_under_way_is_left_alone() {
+    fn a_completed_rejected_cancelled_or_processing_transaction_permits_no_intervention() {
         for state in [State::Completed, State::Rejected, State::Cancelled, State::Processing] {
             for intervention in ALL {
                 let refused = intervention.leads_to(state, false).unwrap_err().to_string();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_text_of_some_length() {
+    fn a_reason_is_trimmed_and_limited_in_length() {
         assert_eq!(read_reason(" the ledger is moved "), Ok("the ledger is moved"));
         assert_eq!(read_reason("  "), Err(BadReason::Empty));
         assert!(read_reason(&"ö".repeat(MAX_REASON_CHARS)).is_ok());
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_person_settles_a_doubt_and_only_a_doubt() {
+    fn a_transaction_can_be_resolved_only_while_it_is_in_doubt() {
         for state in State::ALL {
             for resolution in [Resolution::Completed, Resolution::Failed] {
                 let permitted = Intervention::Resolve(resolution).leads_to(state, true).is_ok();

@@ -1,7 +1,9 @@
-//! Reading JSON from outside, without members that no object may have. One that is named twice: JSON leaves open which
-//! of the two counts (RFC 8259, section 4), so what one program reads as an amount of 1 another reads as 100. And one
-//! with a name that serde_json keeps for itself: such an object it would read as a number, or as the JSON in a string
-//! of it, with no limit to how deep one is nested in the other.
+//! Reads JSON from outside, and refuses two kinds of object members:
+//!
+//! - A repeated member. JSON leaves open which of the two counts (RFC 8259, section 4), so one program may read an
+//!   amount of 1 where another reads 100.
+//! - A member with a name that serde_json reserves for itself. serde_json would read such an object as a number, or as
+//!   the JSON inside its string, with no limit to the depth of nesting.
 
 use std::{collections::HashSet, fmt};
 
@@ -11,21 +13,21 @@ use serde::{
 };
 use serde_json::Value;
 
-/// What the names begin with that serde_json keeps for itself.
+/// The prefix of the names that serde_json reserves for itself.
 const RESERVED: &str = "$serde_json::private::";
 
-/// Why a text is not read.
+/// Why a text cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// It is not JSON, or nested more than 128 deep.
+    /// It is not JSON, or it is nested more than 128 levels deep.
     #[error("is not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// An object has a member that none may have.
-    #[error("is not to be read: {pointer} {why}")]
+    /// An object has a member that is not allowed.
+    #[error("cannot be accepted: {pointer} {why}")]
     Member {
-        /// The JSON pointer to the first one.
+        /// The JSON pointer to the first such member.
         pointer: String,
-        /// For people; what follows its name.
+        /// What is wrong, worded to follow the member's name.
         why: &'static str,
     },
 }
@@ -35,7 +37,7 @@ pub enum Unreadable {
 /// # Errors
 /// See [`Unreadable`].
 pub fn read(json: &[u8]) -> Result<Value, Unreadable> {
-    // Before a `Value` is made, which follows reserved names.
+    // The search comes first, because reading a `Value` interprets reserved names.
     let mut found = Found::default();
     let searched = Search(&mut found).deserialize(&mut serde_json::Deserializer::from_slice(json));
     if let Some(why) = found.why {
@@ -46,15 +48,15 @@ pub fn read(json: &[u8]) -> Result<Value, Unreadable> {
     Ok(serde_json::from_slice(json)?)
 }
 
-/// The last step of a JSON pointer (RFC 6901): to a member of this name.
+/// The last step of a JSON pointer (RFC 6901) to a member with this name.
 pub fn pointer_to(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A member that is refused.
+/// A refused member, once one is found.
 #[derive(Default)]
 struct Found {
-    /// Innermost first.
+    /// The path to the member, innermost name first.
     path: Vec<String>,
     why: Option<&'static str>,
 }
@@ -66,7 +68,7 @@ impl Found {
     }
 }
 
-/// Goes through a value; ends with an error at a member that is refused.
+/// Walks through a value, and stops with an error at a refused member.
 struct Search<'a>(&'a mut Found);
 
 impl<'de> DeserializeSeed<'de> for Search<'_> {
@@ -126,10 +128,10 @@ impl<'de> Visitor<'de> for Search<'_> {
         let mut names = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
             let read = if names.contains(&name) {
-                Err(self.0.refuse("is there twice"))
+                Err(self.0.refuse("appears twice"))
             } else if name.starts_with(RESERVED) {
                 let number = members.next_value::<Number>().map(|Number| ());
-                number.map_err(|_| self.0.refuse("has a name that is reserved"))
+                number.map_err(|_| self.0.refuse("has a reserved name"))
             } else {
                 members.next_value_seed(Search(self.0))
             };
@@ -143,8 +145,8 @@ impl<'de> Visitor<'de> for Search<'_> {
     }
 }
 
-/// The text of a number: with arbitrary precision serde_json gives a number as an object of one member with a reserved
-/// name, and as an owned string. What the JSON itself has for a string it gives as a borrowed one.
+/// The text of a number. With arbitrary precision, serde_json presents a number as an object of one member with a
+/// reserved name, whose value is an owned string. It presents a string of the JSON itself as a borrowed one.
 struct Number;
 
 impl<'de> Deserialize<'de> for Number {
@@ -192,12 +194,12 @@ mod tests {
             (r#"{"a": {"b": [0, {"c/d~e": 1, "c/d~e": 1}]}, "a": 1}"#, "/a/b/1/c~1d~0e"),
             (r#"{"": 1, "": 2}"#, "/"),
         ] {
-            assert_eq!(refused(json), Some((pointer.to_owned(), "is there twice")), "{json}");
+            assert_eq!(refused(json), Some((pointer.to_owned(), "appears twice")), "{json}");
         }
     }
 
     #[test]
-    fn a_name_that_serde_json_keeps_for_itself_is_found_at_any_depth() {
+    fn a_name_that_serde_json_reserves_is_found_at_any_depth() {
         for (json, parent) in [
             (r#"{"$serde_json::private::RawValue": "{\"amount\": 1, \"amount\": 100}"}"#, ""),
             (r#"{"amount": {"$serde_json::private::Number": "1"}}"#, "/amount"),
@@ -209,12 +211,12 @@ mod tests {
         ] {
             let (pointer, why) = refused(json).expect(json);
             assert!(pointer.starts_with(&format!("{parent}/$serde_json::private::")), "{pointer}");
-            assert_eq!(why, "has a name that is reserved");
+            assert_eq!(why, "has a reserved name");
         }
     }
 
     #[test]
-    fn everything_else_that_is_json_is_let_through() {
+    fn all_other_json_is_accepted() {
         for json in [
             r#"{"a": {"b": 1}, "b": {"b": -1.5e300}, "c": [true, null, "a", 1, -1, 1.0]}"#,
             r#"{"$serde_json": 1, "a": "$serde_json::private::Number"}"#,
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_from_a_refused_member() {
+    fn a_text_that_is_not_json_is_distinguished_from_a_refused_member() {
         let deep = "[".repeat(200) + &"]".repeat(200);
         for text in ["", "{", "1 2", r#"{"a": 1, "b"#, r#"{"a": 1, 2}"#, &deep] {
             let result = read(text.as_bytes());

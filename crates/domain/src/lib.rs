@@ -1,8 +1,8 @@
 //! What a transaction is: its types, its states, and the protocol's decisions as pure functions.
 //!
-//! Nothing here does I/O or reads a clock. Given what is known of a transaction and the time,
-//! [`protocol`] says what comes next; the `gateway` crate carries it out. Builds for WASM, so the
-//! browser's forms and the REST API validate with the same code.
+//! Nothing here does I/O or reads a clock. Given the known facts about a transaction and the time,
+//! [`protocol`] decides the next step; the `gateway` crate carries it out. The crate builds for WASM,
+//! so that the browser's forms and the REST API validate with the same code.
 
 pub mod intervention;
 pub mod json;

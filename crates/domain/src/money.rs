@@ -12,7 +12,7 @@ pub const MAX_SIGNIFICANT_DIGITS: usize = 15;
 
 /// A positive amount with exactly the digits that were sent: `100.50` stays `100.50`.
 ///
-/// Two amounts are equal where their values are: `1.50 == 1.5`.
+/// Two amounts are equal if their values are: `1.50 == 1.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Amount(#[serde(with = "rust_decimal::serde::arbitrary_precision")] Decimal);
@@ -35,7 +35,7 @@ impl Amount {
     /// Reads the text of a JSON number, or a string of the same form.
     ///
     /// # Errors
-    /// [`AmountError`] where it is no number, not positive, or has too many digits.
+    /// [`AmountError`] if the text is not a number, is not positive, or has too many digits.
     pub fn parse(text: &str) -> Result<Self, AmountError> {
         if !is_json_number(text) {
             return Err(AmountError::NotANumber);
@@ -95,7 +95,7 @@ fn significant(digits: impl Iterator<Item = u8>) -> usize {
     digits.skip_while(|digit| *digit == b'0').count()
 }
 
-/// The grammar of RFC 8259, section 6. `Decimal`'s own parser is laxer: it takes `1_000` and `+1`.
+/// Checks the grammar of RFC 8259, section 6. `Decimal`'s parser is laxer: it accepts `1_000` and `+1`.
 fn is_json_number(text: &str) -> bool {
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -113,7 +113,7 @@ fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|e| all_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
-/// A currency of ISO 4217, by its alphabetic code.
+/// An ISO 4217 currency, by its alphabetic code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(iso_currency::Currency);
@@ -127,7 +127,7 @@ impl Currency {
     /// Reads a code such as `USD`.
     ///
     /// # Errors
-    /// [`UnknownCurrency`] where ISO 4217 does not list it.
+    /// [`UnknownCurrency`] if ISO 4217 does not list the code.
     pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
         iso_currency::Currency::from_code(code).map(Self).ok_or(UnknownCurrency)
     }
@@ -137,7 +137,7 @@ impl Currency {
         self.0.code()
     }
 
-    /// How many decimals its minor unit allows; `None` where ISO 4217 defines none (gold, say).
+    /// How many decimals its minor unit allows; `None` where ISO 4217 defines none, as for gold.
     pub fn decimals(self) -> Option<u32> {
         self.0.exponent().map(u32::from)
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused_for_its_own_reason() {
+    fn a_text_that_is_not_an_amount_is_refused_with_its_own_reason() {
         for text in ["abc", "", " 1", "1_000", "+1", "0x10", "1.", ".5", "NaN", "1e", "01", "1,5"] {
             assert_eq!(Amount::parse(text), Err(AmountError::NotANumber), "{text}");
         }
@@ -221,7 +221,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
             let _ = Amount::parse(&text);
         }
     }

@@ -1,5 +1,6 @@
-//! What OpenAPI says of the fields that a client fills in: the same limits that reading them checks.
-//! Only with the feature `openapi`, which the browser's part does without.
+//! The OpenAPI schemas of the values that clients send, with the limits that the parsers check. Those
+//! of a submission's other fields are in `submission::schema`. Compiled only with the feature
+//! `openapi`, which the browser build leaves off.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Object, ObjectBuilder, RefOr, Schema,
-        schema::{KnownFormat, OneOf, SchemaFormat, SchemaType, Type},
+        schema::{SchemaType, Type},
     },
 };
 
@@ -35,7 +36,7 @@ impl PartialSchema for Currency {
             iso_currency::Currency::iter().map(|currency| currency.code()).collect();
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .description(Some("A currency of ISO 4217, by its alphabetic code."))
+            .description(Some("An ISO 4217 currency, by its alphabetic code."))
             .enum_values(Some(codes))
             .into()
     }
@@ -54,7 +55,9 @@ impl PartialSchema for IdempotencyKey {
             .min_length(Some(1))
             .max_length(Some(MAX_KEY_CHARS))
             .pattern(Some("^[!-~]+$"))
-            .description(Some("Visible ASCII characters; no two of your transactions share a key."))
+            .description(Some(
+                "Visible ASCII characters. A key belongs to only one of your transactions.",
+            ))
             .into()
     }
 }
@@ -72,27 +75,27 @@ pub(crate) fn number() -> Object {
         .description(Some(format!(
             "An exact decimal in units of the currency, with the digits that were sent: 100.50 stays \
              100.50. At most {MAX_SIGNIFICANT_DIGITS} significant digits, and no more decimals than \
-             ISO 4217 gives the currency."
+             ISO 4217 allows for the currency."
         )))
         .exclusive_minimum(Some(0.0))
         .maximum(Some(largest))
         .build()
 }
 
-/// Why somebody does what they do, where they must say it.
+/// A required reason for an operation.
 pub fn reason() -> Object {
-    text(1, MAX_REASON_CHARS, "Why, for the record. White space around it is not kept.")
+    text(1, MAX_REASON_CHARS, "The reason, for the record. Surrounding white space is removed.")
         .pattern(Some(r"^[^\u0000]*\S[^\u0000]*$"))
         .build()
 }
 
-/// Why somebody does what they do, where they may say it.
+/// An optional reason for an operation.
 pub fn optional_reason() -> Object {
     nullable(reason().into())
 }
 
 pub(crate) fn text(min_chars: usize, max_chars: usize, description: &str) -> ObjectBuilder {
-    // PostgreSQL's text cannot hold U+0000.
+    // PostgreSQL's `text` cannot store U+0000.
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(description))

@@ -1,47 +1,47 @@
-//! How posting as a whole stands: whether it is paused, and who posts.
+//! The status of posting as a whole: whether it is paused, and the workers' circuit breakers.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A pause of all posting. Verification goes on.
+/// A pause of all posting. Verification continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pause {
-    /// Since when.
+    /// When the pause began.
     pub paused_at: DateTime<Utc>,
-    /// Who paused.
+    /// The principal that paused posting.
     pub paused_by: String,
-    /// Why, if they said so.
+    /// The reason, if one was given.
     pub reason: Option<String>,
 }
 
-/// How many live workers have their circuit breaker where.
+/// How many live workers have their circuit breaker in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Circuits {
-    /// POSTs go out.
+    /// POSTs go out, as usual.
     pub closed: u32,
-    /// Nothing got through; none goes out.
+    /// Too many POSTs in a row failed; none goes out.
     pub open: u32,
-    /// A probe is out.
+    /// A probe is out; its outcome closes or reopens the breaker.
     pub half_open: u32,
 }
 
 impl Circuits {
-    /// Live workers.
+    /// The number of live workers.
     pub fn workers(&self) -> u32 {
         self.closed + self.open + self.half_open
     }
 }
 
-/// How posting as a whole stands.
+/// The status of posting as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PostingStatus {
-    /// The pause, where posting is paused.
+    /// The pause, if posting is paused.
     pub paused: Option<Pause>,
     /// The circuit breakers of the live workers.
     pub circuits: Circuits,

@@ -1,16 +1,16 @@
-//! The header `traceparent` of W3C Trace Context: which trace a request belongs to.
+//! The header `traceparent` of W3C Trace Context, which names the trace that a request belongs to.
 
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 use uuid::Uuid;
 
-/// The flags that version 00 knows: sampled, and random-trace-id. All others are sent as zero.
+/// The flags that version 00 defines: sampled and random-trace-id. All others are sent as zero.
 const KNOWN_FLAGS: u8 = 0b11;
-/// Its caller may have recorded it.
+/// The caller may have recorded the trace.
 const SAMPLED: u8 = 0b01;
 
-/// A trace, and the span in it that a request comes from. Neither is zero.
+/// A trace, and the span in it that a request comes from. Neither id is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     trace_id: u128,
@@ -18,13 +18,13 @@ pub struct TraceParent {
     flags: u8,
 }
 
-/// The text is no `traceparent`. It is to be passed over then, not refused.
+/// The text is not a `traceparent`. Such a header is ignored; its request is not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("is no traceparent of W3C Trace Context")]
+#[error("is not a traceparent of W3C Trace Context")]
 pub struct BadTraceParent;
 
 impl TraceParent {
-    /// The trace of a transaction that was submitted without one: its id is the trace's.
+    /// The trace of a transaction that was submitted without one: the transaction's id is the trace's id.
     pub fn of_transaction(id: Uuid) -> Self {
         let id = id.as_u128();
         Self { trace_id: id.max(1), span_id: (id as u64).max(1), flags: SAMPLED }
@@ -41,7 +41,7 @@ impl TraceParent {
     }
 }
 
-/// As it is sent, in version 00.
+/// Writes the header as it is sent, in version 00.
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
@@ -51,7 +51,7 @@ impl fmt::Display for TraceParent {
 impl FromStr for TraceParent {
     type Err = BadTraceParent;
 
-    /// Of a later version, what version 00 knows is read, and whatever follows is passed over.
+    /// From a later version, reads the part that version 00 defines and ignores the rest.
     fn from_str(text: &str) -> Result<Self, BadTraceParent> {
         let mut parts = text.splitn(5, '-');
         let mut hexadecimal = |digits: usize| {
@@ -81,7 +81,7 @@ mod tests {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn it_is_read_and_goes_on_in_the_same_trace() {
+    fn a_span_continues_the_trace_that_was_read() {
         let parent: TraceParent = TRACE.parse().unwrap();
         assert_eq!(parent.to_string(), TRACE);
         assert_eq!(parent.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_later_version_the_known_part_is_read() {
+    fn the_known_part_of_a_later_version_is_read() {
         for later in [
             TRACE.replacen("00", "01", 1),
             TRACE.replacen("00", "cc", 1) + "-what-the-future-brings",
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_specification_calls_invalid_is_none() {
+    fn a_text_that_the_specification_calls_invalid_is_not_read() {
         for text in [
             "",
             "00",
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_is_sent_in_a_valid_form(
+        fn a_trace_that_was_read_is_sent_in_a_valid_form(
             text in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?",
             span: u64,
         ) {

@@ -1,4 +1,4 @@
-//! A transaction as Onceward shows it, and the states it goes through.
+//! A transaction as Onceward shows it, and the states it passes through.
 
 use std::{fmt, str::FromStr};
 
@@ -10,29 +10,29 @@ use uuid::Uuid;
 
 use crate::{Amount, Currency, IdempotencyKey};
 
-/// Where a transaction stands. See the state diagram in `docs/ARCHITECTURE.md`.
+/// The state of a transaction. See the state diagram in `docs/ARCHITECTURE.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum State {
-    /// Stored; due at its next attempt.
+    /// Stored; waiting for its next attempt.
     Pending,
     /// Claimed by a worker.
     Processing,
     /// The posting service has it. Final.
     Completed,
-    /// Refused, or proven absent with no attempts left. Final; never merely unknown.
+    /// Refused, or proven absent with no attempts left, never merely unknown. Final.
     Failed,
-    /// The outcome is unknown and no attempt is left; verification goes on.
+    /// The outcome is unknown and no attempts are left; verification continues.
     InDoubt,
-    /// Refused by screening; nothing was ever sent. Final.
+    /// Rejected by screening; nothing was ever sent. Final.
     Rejected,
     /// Withdrawn before anything was sent. Final.
     Cancelled,
 }
 
 impl State {
-    /// Every state, in the order in which a list offers them.
+    /// Every state, in the order in which lists offer them.
     pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Processing,
@@ -56,7 +56,7 @@ impl State {
         }
     }
 
-    /// Whether nothing changes it any more but an operator.
+    /// Whether nothing changes it any more, except an operator.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Rejected | Self::Cancelled)
     }
@@ -68,7 +68,7 @@ impl fmt::Display for State {
     }
 }
 
-/// The text names no state.
+/// The text is not the name of a state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("must be one of pending, processing, completed, failed, in_doubt, rejected, cancelled")]
 pub struct UnknownState;
@@ -80,18 +80,18 @@ impl FromStr for State {
     }
 }
 
-/// Who is calling. References and idempotency keys are unique per principal.
+/// The identity of a caller. References and idempotency keys are unique per principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Principal(String);
 
 impl Principal {
-    /// Whoever calls where authentication is off.
+    /// The caller where authentication is off.
     pub fn anonymous() -> Self {
         Self("anonymous".to_owned())
     }
 
-    /// Whoever has this name in the table.
+    /// The principal with this name in the table.
     pub fn named(name: String) -> Self {
         Self(name)
     }
@@ -109,40 +109,40 @@ impl Principal {
 pub struct Transaction {
     /// The id that is sent to the posting service.
     pub transaction_id: Uuid,
-    /// Where it stands.
+    /// Its state.
     pub status: State,
-    /// What is to be posted, in units of `currency`.
+    /// The amount to post, in units of `currency`.
     pub amount: Amount,
     /// The currency of `amount`.
     pub currency: Currency,
-    /// The client's own id for it.
+    /// The client's own id for the transaction.
     pub reference: Option<String>,
-    /// The client's own key for sending it again.
+    /// The client's own key, which makes it safe to submit the transaction again.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// For people.
+    /// A description for people to read.
     pub description: Option<String>,
-    /// When it happened, by the client's account.
+    /// When it happened according to the client.
     pub timestamp: Option<DateTime<Utc>>,
-    /// Where the money comes from.
+    /// The account that the money comes from.
     pub source_account: Option<String>,
-    /// Where the money goes.
+    /// The account that the money goes to.
     pub destination_account: Option<String>,
-    /// Whatever the client wants kept with it.
+    /// Any data that the client wants to keep with the transaction.
     pub metadata: Option<Map<String, Value>>,
     /// When Onceward stored it.
     pub submitted_at: DateTime<Utc>,
     /// When it reached a final state.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Why it is failed or in doubt, or what the last attempt ran into.
+    /// Why it failed or is in doubt, or the error of its last attempt.
     pub error: Option<String>,
     /// Attempts that count against the limit.
     pub attempts: u32,
-    /// When the next attempt or verification is due; absent while one is under way and once final.
+    /// When the next attempt or verification is due; absent while one is in flight and in a final state.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }
 
 impl Transaction {
-    /// As it was when it was stored: what every repetition of its submission is answered with.
+    /// The transaction as it was when it was stored, which is the answer to every repeated submission.
     pub fn as_accepted(self) -> Self {
         Self {
             status: State::Pending,
@@ -155,14 +155,14 @@ impl Transaction {
     }
 }
 
-/// A stretch of the list of transactions, newest first.
+/// One page of the list of transactions, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The transactions.
     pub data: Vec<Transaction>,
-    /// Give this as `cursor` to get the next stretch; absent at the end.
+    /// The `cursor` of the next page; absent on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl Counts {
         }
     }
 
-    /// The count of one state, to be set.
+    /// A mutable reference to the count of one state.
     pub fn of_mut(&mut self, state: State) -> &mut u64 {
         match state {
             State::Pending => &mut self.pending,
@@ -208,7 +208,7 @@ impl Counts {
         }
     }
 
-    /// All that was ever accepted.
+    /// All transactions that were ever accepted.
     pub fn accepted(&self) -> u64 {
         State::ALL.into_iter().map(|state| self.of(state)).sum()
     }

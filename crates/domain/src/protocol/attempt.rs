@@ -1,4 +1,4 @@
-//! One POST to the posting service and the verifications that followed it, as they are shown.
+//! One POST to the posting service and the verifications that followed it, as the API and the pages show them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,34 +14,34 @@ pub struct Attempt {
     pub number: u32,
     /// When the row was committed; the POST left right after.
     pub started_at: DateTime<Utc>,
-    /// When its answer came, or when Onceward gave up on it; absent while it is under way.
+    /// When its answer came, or when Onceward gave up on it; absent while it is in flight.
     pub ended_at: Option<DateTime<Utc>>,
-    /// What it is known to have done; absent while it is under way.
+    /// What it is known to have done; absent while it is in flight.
     pub outcome: Option<Outcome>,
-    /// The status of the answer, where there was one.
+    /// The HTTP status of the answer, if one came.
     pub http_status: Option<u16>,
-    /// What went wrong on the way, where there was no answer.
+    /// The transport error, if no answer came.
     pub transport_error: Option<String>,
     /// The beginning of the answer's body.
     pub answer_excerpt: Option<String>,
-    /// Each time Onceward asked, after this attempt, whether the posting service has the id.
+    /// The verifications after this attempt. Each asked the posting service whether it has the id.
     pub verifications: Vec<Verification>,
 }
 
-/// Asking the posting service once whether it has the id.
+/// One query that asked the posting service whether it has the id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
-    /// When the question was sent.
+    /// When the query was sent.
     pub started_at: DateTime<Utc>,
-    /// When its answer came, or Onceward gave up on it.
+    /// When its answer came, or when Onceward gave up on it.
     pub ended_at: DateTime<Utc>,
     /// What it showed.
     pub finding: Finding,
-    /// The status of the answer, where there was one.
+    /// The HTTP status of the answer, if one came.
     pub http_status: Option<u16>,
-    /// What went wrong, or how the entry that was found differs.
+    /// What went wrong, or how the entry that was found differs from the transaction.
     pub error: Option<String>,
 }
 
@@ -50,13 +50,13 @@ pub struct Verification {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Finding {
-    /// The posting service has it, with this amount and currency.
+    /// The posting service has the transaction, with this amount and currency.
     Found,
-    /// It has an entry under this id with another amount or currency.
+    /// The posting service has an entry under this id with another amount or currency.
     Mismatch,
-    /// It does not have it, as far as it can see now.
+    /// The posting service does not have the transaction, as far as it can see now.
     Absent,
-    /// The question was not answered, or not readably. Proves nothing.
+    /// The query got no answer, or none that could be read. This proves nothing.
     Failed,
 }
 

@@ -1,5 +1,5 @@
-//! The circuit breaker in front of the posting service. While nothing comes through, a transaction
-//! after the other would only use up its patience, and the service would find no peace to recover.
+//! The circuit breaker in front of the posting service. While no POST gets through, one transaction
+//! after another would only use up its attempts, and the service would get no rest to recover.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outcome, backoff::Backoff};
 
-/// So many attempts in a row that neither posted nor were refused open the breaker. By chance alone,
-/// one in three failing, that is one run in four billion.
-const FAILURES: u32 = 20;
-/// Between probes.
-const PROBES: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(5) };
-/// What is left of a delay at least, so that processes do not probe together, and none at once.
-const LEAST_DRAW: f64 = 0.5;
+/// This many attempts in a row that were neither posted nor refused open the breaker. Where one attempt
+/// in three fails by chance, the odds of twenty in a row are about one in 3.5 billion.
+const FAILURES_TO_OPEN: u32 = 20;
+/// The delay before each probe.
+const PROBE_BACKOFF: Backoff =
+    Backoff { base: Duration::from_secs(1), max: Duration::from_secs(5) };
+/// The smallest share of the delay that jitter leaves. Jitter keeps processes from probing together; the
+/// minimum keeps each of them from probing at once.
+const MIN_DRAW: f64 = 0.5;
 
-/// Where a breaker stands.
+/// The state of a circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -23,9 +25,9 @@ pub enum Circuit {
     /// POSTs go out.
     #[default]
     Closed,
-    /// None goes out, until a probe is due.
+    /// No POST goes out until a probe is due.
     Open,
-    /// One is out, to see whether it comes through.
+    /// One POST is out as a probe; its outcome closes or reopens the breaker.
     HalfOpen,
 }
 
@@ -40,14 +42,14 @@ impl Circuit {
     }
 }
 
-/// Leave to make one attempt; to be given back with what became of it.
+/// Permission to make one attempt. [`Breaker::record`] takes it back with the attempt's outcome.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Pass {
+pub struct Permit {
     probe: bool,
 }
 
-/// Counts attempts that fail in a row, by a clock that is handed in.
+/// Counts attempts that fail in a row. The caller passes in the time.
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     circuit: Circuit,
@@ -57,45 +59,45 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Where it stands.
+    /// The current state.
     pub fn circuit(&self) -> Circuit {
         self.circuit
     }
 
-    /// When [`Breaker::pass`] is next worth asking: `None` for now, where it is closed; where a probe
-    /// is out, only its end tells.
+    /// The earliest time at which [`Breaker::acquire`] is worth a call; `None`, which means now, where
+    /// the breaker is closed. While a probe is out, only the end of the probe counts.
     pub fn probe_at(&self) -> Option<Instant> {
         self.probe_at
     }
 
-    /// Leave to make an attempt, unless none may be made now.
-    pub fn pass(&mut self, now: Instant) -> Option<Pass> {
+    /// Returns a permit for one attempt, or `None` if no attempt may be made now.
+    pub fn acquire(&mut self, now: Instant) -> Option<Permit> {
         match self.circuit {
-            Circuit::Closed => Some(Pass { probe: false }),
+            Circuit::Closed => Some(Permit { probe: false }),
             Circuit::Open if self.probe_at.is_none_or(|at| at <= now) => {
                 self.circuit = Circuit::HalfOpen;
-                Some(Pass { probe: true })
+                Some(Permit { probe: true })
             }
             Circuit::Open | Circuit::HalfOpen => None,
         }
     }
 
-    /// Takes note of what an attempt came to; `None` where it came to nothing that tells about the
-    /// posting service. `draw` is uniform from 0 to 1.
-    pub fn ended(&mut self, pass: Pass, outcome: Option<Outcome>, now: Instant, draw: f64) {
-        if !pass.probe && self.circuit != Circuit::Closed {
-            return; // It left before the breaker opened; the probe decides.
+    /// Records the outcome of an attempt; `None` where the attempt says nothing about the posting
+    /// service. `draw` is uniform from 0 to 1.
+    pub fn record(&mut self, permit: Permit, outcome: Option<Outcome>, now: Instant, draw: f64) {
+        if !permit.probe && self.circuit != Circuit::Closed {
+            return; // The attempt left before the breaker opened; the probe decides.
         }
         match outcome {
             Some(Outcome::Posted | Outcome::Refused) => *self = Self::default(),
             Some(Outcome::NotSent | Outcome::Unknown) => {
                 self.failures = self.failures.saturating_add(1);
-                if pass.probe || self.failures >= FAILURES {
+                if permit.probe || self.failures >= FAILURES_TO_OPEN {
                     self.open(now, draw);
                 }
             }
-            // A probe that was not made is due still.
-            None if pass.probe => self.circuit = Circuit::Open,
+            // The probe was not made, so it is still due.
+            None if permit.probe => self.circuit = Circuit::Open,
             None => {}
         }
     }
@@ -103,8 +105,8 @@ impl Breaker {
     fn open(&mut self, now: Instant, draw: f64) {
         self.circuit = Circuit::Open;
         self.openings = self.openings.saturating_add(1);
-        let draw = LEAST_DRAW + draw.clamp(0.0, 1.0) * (1.0 - LEAST_DRAW);
-        self.probe_at = Some(now + PROBES.delay(self.openings, draw));
+        let draw = MIN_DRAW + draw.clamp(0.0, 1.0) * (1.0 - MIN_DRAW);
+        self.probe_at = Some(now + PROBE_BACKOFF.delay(self.openings, draw));
     }
 }
 
@@ -113,13 +115,13 @@ mod tests {
     use super::*;
 
     fn fails(breaker: &mut Breaker, now: Instant) {
-        let pass = breaker.pass(now).unwrap();
-        breaker.ended(pass, Some(Outcome::NotSent), now, 1.0);
+        let permit = breaker.acquire(now).unwrap();
+        breaker.record(permit, Some(Outcome::NotSent), now, 1.0);
     }
 
     fn opened(now: Instant) -> Breaker {
         let mut breaker = Breaker::default();
-        for _ in 0..FAILURES {
+        for _ in 0..FAILURES_TO_OPEN {
             fails(&mut breaker, now);
         }
         assert_eq!(breaker.circuit(), Circuit::Open);
@@ -127,36 +129,36 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_so_many_failures_in_a_row_and_a_success_starts_the_count_anew() {
+    fn it_opens_after_a_run_of_failures_and_a_success_restarts_the_count() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        for _ in 1..FAILURES {
+        for _ in 1..FAILURES_TO_OPEN {
             fails(&mut breaker, now);
         }
-        let pass = breaker.pass(now).unwrap();
-        breaker.ended(pass, Some(Outcome::Refused), now, 1.0);
-        for _ in 1..FAILURES {
+        let permit = breaker.acquire(now).unwrap();
+        breaker.record(permit, Some(Outcome::Refused), now, 1.0);
+        for _ in 1..FAILURES_TO_OPEN {
             fails(&mut breaker, now);
         }
         assert_eq!(breaker.circuit(), Circuit::Closed);
         fails(&mut breaker, now);
         assert_eq!(breaker.circuit(), Circuit::Open);
-        assert_eq!(breaker.pass(now), None);
+        assert_eq!(breaker.acquire(now), None);
     }
 
     #[test]
-    fn one_probe_goes_out_when_its_time_has_come_and_its_success_closes() {
+    fn one_probe_goes_out_when_it_is_due_and_its_success_closes_the_breaker() {
         let now = Instant::now();
         let mut breaker = opened(now);
         let due = breaker.probe_at().unwrap();
-        assert_eq!(breaker.pass(due - Duration::from_millis(1)), None);
-        let probe = breaker.pass(due).unwrap();
-        assert_eq!((breaker.circuit(), breaker.pass(due)), (Circuit::HalfOpen, None));
-        breaker.ended(probe, Some(Outcome::Posted), due, 1.0);
+        assert_eq!(breaker.acquire(due - Duration::from_millis(1)), None);
+        let probe = breaker.acquire(due).unwrap();
+        assert_eq!((breaker.circuit(), breaker.acquire(due)), (Circuit::HalfOpen, None));
+        breaker.record(probe, Some(Outcome::Posted), due, 1.0);
         assert_eq!(breaker.circuit(), Circuit::Closed);
     }
 
     #[test]
-    fn a_probe_that_fails_opens_for_longer_up_to_a_limit() {
+    fn a_failed_probe_keeps_the_breaker_open_for_longer_up_to_a_limit() {
         let mut now = Instant::now();
         let mut breaker = opened(now);
         for seconds in [1, 2, 4, 5, 5] {
@@ -167,26 +169,27 @@ mod tests {
     }
 
     #[test]
-    fn what_left_before_it_opened_neither_closes_nor_opens_it() {
+    fn an_attempt_that_left_before_the_breaker_opened_does_not_change_it() {
         let now = Instant::now();
         let mut breaker = Breaker::default();
-        let (late_success, late_failure) = (breaker.pass(now).unwrap(), breaker.pass(now).unwrap());
-        for _ in 0..FAILURES {
+        let (late_success, late_failure) =
+            (breaker.acquire(now).unwrap(), breaker.acquire(now).unwrap());
+        for _ in 0..FAILURES_TO_OPEN {
             fails(&mut breaker, now);
         }
         let due = breaker.probe_at();
-        breaker.ended(late_success, Some(Outcome::Posted), now, 1.0);
-        breaker.ended(late_failure, Some(Outcome::Unknown), now, 1.0);
+        breaker.record(late_success, Some(Outcome::Posted), now, 1.0);
+        breaker.record(late_failure, Some(Outcome::Unknown), now, 1.0);
         assert_eq!((breaker.circuit(), breaker.probe_at()), (Circuit::Open, due));
     }
 
     #[test]
-    fn a_probe_that_was_not_made_is_due_still() {
+    fn a_probe_that_was_not_made_is_still_due() {
         let now = Instant::now();
         let mut breaker = opened(now);
         let due = breaker.probe_at().unwrap();
-        let probe = breaker.pass(due).unwrap();
-        breaker.ended(probe, None, due, 1.0);
-        assert!(breaker.pass(due).is_some());
+        let probe = breaker.acquire(due).unwrap();
+        breaker.record(probe, None, due, 1.0);
+        assert!(breaker.acquire(due).is_some());
     }
 }

@@ -1,7 +1,7 @@
-//! What comes next for a transaction, given what is known of it and the time.
+//! The next step for a transaction, given the known facts about it and the time.
 //!
-//! A claim is one [`Execution`]. It tells the first step, and the next one after each POST and each
-//! verification; the engine carries them out. A claim either makes one POST, and verifies where that
+//! Each claim is one [`Execution`]. It returns the first step, and the next one after each POST and each
+//! verification; the engine carries them out. A claim either sends one POST, and verifies it if that
 //! leaves a doubt, or it verifies an earlier attempt and never posts.
 
 use std::time::Duration;
@@ -15,29 +15,30 @@ use super::{Ending, Finding, MAX_RETRY_AFTER, Outcome, Window, backoff::Backoff}
 pub struct Policy {
     /// How many counted attempts a transaction gets.
     pub max_attempts: u32,
-    /// How long one request may take; after that Onceward has given up on it.
+    /// How long one request may take; after that Onceward gives up on it.
     pub timeout: Duration,
-    /// How long after a time-out or a broken connection the request may still be applied.
+    /// How long after a timeout or a broken connection the request may still be applied.
     pub settle: Duration,
     /// How long after a write a verification may still miss it.
     pub visibility: Duration,
-    /// Between attempts, and between verifications that fail.
+    /// The backoff between attempts, and between verifications that fail.
     pub backoff: Backoff,
-    /// Between verifications once a transaction is in doubt.
+    /// The backoff between verifications once a transaction is in doubt.
     pub in_doubt_backoff: Backoff,
 }
 
-/// A POST leaves within this time after its attempt was asked for, or not at all.
+/// A POST is sent within this time after its attempt was requested, or not at all.
 pub const POST_WITHIN: Duration = Duration::from_secs(2);
 
 impl Policy {
-    /// How long after its attempt was begun nobody waits for a POST any more.
+    /// The longest time from the start of an attempt until Onceward gives up on its POST.
     pub fn gives_up_within(&self) -> Duration {
         POST_WITHIN + self.timeout
     }
 
-    /// How long after Onceward gave up on an attempt an absence proves that it was not applied. What
-    /// is applied at the end of the settle window may be missed for as long as any write.
+    /// How long after Onceward gave up on an attempt an absence proves that it was not applied. The
+    /// settle window is followed by the visibility window, because a verification may miss a write at
+    /// the end of the settle window for as long as any other write.
     fn proof_after(&self, window: Window) -> Duration {
         match window {
             Window::Settle => self.settle + self.visibility,
@@ -49,57 +50,57 @@ impl Policy {
 /// An earlier attempt that may have reached the posting service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Doubt {
-    /// When Onceward stopped waiting for it.
+    /// When Onceward stopped waiting for the attempt.
     pub since: DateTime<Utc>,
     /// Which window applies to it.
     pub window: Window,
 }
 
-/// What is known of a transaction when it has been claimed.
+/// What is known about a transaction when it has been claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Attempts that count. An attempt counts from its claim on, and is given back where it is
-    /// proven not to have been sent.
+    /// Attempts that count. An attempt counts from its claim on, unless it is proven not to have
+    /// been sent.
     pub attempts: u32,
-    /// Whether the claim has begun an attempt, which is among `attempts` then. See
+    /// Whether the claim has begun an attempt; if so, `attempts` includes it. See
     /// [`begins_attempt`].
     pub begun: bool,
-    /// The latest attempt before this claim, where it may have reached the posting service.
+    /// The latest attempt before this claim, if it may have reached the posting service.
     pub doubt: Option<Doubt>,
     /// Verifications since the latest attempt.
     pub verifications: u32,
-    /// Claims in all, this one included.
+    /// All claims, including this one.
     pub claims: u32,
 }
 
-/// Whether a claim begins an attempt: nothing earlier may have arrived, and attempts are left.
+/// Whether a claim begins an attempt: only if no earlier one is in doubt, and attempts are left.
 pub fn begins_attempt(doubt: Option<Doubt>, attempts: u32, policy: &Policy) -> bool {
     doubt.is_none() && attempts < policy.max_attempts
 }
 
-/// What to do next.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Send the POST whose attempt the claim has begun.
     Post,
     /// Ask the posting service whether it has the id.
     Verify,
-    /// Be `pending` until then, and be claimed again.
+    /// Go back to `pending` until it is due, then be claimed again.
     Retry {
         /// When it is due.
         at: DateTime<Utc>,
     },
-    /// The same, with no doubt left: the posting service does not have it, and never will by what
-    /// was sent so far.
+    /// As [`Step::Retry`], with no doubt left: the posting service does not have the transaction, and
+    /// nothing sent so far can still put it there.
     PostAgain {
         /// When it is due.
         at: DateTime<Utc>,
     },
-    /// Be `completed`.
+    /// Become `completed`.
     Complete,
-    /// Be `failed`: refused, or proven absent.
+    /// Become `failed`: refused, or proven absent.
     Fail(Failure),
-    /// Be `in_doubt`, and be claimed again to verify, unless only a person can tell.
+    /// Become `in_doubt`, and be claimed again to verify, unless only an operator can decide.
     InDoubt {
         /// Why.
         reason: DoubtReason,
@@ -126,18 +127,18 @@ pub enum DoubtReason {
     Mismatch,
 }
 
-/// One claim's way through the protocol.
+/// One claim's path through the protocol.
 #[derive(Debug, Clone)]
 pub struct Execution {
     policy: Policy,
-    progress: Progress,
+    pub(super) progress: Progress,
     posted: bool,
-    /// Until when the posting service asked, in this turn, to be left alone.
+    /// The earliest time for the next request, as the posting service asked during this execution.
     not_before: Option<DateTime<Utc>>,
 }
 
 impl Execution {
-    /// The turn of a transaction that was just claimed, which means that it was due; and its first
+    /// Returns the execution of a transaction that was just claimed, and so was due, with its first
     /// step.
     pub fn begin(progress: Progress, policy: Policy) -> (Self, Step) {
         let step = match (progress.begun, progress.doubt) {
@@ -148,7 +149,7 @@ impl Execution {
         (Self { policy, progress, posted: false, not_before: None }, step)
     }
 
-    /// What is known after the POST, and what to do then. `draw` is uniform from 0 to 1.
+    /// Returns what is known after the POST, and the next step. `draw` is uniform from 0 to 1.
     pub fn after_post(
         &mut self,
         ending: &Ending,
@@ -157,25 +158,25 @@ impl Execution {
     ) -> (Outcome, Option<Window>, Step) {
         let (outcome, window) = ending.outcome();
         self.posted = true;
-        self.wait_for(ending.retry_after(), now);
+        self.note_retry_after(ending.retry_after(), now);
         self.progress.doubt = window.map(|window| Doubt { since: now, window });
         self.progress.verifications = 0;
         let step = match outcome {
             Outcome::Posted => Step::Complete,
             Outcome::Refused => Step::Fail(Failure::Refused),
-            // At once: where the failure came after the write, this costs one round trip, no backoff.
+            // At once: if the failure came after the write, this costs one round trip and no backoff.
             Outcome::Unknown => Step::Verify,
             Outcome::NotSent => {
                 self.progress.attempts = self.progress.attempts.saturating_sub(1);
-                // Attempts do not grow by it, claims do.
+                // By claims, because attempts do not grow here.
                 self.retry(now + self.policy.backoff.delay(self.progress.claims, draw))
             }
         };
         (outcome, window, step)
     }
 
-    /// What to do after a verification that was sent at `started_at` and asked us to stay away for
-    /// `retry_after`. `draw` is uniform from 0 to 1.
+    /// Returns the next step after a verification that was sent at `started_at` and whose answer asked
+    /// us to wait for `retry_after`. `draw` is uniform from 0 to 1.
     pub fn after_verification(
         &mut self,
         finding: Finding,
@@ -184,11 +185,11 @@ impl Execution {
         now: DateTime<Utc>,
         draw: f64,
     ) -> Step {
-        self.wait_for(retry_after, now);
+        self.note_retry_after(retry_after, now);
         self.progress.verifications += 1;
         let Progress { attempts, verifications, doubt, .. } = self.progress;
         let Some(doubt) = doubt else {
-            // Nothing was ever sent that a verification could be about.
+            // Nothing was ever sent, so there is nothing to verify.
             return Step::PostAgain { at: now };
         };
         let attempts_left = attempts < self.policy.max_attempts;
@@ -198,14 +199,14 @@ impl Execution {
             Finding::Found => Step::Complete,
             Finding::Mismatch => Step::InDoubt { reason: DoubtReason::Mismatch, at: None },
             Finding::Absent if started_at >= proof_at => match attempts_left {
-                // A turn that only verifies has waited already.
+                // An execution that only verifies has already waited.
                 true => Step::PostAgain {
                     at: self.not_before(if self.posted { now + backoff } else { now }),
                 },
                 false => Step::Fail(Failure::ProvenAbsent),
             },
-            // Too early to prove anything: ask again when it can, which is when the next POST may
-            // leave.
+            // Too early to prove anything: verify again when an absence is proof, which is also when
+            // the next POST may be sent.
             Finding::Absent if attempts_left => self.retry(proof_at.max(now + backoff)),
             Finding::Absent => self.in_doubt(proof_at.max(now)),
             Finding::Failed if attempts_left => {
@@ -217,7 +218,7 @@ impl Execution {
         }
     }
 
-    fn wait_for(&mut self, retry_after: Option<Duration>, now: DateTime<Utc>) {
+    fn note_retry_after(&mut self, retry_after: Option<Duration>, now: DateTime<Utc>) {
         let until = retry_after.map(|time| now + time.min(MAX_RETRY_AFTER));
         self.not_before = self.not_before.max(until);
     }
@@ -236,23 +237,24 @@ impl Execution {
     }
 }
 
-/// How often in a row a transaction's worker may be lost over it before it is set aside, where the
-/// policy does not allow more attempts than that.
+/// How many times in a row a transaction's worker may die while processing it before the transaction
+/// is quarantined, unless the policy allows more attempts than that.
 pub const MIN_WORKER_DEATHS: u32 = 5;
 
 impl Policy {
-    /// How often in a row a transaction's worker may be lost over it. One that was lost so often is
-    /// set aside, `in_doubt`, for a person: what kills its workers must not take the others along.
+    /// How many times in a row a transaction's worker may die while processing it. After that many
+    /// deaths the transaction is quarantined: it becomes `in_doubt` and waits for an operator, because
+    /// a transaction that kills its workers must not take others down with it.
     pub fn max_worker_deaths(&self) -> u32 {
         self.max_attempts.max(MIN_WORKER_DEATHS)
     }
 }
 
-/// How the `error` of a transaction that was set aside begins.
-pub const QUARANTINED: &str = "its worker stopped over it";
+/// The beginning of the `error` of a quarantined transaction; ` <n> times in a row` follows.
+pub const QUARANTINED: &str = "its worker died while processing it";
 
-/// When a transaction comes back whose worker was lost over it `losses` times in a row before: at
-/// once the first time, then ever later.
-pub fn delay_after_worker_death(losses: u32) -> Duration {
-    Duration::from_secs(losses.min(60).into())
+/// How long a transaction waits after its worker died, where its workers died `earlier_deaths` times in
+/// a row before: not at all after the first death, then longer after each.
+pub fn delay_after_worker_death(earlier_deaths: u32) -> Duration {
+    Duration::from_secs(earlier_deaths.min(60).into())
 }

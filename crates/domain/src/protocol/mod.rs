@@ -1,5 +1,6 @@
-//! The protocol of posting exactly once: what an attempt's ending proves, and what comes next. Backoff and
-//! the circuit breaker are here too. Pure functions; the `gateway` crate carries them out.
+//! The protocol of posting exactly once: what the end of an attempt proves, and the next step. Backoff
+//! and the circuit breaker are here too. These are pure functions: requests, storage and the clock are
+//! in the `gateway` crate, which carries out their decisions.
 
 mod attempt;
 pub mod backoff;

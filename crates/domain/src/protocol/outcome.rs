@@ -1,5 +1,5 @@
-//! What is known of an attempt by the way it ended. By proof, not by hope: an ending that leaves
-//! room for the posting service to have written is `unknown`.
+//! What the way an attempt ended proves about it. The outcome is proof, not hope: where the posting
+//! service may have written, it is `unknown`.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
-    /// The posting service said that it has it.
+    /// The posting service confirmed that it has the transaction.
     Posted,
-    /// The posting service said that it will not take it, for good.
+    /// The posting service refused the transaction for good.
     Refused,
     /// Nothing that could have been applied reached the posting service.
     NotSent,
-    /// It may have been applied, or may yet be.
+    /// The attempt may have been applied, or may still be.
     Unknown,
 }
 
@@ -35,12 +35,12 @@ impl Outcome {
     }
 }
 
-/// How long after an attempt of unknown outcome an absence still proves nothing.
+/// The time after an attempt of unknown outcome during which an absence proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Window {
-    /// After a time-out or a broken connection: the request may still be applied.
+    /// After a timeout or a broken connection: the request may still be applied.
     Settle,
-    /// After an answered error: the request is over, but a verification may not see its write yet.
+    /// After an answered error: the request is over, but a verification may not yet see its write.
     Visibility,
 }
 
@@ -54,7 +54,7 @@ impl Window {
     }
 }
 
-/// The longest `Retry-After` that is obeyed.
+/// The longest `Retry-After` that Onceward honours.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// How one POST to the posting service ended.
@@ -64,36 +64,36 @@ pub enum Ending {
     Answered {
         /// Its HTTP status.
         status: u16,
-        /// Whether its body came whole and is JSON.
+        /// Whether its body is complete and is JSON.
         readable: bool,
-        /// `Retry-After`, where it was a number of seconds.
+        /// `Retry-After` as a duration, if the answer had one that could be read.
         retry_after: Option<Duration>,
     },
-    /// Nothing of the request's body was written: the connection was refused, the host unreachable or
-    /// its name not found, TLS failed, or it broke or took too long before that.
+    /// None of the request's body was written: the connection was refused, the host was unreachable or
+    /// its name not found, TLS failed, or the connection broke or timed out before that.
     NotWritten,
-    /// No answer within the time for one request.
+    /// No answer came within the timeout of one request.
     TimedOut,
-    /// The connection broke after the body was begun to be written.
+    /// The connection broke after writing the body had begun.
     Broken,
 }
 
 impl Ending {
-    /// What the attempt is known to have done, and, where that is unknown, which window applies.
+    /// What the attempt is known to have done, and, if that is unknown, which window applies.
     ///
     /// | ending | outcome | counts | what follows |
     /// |---|---|---|---|
-    /// | connection refused, host unreachable, name not found, TLS failed, broken or out of time before any of the body was written | `not_sent` | no | a POST after a backoff |
-    /// | no answer in time; broken after that | `unknown`, settle | yes | verification at once, then again when the windows have passed |
+    /// | connection refused, host unreachable, name not found, TLS failed, connection broken or timed out before any of the body was written | `not_sent` | no | a POST after a backoff |
+    /// | no answer in time; connection broken after that point | `unknown`, settle | yes | verification at once, then again when the windows have passed |
     /// | 2xx with a readable body | `posted` | yes | completed |
-    /// | 2xx without | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
-    /// | 401, 403, 404, 405, 407 | `not_sent`: we were turned away, not the transaction | no | a POST after a backoff |
-    /// | 408 | `unknown`, settle: the service gave up waiting, as we do | yes | verification at once |
+    /// | 2xx without one | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
+    /// | 401, 403, 404, 405, 407 | `not_sent`: the service turned us away, not the transaction | no | a POST after a backoff |
+    /// | 408 | `unknown`, settle: the service gave up waiting, as we do on a timeout | yes | verification at once |
     /// | 502, 503, 504, 520 and above | `unknown`, settle: a gateway gave up on a request that may still be applied | yes | verification at once |
     /// | 409, 425, 429, 1xx, 3xx, any other 5xx | `unknown`, visibility | yes | verification at once |
-    /// | any other 4xx | `refused` | yes | failed, with what was answered |
+    /// | any other 4xx | `refused` | yes | failed, with the answer |
     ///
-    /// `Retry-After` holds back the next request about the transaction, of whichever kind.
+    /// `Retry-After` delays the next request about the transaction, be it a POST or a verification.
     pub fn outcome(&self) -> (Outcome, Option<Window>) {
         match *self {
             Self::NotWritten => (Outcome::NotSent, None),
@@ -109,7 +109,7 @@ impl Ending {
         }
     }
 
-    /// How long the posting service asked us to stay away.
+    /// How long the posting service asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answered { retry_after, .. } => *retry_after,
@@ -136,21 +136,21 @@ mod tests {
     }
 
     #[test]
-    fn no_server_error_is_ever_taken_for_a_refusal() {
+    fn a_server_error_is_never_taken_for_a_refusal() {
         for status in (500..600).chain([408, 409, 425, 429]) {
             assert_eq!(answered(status, true).0, Outcome::Unknown, "{status}");
         }
     }
 
     #[test]
-    fn what_may_still_be_applied_waits_for_the_settle_window() {
+    fn an_attempt_that_may_still_be_applied_waits_for_the_settle_window() {
         assert_eq!(Ending::TimedOut.outcome(), (Outcome::Unknown, Some(Window::Settle)));
         assert_eq!(Ending::Broken.outcome(), (Outcome::Unknown, Some(Window::Settle)));
         assert_eq!(Ending::NotWritten.outcome(), (Outcome::NotSent, None));
     }
 
     #[test]
-    fn an_unknown_outcome_and_no_other_has_a_window() {
+    fn only_an_unknown_outcome_has_a_window() {
         for status in 100..600 {
             for readable in [true, false] {
                 let (outcome, window) = answered(status, readable);

@@ -30,7 +30,7 @@ fn begin(progress: Progress) -> Execution {
     Execution::begin(progress, POLICY).0
 }
 
-/// A verification sent and answered at `second`, in a turn of its own.
+/// A verification sent and answered at `second`, in an execution of its own.
 fn verified(finding: Finding, progress: Progress, second: i64) -> Step {
     begin(progress).after_verification(finding, None, at(second), at(second), 0.5)
 }
@@ -47,7 +47,7 @@ fn the_attempt_that_a_claim_has_begun_is_posted_even_if_it_is_the_last() {
 }
 
 #[test]
-fn an_attempt_is_begun_only_where_nothing_is_in_doubt_and_attempts_are_left() {
+fn an_attempt_begins_only_if_nothing_is_in_doubt_and_attempts_are_left() {
     let doubt = Some(Doubt { since: at(0), window: Window::Settle });
     assert!(begins_attempt(None, 2, &POLICY));
     assert!(!begins_attempt(None, 3, &POLICY));
@@ -62,15 +62,15 @@ fn verification_comes_before_the_next_post() {
 }
 
 #[test]
-fn with_no_attempts_and_no_doubt_left_it_is_proven_absent() {
+fn a_transaction_with_no_attempts_and_no_doubt_left_is_proven_absent() {
     let progress = Progress { attempts: 3, begun: false, ..FRESH };
     assert_eq!(Execution::begin(progress, POLICY).1, Step::Fail(Failure::ProvenAbsent));
 }
 
 #[test]
-fn absence_allows_the_next_post_only_when_its_window_has_passed() {
+fn an_absence_allows_the_next_post_only_after_its_window() {
     let settle = doubted(1, Window::Settle);
-    // A write at the end of the settle window may be missed for the visibility window.
+    // A verification may miss a write at the end of the settle window for the visibility window.
     assert_eq!(verified(Finding::Absent, settle, 130), Step::Retry { at: at(131) });
     assert_eq!(verified(Finding::Absent, settle, 131), Step::PostAgain { at: at(131) });
     let visibility = doubted(1, Window::Visibility);
@@ -81,35 +81,35 @@ fn absence_allows_the_next_post_only_when_its_window_has_passed() {
 }
 
 #[test]
-fn an_absence_counts_from_when_the_question_was_sent() {
-    let mut turn = begin(doubted(1, Window::Settle));
-    let step = turn.after_verification(Finding::Absent, None, at(130), at(140), 0.5);
+fn an_absence_counts_from_the_time_the_query_was_sent() {
+    let mut execution = begin(doubted(1, Window::Settle));
+    let step = execution.after_verification(Finding::Absent, None, at(130), at(140), 0.5);
     assert!(matches!(step, Step::Retry { .. }), "{step:?}");
 }
 
 #[test]
-fn a_turn_that_has_posted_backs_off_before_the_next_post() {
-    let mut turn = begin(FRESH);
-    let (outcome, window, step) = turn.after_post(&answered(500, None), at(100), 1.0);
+fn an_execution_that_has_posted_backs_off_before_the_next_post() {
+    let mut execution = begin(FRESH);
+    let (outcome, window, step) = execution.after_post(&answered(500, None), at(100), 1.0);
     assert_eq!(outcome, Outcome::Unknown);
     assert_eq!((window, step), (Some(Window::Visibility), Step::Verify));
-    let step = turn.after_verification(Finding::Absent, None, at(101), at(101), 1.0);
+    let step = execution.after_verification(Finding::Absent, None, at(101), at(101), 1.0);
     assert_eq!(step, Step::PostAgain { at: at(101) + TimeDelta::milliseconds(500) });
 }
 
 #[test]
-fn a_found_entry_completes_at_once() {
+fn a_found_entry_completes_the_transaction_at_once() {
     assert_eq!(verified(Finding::Found, doubted(1, Window::Settle), 100), Step::Complete);
 }
 
 #[test]
-fn a_found_entry_that_is_not_ours_is_for_a_person() {
+fn a_found_entry_that_differs_waits_for_an_operator() {
     let step = verified(Finding::Mismatch, doubted(1, Window::Settle), 100);
     assert_eq!(step, Step::InDoubt { reason: DoubtReason::Mismatch, at: None });
 }
 
 #[test]
-fn with_no_attempts_left_only_proven_absence_fails() {
+fn with_no_attempts_left_only_a_proven_absence_fails_the_transaction() {
     let last = doubted(3, Window::Settle);
     assert_eq!(verified(Finding::Absent, last, 131), Step::Fail(Failure::ProvenAbsent));
     for step in [verified(Finding::Absent, last, 130), verified(Finding::Failed, last, 500)] {
@@ -121,40 +121,40 @@ fn with_no_attempts_left_only_proven_absence_fails() {
 }
 
 #[test]
-fn what_was_not_sent_is_retried_ever_later_and_uses_up_no_attempt() {
+fn an_attempt_that_was_not_sent_is_retried_with_growing_delays_and_does_not_count() {
     for (claims, second) in [(2, 1), (20, 60)] {
-        let mut turn = begin(Progress { claims, ..FRESH });
-        let (outcome, window, step) = turn.after_post(&Ending::NotWritten, at(0), 1.0);
+        let mut execution = begin(Progress { claims, ..FRESH });
+        let (outcome, window, step) = execution.after_post(&Ending::NotWritten, at(0), 1.0);
         assert_eq!((outcome, window), (Outcome::NotSent, None));
         assert_eq!(step, Step::Retry { at: at(second) });
-        assert_eq!(turn.progress.attempts, 0);
+        assert_eq!(execution.progress.attempts, 0);
     }
 }
 
 #[test]
-fn what_the_service_asked_for_is_waited_for_but_not_for_ever() {
+fn retry_after_is_honoured_up_to_its_maximum() {
     let ninety = Some(Duration::from_secs(90));
     let (.., step) = begin(FRESH).after_post(&answered(403, ninety), at(0), 1.0);
     assert_eq!(step, Step::Retry { at: at(90) });
 
-    let mut turn = begin(FRESH);
-    turn.after_post(&answered(429, ninety), at(0), 1.0);
-    let step = turn.after_verification(Finding::Absent, None, at(2), at(2), 1.0);
+    let mut execution = begin(FRESH);
+    execution.after_post(&answered(429, ninety), at(0), 1.0);
+    let step = execution.after_verification(Finding::Absent, None, at(2), at(2), 1.0);
     assert_eq!(step, Step::PostAgain { at: at(90) });
 
-    let mut turn = begin(doubted(1, Window::Settle));
-    let step = turn.after_verification(Finding::Failed, ninety, at(200), at(200), 1.0);
+    let mut execution = begin(doubted(1, Window::Settle));
+    let step = execution.after_verification(Finding::Failed, ninety, at(200), at(200), 1.0);
     assert_eq!(step, Step::Retry { at: at(290) });
 
-    let mut turn = begin(doubted(3, Window::Settle));
+    let mut execution = begin(doubted(3, Window::Settle));
     let day = Some(Duration::from_secs(86_400));
-    let step = turn.after_verification(Finding::Failed, day, at(200), at(200), 1.0);
+    let step = execution.after_verification(Finding::Failed, day, at(200), at(200), 1.0);
     let hour = Some(at(200 + 3600));
     assert_eq!(step, Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: hour });
 }
 
 #[test]
-fn a_worker_may_be_lost_over_a_transaction_as_often_as_it_may_be_attempted_but_not_only_once() {
+fn as_many_worker_deaths_as_attempts_are_allowed_but_never_fewer_than_the_minimum() {
     assert_eq!(Policy { max_attempts: 20, ..POLICY }.max_worker_deaths(), 20);
     assert_eq!(Policy { max_attempts: 1, ..POLICY }.max_worker_deaths(), MIN_WORKER_DEATHS);
     assert_eq!(delay_after_worker_death(0), Duration::ZERO);
@@ -163,13 +163,13 @@ fn a_worker_may_be_lost_over_a_transaction_as_often_as_it_may_be_attempted_but_n
 
 proptest! {
     #[test]
-    fn a_failed_verification_never_leads_to_a_post_or_an_end(
+    fn a_failed_verification_never_leads_to_a_post_or_a_final_state(
         attempts in 1u32..6, verifications in 0u32..50, second in 100i64..10_000, draw in 0.0f64..1.0,
         settle in any::<bool>(),
     ) {
         let window = if settle { Window::Settle } else { Window::Visibility };
-        let mut turn = begin(Progress { verifications, ..doubted(attempts, window) });
-        let step = turn.after_verification(Finding::Failed, None, at(second), at(second), draw);
+        let mut execution = begin(Progress { verifications, ..doubted(attempts, window) });
+        let step = execution.after_verification(Finding::Failed, None, at(second), at(second), draw);
         let waits = matches!(
             step,
             Step::Retry { .. } | Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(_) }
@@ -178,12 +178,12 @@ proptest! {
     }
 
     #[test]
-    fn nothing_in_doubt_is_posted_within_its_window(
+    fn no_post_follows_an_attempt_in_doubt_within_its_window(
         attempts in 1u32..3, second in 100i64..131, draw in 0.0f64..1.0,
     ) {
         for finding in Finding::ALL {
-            let mut turn = begin(doubted(attempts, Window::Settle));
-            let step = turn.after_verification(finding, None, at(second), at(second), draw);
+            let mut execution = begin(doubted(attempts, Window::Settle));
+            let step = execution.after_verification(finding, None, at(second), at(second), draw);
             let posts = matches!(step, Step::Post | Step::PostAgain { .. });
             prop_assert!(!posts, "{finding:?}: {step:?}");
         }

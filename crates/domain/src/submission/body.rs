@@ -1,4 +1,4 @@
-//! What a client hands over, and the rules it must keep.
+//! The fields of a submission, and the rules they must follow.
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,40 +13,40 @@ use super::{
 };
 use crate::{Amount, Currency, TraceParent};
 
-/// A transaction that a client wants posted.
+/// A transaction that a client submits to be posted.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(rename_all = "camelCase"))]
 pub struct Submission {
-    /// The client's own choice of id, if it made one.
+    /// The transaction's id, if the client chose one.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::id))]
     pub id: Option<Uuid>,
-    /// How much.
+    /// The amount to post, in units of `currency`.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::amount))]
     pub amount: Amount,
     /// The currency of `amount`.
     pub currency: Currency,
-    /// The client's own name for it.
+    /// The client's own id for the transaction.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::reference))]
     pub reference: Option<String>,
-    /// The client's own key for sending it again.
+    /// The client's own key, which makes it safe to submit the transaction again.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// For people.
+    /// A description for people to read.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::description))]
     pub description: Option<String>,
-    /// When it happened, by the client's account, to the microsecond.
+    /// When it happened according to the client, to the microsecond.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::timestamp))]
     pub timestamp: Option<DateTime<Utc>>,
-    /// Where the money comes from.
+    /// The account that the money comes from.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::source_account))]
     pub source_account: Option<String>,
-    /// Where the money goes.
+    /// The account that the money goes to.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::destination_account))]
     pub destination_account: Option<String>,
-    /// Whatever the client wants kept with it.
+    /// Any data that the client wants to keep with the transaction.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::metadata))]
     pub metadata: Option<Map<String, Value>>,
-    /// The trace that it came with, if any. No part of the JSON body.
+    /// The trace of the request that submitted it, if any. Not part of the JSON body.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub trace_parent: Option<TraceParent>,
 }
@@ -57,7 +57,7 @@ pub struct Submission {
 pub struct FieldError {
     /// JSON pointer (RFC 6901) to the field, such as `/amount`; empty for the body as a whole.
     pub pointer: String,
-    /// What it must be, in a sentence that follows the field's name.
+    /// What is wrong, worded to follow the field's name, such as `must not be empty`.
     pub message: String,
 }
 
@@ -70,10 +70,10 @@ impl FieldError {
 
 impl Submission {
     /// Reads and checks the JSON body of a submission. A field that is null counts as absent, and
-    /// unknown fields are passed over.
+    /// unknown fields are ignored.
     ///
     /// # Errors
-    /// Every field that breaks a rule, not only the first.
+    /// An error for every field that breaks a rule, not only the first.
     pub fn from_json(body: &Value) -> Result<Self, Vec<FieldError>> {
         let Value::Object(body) = body else {
             return Err(vec![FieldError::new("", "must be a JSON object")]);
@@ -130,7 +130,7 @@ impl Submission {
     }
 }
 
-/// Reads the members of an object one by one and gathers what is wrong with them.
+/// Reads the members of an object one by one and collects their errors.
 struct Fields<'a> {
     body: &'a Map<String, Value>,
     errors: Vec<FieldError>,
@@ -178,21 +178,21 @@ fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, 
     if chars > max_chars {
         return Err(format!("must have at most {max_chars} characters"));
     }
-    // PostgreSQL's text cannot hold it.
+    // PostgreSQL's `text` cannot store it.
     if text.contains('\0') {
         return Err("must not contain the character U+0000".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// RFC 3339; without an offset it is read as UTC, which is what clients that leave it out mean.
+/// Reads RFC 3339. Without an offset it is UTC, which is what clients that omit the offset mean.
 fn timestamp(value: &Value) -> Result<DateTime<Utc>, String> {
     let text = text(value)?;
     let at = DateTime::parse_from_rfc3339(text)
         .map(|at| at.to_utc())
         .or_else(|_| text.parse::<NaiveDateTime>().map(|at| at.and_utc()))
         .map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")?;
-    // What PostgreSQL's timestamptz and RFC 3339 both hold.
+    // The range of years that PostgreSQL's `timestamptz` and RFC 3339 share.
     if !(0..=9999).contains(&chrono::Datelike::year(&at)) {
         return Err("must be in the years 0000 to 9999".to_owned());
     }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_field_is_named_at_once() {
+    fn every_invalid_field_is_reported_at_once() {
         let body = json!({
             "id": "not-a-uuid", "amount": "abc", "currency": "XXZ", "reference": "",
             "idempotencyKey": "a b", "description": 7, "timestamp": "yesterday", "sourceAccount": "x".repeat(129),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_bounded() {
+    fn metadata_has_a_maximum_size() {
         let body = |bytes: usize| json!({"amount": 1, "currency": "USD", "metadata": {"k": "x".repeat(bytes)}});
         assert!(Submission::from_json(&body(MAX_METADATA_BYTES - 8)).is_ok());
         assert_eq!(pointers(body(MAX_METADATA_BYTES)), ["/metadata"]);

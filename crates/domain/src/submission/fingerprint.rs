@@ -1,14 +1,14 @@
-//! What makes two submissions the same: a hash of the content that means something.
+//! The fingerprint of a submission: a hash that is the same for the same content.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Submission;
 
-/// SHA-256 over a submission's content, without its id, its key and its trace.
+/// SHA-256 over a submission's content, without its id, idempotency key and trace.
 ///
-/// Equal content gives equal fingerprints however it was written: `1.50` and `"1.5"` are the same
-/// amount, and the order of metadata's keys means nothing.
+/// Equal content has an equal fingerprint however it is written: `1.50` and `"1.5"` are the same
+/// amount, and the order of the keys in the metadata does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
@@ -17,7 +17,8 @@ impl Fingerprint {
     pub fn of(submission: &Submission) -> Self {
         let mut hash = Sha256::new();
         let mut field = |text: Option<&str>| {
-            // Length first, and absence apart from emptiness, so that no two contents collide.
+            // The length comes first, and an absent field differs from an empty one, so that
+            // different contents never hash the same bytes.
             match text {
                 None => hash.update(u64::MAX.to_be_bytes()),
                 Some(text) => {
@@ -44,8 +45,8 @@ impl Fingerprint {
     }
 }
 
-/// JSON with every object's keys sorted. `serde_json` sorts them itself only until some crate in
-/// the build turns its `preserve_order` on, and stored fingerprints must outlive that.
+/// JSON with every object's keys sorted. `serde_json` sorts them only until some crate in the build
+/// enables its feature `preserve_order`, and stored fingerprints must stay valid when one does.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Array(items) => {
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_written_differently_is_the_same() {
+    fn the_same_content_written_differently_has_the_same_fingerprint() {
         let one = of(json!({"amount": "1.50", "currency": "USD", "metadata": {"a": 1, "b": [2]}}));
         let other: Value =
             serde_json::from_str(r#"{"metadata":{"b":[2],"a":1},"currency":"USD","amount":1.5}"#)
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_counts_but_the_id_and_the_key() {
+    fn every_field_counts_except_the_id_and_the_key() {
         let base = json!({"amount": 1, "currency": "USD"});
         let with = |name: &str, value: Value| {
             let mut body = base.clone();

@@ -1,4 +1,4 @@
-//! A client's own name for one submission, so that sending it again is safe: the header
+//! A client's own key for one submission, which makes it safe to send the submission again: the header
 //! `Idempotency-Key` of draft-ietf-httpapi-idempotency-key-header-07.
 
 use std::{fmt, str::FromStr};
@@ -9,31 +9,31 @@ use thiserror::Error;
 /// The longest key, in characters.
 pub const MAX_KEY_CHARS: usize = 255;
 
-/// 1 to [`MAX_KEY_CHARS`] visible ASCII characters, unique for its principal.
+/// 1 to [`MAX_KEY_CHARS`] visible ASCII characters, unique per principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IdempotencyKey(String);
 
-/// The text is no key.
+/// Why a text is not an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadIdempotencyKey {
-    /// It has no characters.
+    /// It is empty.
     #[error("must not be empty")]
     Empty,
-    /// It has too many.
+    /// It is too long.
     #[error("must have at most {MAX_KEY_CHARS} characters")]
     TooLong,
-    /// A space, a control character, or one beyond ASCII.
+    /// It contains a space, a control character or a character outside ASCII.
     #[error("must consist of visible ASCII characters")]
     NotVisible,
-    /// It begins with a quotation mark, and is not the structured string that this announces.
-    #[error("begins with a quotation mark and is no quoted string of RFC 8941")]
+    /// It begins with a quotation mark but is not a quoted string.
+    #[error("begins with a quotation mark but is not a quoted string of RFC 8941")]
     BadQuotes,
 }
 
 impl IdempotencyKey {
-    /// Reads the header's value. The draft quotes it, as a string of RFC 8941; most clients send it bare.
-    /// Both forms name the same key.
+    /// Reads the header's value. The draft quotes it, as a string of RFC 8941; most clients send it without
+    /// quotes. Both forms name the same key.
     ///
     /// # Errors
     /// See [`BadIdempotencyKey`].
@@ -44,13 +44,13 @@ impl IdempotencyKey {
         }
     }
 
-    /// As it is stored and shown, without quotes.
+    /// The key as it is stored and shown, without quotes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What stands before the closing quotation mark, which must be the last character (RFC 8941, section
+/// The text before the closing quotation mark, which must be the last character (RFC 8941, section
 /// 4.2.5).
 fn unquoted(rest: &str) -> Option<String> {
     let mut text = String::with_capacity(rest.len());
@@ -64,7 +64,7 @@ fn unquoted(rest: &str) -> Option<String> {
     }
 }
 
-/// The key itself, as JSON and queries have it: quotes would be part of it.
+/// Reads the key as JSON and queries write it: quotes would be part of it.
 impl FromStr for IdempotencyKey {
     type Err = BadIdempotencyKey;
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_with_the_reason() {
+    fn a_bad_key_is_refused_with_the_reason() {
         let long = "k".repeat(MAX_KEY_CHARS);
         assert!(IdempotencyKey::from_header(&long).is_ok());
         assert!(IdempotencyKey::from_header(&format!("\"{long}\"")).is_ok());
@@ -148,7 +148,7 @@ mod tests {
         }
 
         #[test]
-        fn no_value_of_a_header_gives_what_the_table_refuses(value in any::<String>()) {
+        fn no_header_value_yields_a_key_that_the_table_refuses(value in any::<String>()) {
             if let Ok(key) = IdempotencyKey::from_header(&value) {
                 prop_assert!((1..=MAX_KEY_CHARS).contains(&key.as_str().len()));
                 prop_assert!(key.as_str().bytes().all(|byte| byte.is_ascii_graphic()));

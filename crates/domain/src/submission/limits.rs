@@ -1,4 +1,4 @@
-//! How long the fields of a submission may be.
+//! The maximum sizes of a submission's fields.
 
 /// The longest reference or account, in characters.
 pub const MAX_NAME_CHARS: usize = 128;

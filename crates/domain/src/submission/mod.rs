@@ -1,5 +1,5 @@
-//! What a client hands over: its fields, their limits, its idempotency key, and the fingerprint that tells
-//! whether two submissions are the same.
+//! What a client submits: the fields, their limits, the idempotency key, and the fingerprint that shows
+//! whether two submissions are the same. Accepting and storing a submission is the `gateway` crate's work.
 
 mod body;
 mod fingerprint;

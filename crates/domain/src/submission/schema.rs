@@ -1,4 +1,4 @@
-//! What OpenAPI says of the fields of a submission.
+//! The OpenAPI schemas of a submission's fields.
 
 use utoipa::openapi::{
     Object, ObjectBuilder, Schema,
@@ -16,62 +16,61 @@ pub fn amount() -> Schema {
     let text = text(
         1,
         MAX_SIGNIFICANT_DIGITS + 1,
-        "The same as a text, for those whose numbers are floats.",
+        "The same number as a string, for clients whose numbers are floats.",
     )
     .pattern(Some(r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?$"));
     Schema::OneOf(OneOf { items: vec![number().into(), text.into()], ..OneOf::new() })
 }
 
-/// A reference or an account that must be there.
+/// A required reference or account.
 pub fn name(description: &str) -> Object {
     text(1, MAX_NAME_CHARS, description).build()
 }
 
-/// The client's own name for a transaction.
+/// The client's own id for a transaction.
 pub fn reference() -> Object {
     nullable(text(
         1,
         MAX_NAME_CHARS,
-        "Your own name for it; no two of your transactions share one.",
+        "Your own id for the transaction, unique among your transactions.",
     ))
 }
 
-/// Where the money comes from.
+/// The account that the money comes from.
 pub fn source_account() -> Object {
-    nullable(text(1, MAX_NAME_CHARS, "Where the money comes from."))
+    nullable(text(1, MAX_NAME_CHARS, "The account that the money comes from."))
 }
 
-/// Where the money goes.
+/// The account that the money goes to.
 pub fn destination_account() -> Object {
-    nullable(text(1, MAX_NAME_CHARS, "Where the money goes."))
+    nullable(text(1, MAX_NAME_CHARS, "The account that the money goes to."))
 }
 
-/// For people.
+/// A description for people to read.
 pub fn description() -> Object {
-    nullable(text(0, MAX_DESCRIPTION_CHARS, "For people."))
+    nullable(text(0, MAX_DESCRIPTION_CHARS, "A description for people to read."))
 }
 
-/// A client's own id of a transaction.
+/// The id of a transaction, as the client may choose it.
 pub fn id() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
-    let description = "Your own choice of its id; without one Onceward makes one.";
+    let description = "The transaction's id, if you choose it; otherwise Onceward generates one.";
     nullable(ObjectBuilder::new().format(Some(format)).description(Some(description)))
 }
 
-/// When something happened, by the client's account.
+/// When a transaction happened according to the client.
 pub fn timestamp() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    let description =
-        "When it happened, by your account, to the microsecond. Without an offset it is UTC.";
+    let description = "When it happened, to the microsecond. A time without an offset is UTC.";
     nullable(ObjectBuilder::new().format(Some(format)).description(Some(description)))
 }
 
-/// Whatever the client wants kept.
+/// The data that the client wants to keep with a transaction.
 pub fn metadata() -> Object {
     ObjectBuilder::new()
         .schema_type(or_null(Type::Object))
         .description(Some(format!(
-            "Whatever you want kept with it: at most {MAX_METADATA_BYTES} bytes of compact JSON."
+            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON."
         )))
         .build()
 }
