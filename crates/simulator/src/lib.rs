@@ -15,17 +15,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod admin;
 mod audit;
-mod connection;
 mod counters;
-mod draw;
 mod entry;
+mod fault_draw;
 mod faults;
+mod http;
 mod ledger;
-mod server;
 mod service;
-mod transactions;
 
 use std::io;
 use std::net::SocketAddr;
@@ -85,7 +82,7 @@ impl Simulator {
             .unwrap_or_else(|panicked| Err(panicked.into()))
             .map_err(|source| LedgerOpenError::new(config.ledger_path, source))?;
         let service = Arc::new(Service::new(config.seed, ledger, config.faults));
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&service)));
+        let serving = tokio::spawn(http::serve(listener, Arc::clone(&service)));
         tracing::info!(%addr, seed = config.seed, "the posting service is simulated");
         Ok(Self { addr, service, serving })
     }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
-use super::{OpenError, Rows};
+use super::error::OpenError;
+use super::rows::Rows;
 use crate::entry::Entry;
 
 /// What a file held.

@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Rows, WriteError};
+use super::error::WriteError;
+use super::rows::Rows;
 use crate::entry::{Entry, Submission};
 
 /// The most commands that are carried out at one go.

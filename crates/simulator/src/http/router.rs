@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::connection::{BreakableListener, KillSwitch};
+use super::connection::{BreakableListener, KillSwitch};
+use super::response::{BreakOff, error};
+use super::{admin, transactions};
 use crate::counters::FaultKind;
 use crate::service::Service;
-use crate::{admin, transactions};
 
 /// Serves until the service drains, and then until the last connection is gone.
 pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
@@ -73,21 +73,4 @@ async fn break_off(
         switch.throw();
     }
     response
-}
-
-/// Marks a response that must not reach the client: its connection breaks instead.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BreakOff;
-
-impl BreakOff {
-    pub(crate) fn response() -> Response {
-        let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
-        response.extensions_mut().insert(Self);
-        response
-    }
-}
-
-/// An answer that says what is wrong.
-pub(crate) fn error(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({"error": message}))).into_response()
 }

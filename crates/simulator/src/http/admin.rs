@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
+use super::response::error;
 use crate::audit::Audit;
 use crate::faults::Faults;
-use crate::server::error;
 use crate::service::Service;
 
 /// `GET /health`

@@ -11,12 +11,12 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::json;
 
+use super::response::{BreakOff, error};
 use crate::counters::FaultKind;
-use crate::draw::{self, LookupFate, PostFate};
 use crate::entry::{Entry, Submission};
+use crate::fault_draw::{self, LookupFate, PostFate};
 use crate::faults::Faults;
 use crate::ledger::WriteError;
-use crate::server::{BreakOff, error};
 use crate::service::Service;
 
 /// How many entries of the list are written as JSON at a time.
@@ -41,7 +41,7 @@ async fn carry_out(service: Arc<Service>, submission: Submission) -> Response {
     service.counters.count_post();
     let faults = service.faults();
     let nth = service.posts_before(&submission.id);
-    let plan = draw::post(service.seed, &submission.id, nth, &faults);
+    let plan = fault_draw::post(service.seed, &submission.id, nth, &faults);
     let count = |kind| service.counters.count_fault(kind);
 
     match plan.fate {
@@ -126,7 +126,7 @@ pub(crate) async fn look_up(
 ) -> Response {
     service.counters.count_get();
     let faults = service.faults();
-    let plan = draw::lookup(service.seed, &id, service.gets_before(&id), &faults);
+    let plan = fault_draw::lookup(service.seed, &id, service.gets_before(&id), &faults);
     if plan.fate == LookupFate::RateLimited {
         service.counters.count_fault(FaultKind::RateLimit);
         return rate_limited(&faults);

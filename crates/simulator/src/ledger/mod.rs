@@ -4,21 +4,25 @@
 //! rows become visible and their senders get their acknowledgement. So an answer never goes out
 //! before its row is with the operating system, which a `kill -9` of this process cannot undo.
 
+mod error;
 mod replay;
 mod rows;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::entry::{Entry, Submission};
+pub use error::LedgerOpenError;
+use error::OpenError;
+pub(crate) use error::WriteError;
 pub(crate) use rows::{LedgerSummary, Rows};
 use writer::{Command, Writer};
 
@@ -28,26 +32,6 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often to look whether it has.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// Why the ledger's file could not be taken into use.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("line {line} is not an entry: {reason}")]
-    Corrupt { line: u64, reason: String },
-    #[error("another process holds it")]
-    InUse,
-}
-
-/// Why an entry was not written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WriteError {
-    #[error("the ledger is closed")]
-    Closed,
-    #[error("the ledger's file cannot be written: {0}")]
-    Io(String),
-}
 
 /// The ledger's near end: reads from memory, writes through the thread that owns the file.
 #[derive(Debug)]
@@ -155,20 +139,5 @@ fn lock(file: &File) -> Result<(), OpenError> {
             }
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
         }
-    }
-}
-
-/// Where a ledger's file is, with what went wrong there.
-#[derive(Debug, thiserror::Error)]
-#[error("the ledger {}: {source}", path.display())]
-pub struct LedgerOpenError {
-    /// The file.
-    pub path: PathBuf,
-    source: OpenError,
-}
-
-impl LedgerOpenError {
-    pub(crate) fn new(path: PathBuf, source: OpenError) -> Self {
-        Self { path, source }
     }
 }
