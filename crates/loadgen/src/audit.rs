@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::LoadError;
-use crate::settle::Standing;
+use crate::error::LoadError;
+use crate::polling::Standing;
 use crate::transaction::Transaction;
 
 /// How long the ledger gets to become readable, even where the time of the run is over.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use crate::LoadError;
+use crate::error::LoadError;
 
 /// What a run is to do. [`LoadConfig::new`] fills in what most runs want.
 #[derive(Debug, Clone)]

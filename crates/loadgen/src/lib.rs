@@ -11,12 +11,13 @@
 
 mod audit;
 mod config;
-mod pace;
+mod error;
+mod open_loop;
+mod pacing;
+mod polling;
 mod progress;
 mod report;
-mod settle;
-mod submit;
-mod table;
+mod report_table;
 mod tally;
 mod transaction;
 
@@ -28,9 +29,10 @@ use tokio::time::Instant;
 
 use audit::{Ledger, Verdict};
 pub use config::LoadConfig;
+pub use error::LoadError;
+use polling::{Settled, Standing};
 use progress::Progress;
 pub use report::{Examples, FailedReason, Latency, Report, SentLate};
-use settle::{Settled, Standing};
 use tally::Tally;
 
 /// How long a connection may take to come about.
@@ -55,9 +57,9 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     let progress = Progress::new(config.progress, config.total());
     let start = Instant::now();
     let deadline = start + config.duration + config.wait;
-    let tally = submit::offer(&config, &client, &target, start, deadline, &progress).await?;
+    let tally = open_loop::offer(&config, &client, &target, start, deadline, &progress).await?;
     let offered_by = Instant::now();
-    let settled = settle::settle(&client, &target, &tally.accepted, deadline, &progress).await;
+    let settled = polling::settle(&client, &target, &tally.accepted, deadline, &progress).await;
     progress.finish();
     let ledger = audit::read_ledger(&client, &ledger_url, deadline).await?;
     let verdict = audit::judge(&tally.accepted, &tally.others, &settled.standings, &ledger.rows);
@@ -167,45 +169,4 @@ fn put_verdict(report: &mut Report, verdict: Verdict, ledger: &Ledger) {
         mismatched: mismatched.ids,
     };
     report.late_writes_pending = ledger.late_writes_pending;
-}
-
-/// Why a run has no report.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// A setting makes no sense.
-    #[error("{setting}: {reason}")]
-    Setting {
-        /// The setting's name.
-        setting: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The HTTP client cannot be made.
-    #[error("no HTTP client: {0}")]
-    Client(#[source] reqwest::Error),
-    /// Nobody listens.
-    #[error("nobody listens at {url}")]
-    Unreachable {
-        /// Where.
-        url: String,
-        /// Why not.
-        source: reqwest::Error,
-    },
-    /// The posting service does not show its ledger, so there is nothing to judge by.
-    #[error("the ledger at {url} cannot be read: {source}")]
-    Ledger {
-        /// Where.
-        url: String,
-        /// Why not.
-        source: reqwest::Error,
-    },
-    /// A fault of the load generator's own.
-    #[error("the load generator failed: {0}")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl LoadError {
-    pub(crate) fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Box::new(error))
-    }
 }

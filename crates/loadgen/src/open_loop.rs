@@ -10,9 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
-use crate::LoadError;
 use crate::config::LoadConfig;
-use crate::pace;
+use crate::error::LoadError;
+use crate::pacing;
 use crate::progress::Progress;
 use crate::tally::{Fate, Submitted, Tally};
 use crate::transaction::Transaction;
@@ -59,7 +59,7 @@ pub(crate) async fn offer(
     let mut submissions = JoinSet::new();
 
     let mut due_times =
-        pace::due_times(start, config.rate, config.total()).map_err(LoadError::internal)?;
+        pacing::due_times(start, config.rate, config.total()).map_err(LoadError::internal)?;
     let mut number = 0;
     while let Some(due) = due_times.recv().await {
         while let Some(submitted) = submissions.try_join_next() {
