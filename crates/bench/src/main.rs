@@ -5,40 +5,20 @@
 //! with what it measures.
 
 mod arguments;
-mod closed_loop;
-mod cluster;
-mod drain;
-mod figures;
-mod flow;
-mod goals;
-mod history;
+mod environment;
+mod error;
 mod http;
-mod machine;
-mod memory;
-mod open_loop;
-mod outage;
-mod overload;
-mod pages;
-mod pgbench;
-mod posting_service;
-mod profile;
-mod program;
+mod load;
+mod poll;
 mod report;
 mod run;
-mod stage;
+mod scenarios;
 mod statistics;
-mod submission;
-mod throughput;
-mod verdict;
-mod wait;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// The error is a sentence for whoever runs the benchmarks.
-type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

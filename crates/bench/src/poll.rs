@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::Fallible;
+use crate::error::Fallible;
 
 /// How often it is looked at: short beside what is measured with it.
 const INTERVAL: Duration = Duration::from_millis(5);

@@ -3,17 +3,21 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{
-    Fallible,
-    arguments::{Arguments, Part},
-    drain,
-    figures::Figures,
-    flow, history,
-    machine::Machine,
-    memory, outage, overload, pages, pgbench, report,
-    stage::{DATABASE, Stage},
-    throughput,
-};
+use crate::arguments::{Arguments, Part};
+use crate::environment::machine::Machine;
+use crate::environment::testbed::{DATABASE, Stage};
+use crate::error::Fallible;
+use crate::report::figures::Figures;
+use crate::report::output;
+use crate::scenarios::drain;
+use crate::scenarios::history;
+use crate::scenarios::latency;
+use crate::scenarios::list_pages;
+use crate::scenarios::memory;
+use crate::scenarios::outage;
+use crate::scenarios::overload;
+use crate::scenarios::pgbench;
+use crate::scenarios::throughput;
 
 /// Characters of a part's numbers that are printed while the run goes on.
 const EXCERPT: usize = 300;
@@ -78,7 +82,7 @@ pub async fn run(arguments: &Arguments) -> Fallible<()> {
         }
     }
     if asks(Part::Pages) {
-        let pages = pages::measure(&stage, history::TEMPLATE).await;
+        let pages = list_pages::measure(&stage, history::TEMPLATE).await;
         figures.note("7", pages, |figures, pages| figures.pages = pages);
     }
     stage.cluster.drop_database(history::TEMPLATE).await?;
@@ -100,7 +104,7 @@ pub async fn run(arguments: &Arguments) -> Fallible<()> {
             figures.note("outage", outage, |figures, seen| figures.outages.push(seen));
         }
     }
-    report::give(&machine, &stage.scale, &figures, arguments)?;
+    output::give(&machine, &stage.scale, &figures, arguments)?;
     match figures.failures.is_empty() {
         true => Ok(()),
         false => Err(figures.failures.join("\n").into()),
@@ -113,14 +117,14 @@ async fn accepted(stage: &Stage, template: Option<&str>) -> Fallible<throughput:
     throughput::measure(stage, DATABASE).await
 }
 
-async fn delay(stage: &Stage, template: Option<&str>) -> Fallible<flow::Flow> {
+async fn delay(stage: &Stage, template: Option<&str>) -> Fallible<latency::Flow> {
     stage.cluster.make_database(DATABASE, template).await?;
-    flow::measure(stage, DATABASE, DELAY_A_SECOND, stage.scale.delay).await
+    latency::measure(stage, DATABASE, DELAY_A_SECOND, stage.scale.delay).await
 }
 
-async fn latency(stage: &Stage) -> Fallible<flow::Flow> {
+async fn latency(stage: &Stage) -> Fallible<latency::Flow> {
     stage.cluster.make_database(DATABASE, None).await?;
-    flow::measure(stage, DATABASE, LATENCY_A_SECOND, stage.scale.latency).await
+    latency::measure(stage, DATABASE, LATENCY_A_SECOND, stage.scale.latency).await
 }
 
 impl Figures {

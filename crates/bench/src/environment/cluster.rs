@@ -21,7 +21,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::Fallible;
+use crate::error::Fallible;
 
 /// The same as in `server/src/own_postgres`; a test keeps the two equal.
 const SERVER_SETTINGS: [&str; 4] =
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_server_is_set_as_onceward_sets_its_own() {
-        let own = include_str!("../../../server/src/own_postgres/mod.rs");
+        let own = include_str!("../../../../server/src/own_postgres/mod.rs");
         let (_, settings) = own.split_once("const SERVER_SETTINGS").unwrap();
         let (_, settings) = settings.split_once('=').unwrap();
         let (settings, _) = settings.split_once(';').unwrap();

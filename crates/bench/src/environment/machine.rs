@@ -11,7 +11,9 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Fallible, stage::Stage, statistics::Quantiles};
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
+use crate::statistics::Quantiles;
 
 /// Settings of PostgreSQL that decide what a commit costs, read back from it.
 const SETTINGS: [&str; 14] = [

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::Fallible;
+use crate::error::Fallible;
 
 /// How long it may take to be up, or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);

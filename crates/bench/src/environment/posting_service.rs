@@ -17,7 +17,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Fallible, http::Connection, wait};
+use crate::error::Fallible;
+use crate::http::Connection;
+use crate::poll;
 
 /// Connections that may wait to be accepted: as many as the system allows.
 const BACKLOG: u32 = 16_384;
@@ -99,14 +101,14 @@ impl PostingService {
 
     /// Waits until so many ids have arrived; true where they have.
     pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
-        wait::until(patience, async || Ok(self.count() >= count)).await.is_ok_and(|came| came)
+        poll::until(patience, async || Ok(self.count() >= count)).await.is_ok_and(|came| came)
     }
 
-    /// Waits until all of these have arrived. Whether they have is for [`crate::verdict`] to say.
+    /// Waits until all of these have arrived. Whether they have is for [`crate::scenarios::audit`] to say.
     pub async fn wait_for_all(&self, ids: &[Uuid], patience: Duration) {
         let arrived =
             |entries: &HashMap<Uuid, Entry>| ids.iter().all(|id| entries.contains_key(id));
-        let _ = wait::until(patience, async || {
+        let _ = poll::until(patience, async || {
             Ok(self.count() >= ids.len() && arrived(&self.entries()))
         })
         .await;
@@ -176,27 +178,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict;
 
     fn post_of(id: Uuid) -> Vec<u8> {
         let body = format!(r#"{{"id":"{id}","amount":12.30,"currency":"EUR"}}"#);
         let length = body.len();
         format!("POST /transactions HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
             .into_bytes()
-    }
-
-    #[tokio::test]
-    async fn what_is_missing_and_what_arrived_twice_is_found() {
-        let service = PostingService::start().unwrap();
-        let mut client = Connection::open(service.addr).await.unwrap();
-        let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
-        assert_eq!(client.call(&post_of(first)).await.unwrap().0, 201);
-        verdict::posted_once(&service, &[first]).unwrap();
-        let missing = verdict::posted_once(&service, &[first, second]).unwrap_err();
-        assert!(missing.to_string().contains("never posted"), "{missing}");
-        client.call(&post_of(first)).await.unwrap();
-        let twice = verdict::posted_once(&service, &[first]).unwrap_err();
-        assert!(twice.to_string().contains("more than once"), "{twice}");
     }
 
     #[tokio::test]

@@ -6,7 +6,9 @@ use nix::{
 };
 use sqlx::Row;
 
-use crate::{Fallible, program::Program, stage::Stage};
+use crate::environment::onceward_process::Program;
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
 
 /// Statements that are printed.
 const STATEMENTS: i64 = 10;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use sqlx::AssertSqlSafe;
 
-use crate::{
-    Fallible, arguments::Arguments, arguments::Scale, cluster::Cluster,
-    posting_service::PostingService, program::Program,
-};
+use crate::arguments::{Arguments, Scale};
+use crate::environment::cluster::Cluster;
+use crate::environment::onceward_process::Program;
+use crate::environment::posting_service::PostingService;
+use crate::error::Fallible;
 
 /// The database of the program under measurement, made anew for each part.
 pub const DATABASE: &str = "onceward";

@@ -13,7 +13,9 @@ use std::{
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::{Fallible, http::Connection, submission::Submission};
+use crate::error::Fallible;
+use crate::http::Connection;
+use crate::load::submission::Submission;
 
 /// When the loop ends.
 #[derive(Debug, Clone, Copy)]

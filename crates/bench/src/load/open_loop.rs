@@ -19,7 +19,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Fallible, http::Connection, submission::Submission};
+use crate::error::Fallible;
+use crate::http::Connection;
+use crate::load::submission::Submission;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use crate::{
-    drain::Drain, flow::Flow, outage::Outage, overload::Overload, pages::Pages, program::Memory,
-    throughput::Throughput,
-};
+use crate::environment::onceward_process::Memory;
+use crate::scenarios::drain::Drain;
+use crate::scenarios::latency::Flow;
+use crate::scenarios::list_pages::Pages;
+use crate::scenarios::outage::Outage;
+use crate::scenarios::overload::Overload;
+use crate::scenarios::throughput::Throughput;
 
 /// Each part's repeats, in their order; empty where the part was left out.
 #[derive(Debug, Default, Serialize)]

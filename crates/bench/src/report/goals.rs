@@ -2,12 +2,10 @@
 
 use serde::Serialize;
 
-use crate::{
-    figures::Figures,
-    flow::Flow,
-    program::Memory,
-    statistics::{Quantiles, Repeats},
-};
+use crate::environment::onceward_process::Memory;
+use crate::report::figures::Figures;
+use crate::scenarios::latency::Flow;
+use crate::statistics::{Quantiles, Repeats};
 
 /// A line of the table.
 #[derive(Debug, Serialize)]
@@ -129,7 +127,8 @@ fn p99(latency: &Quantiles) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{drain::Drain, throughput::Throughput};
+    use crate::scenarios::drain::Drain;
+    use crate::scenarios::throughput::Throughput;
 
     #[test]
     fn throughput_is_quoted_as_a_share_of_what_pgbench_reached() {

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::{Fallible, posting_service::PostingService, stage::Stage};
+use crate::environment::posting_service::PostingService;
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
 
 /// Looks for what was accepted in the table.
 ///
@@ -39,4 +41,32 @@ pub fn posted_once(service: &PostingService, accepted: &[Uuid]) -> Fallible<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Connection;
+
+    fn post_of(id: Uuid) -> Vec<u8> {
+        let body = format!(r#"{{"id":"{id}","amount":12.30,"currency":"EUR"}}"#);
+        let length = body.len();
+        format!("POST /transactions HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+            .into_bytes()
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_and_what_arrived_twice_is_found() {
+        let service = PostingService::start().unwrap();
+        let addr = service.url().strip_prefix("http://").unwrap().parse().unwrap();
+        let mut client = Connection::open(addr).await.unwrap();
+        let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+        assert_eq!(client.call(&post_of(first)).await.unwrap().0, 201);
+        posted_once(&service, &[first]).unwrap();
+        let missing = posted_once(&service, &[first, second]).unwrap_err();
+        assert!(missing.to_string().contains("never posted"), "{missing}");
+        client.call(&post_of(first)).await.unwrap();
+        let twice = posted_once(&service, &[first]).unwrap_err();
+        assert!(twice.to_string().contains("more than once"), "{twice}");
+    }
 }

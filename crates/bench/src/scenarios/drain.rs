@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{
-    Fallible,
-    closed_loop::{self, Until},
-    posting_service::PostingService,
-    profile::Profile,
-    stage::{DATABASE, Stage},
-    verdict, wait,
-};
+use crate::environment::posting_service::PostingService;
+use crate::environment::profile::Profile;
+use crate::environment::testbed::{DATABASE, Stage};
+use crate::error::Fallible;
+use crate::load::closed_loop::{self, Until};
+use crate::poll;
+use crate::scenarios::audit;
 
 const CONNECTIONS: usize = 64;
 /// `POSTING_CONCURRENCY` of the worker.
@@ -56,13 +55,13 @@ pub async fn measure(stage: &Stage) -> Fallible<Drain> {
     }
     // Looked for only now: while the backlog drains, nothing else is asked of the database.
     let completed = async || Ok(stage.count(DATABASE, "state <> 'completed'").await? == 0);
-    if !wait::until(PATIENCE, completed).await? {
+    if !poll::until(PATIENCE, completed).await? {
         return Err("all were posted, but not all are completed".into());
     }
     let completed_at = Instant::now();
     profile.end(stage, "draining", backlog as f64).await?;
     worker.stop().await?;
-    verdict::posted_once(&service, &answers.accepted)?;
+    audit::posted_once(&service, &answers.accepted)?;
     let (first, last) = {
         let entries = service.entries();
         let arrivals = || entries.values().map(|entry| entry.at);

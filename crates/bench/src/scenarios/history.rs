@@ -2,7 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 
-use crate::{Fallible, stage::Stage};
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
 
 /// The database that the others with a history are copies of.
 pub const TEMPLATE: &str = "history";

@@ -5,15 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use crate::{
-    Fallible,
-    open_loop::{self, Offer},
-    posting_service::PostingService,
-    profile::Profile,
-    stage::Stage,
-    statistics::Quantiles,
-    verdict,
-};
+use crate::environment::posting_service::PostingService;
+use crate::environment::profile::Profile;
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
+use crate::load::open_loop::{self, Offer};
+use crate::scenarios::audit;
+use crate::statistics::Quantiles;
 
 /// As many as a second's requests, at most.
 const CONNECTIONS: usize = 256;
@@ -60,7 +58,7 @@ pub async fn measure(
     profile.end(stage, &format!("{a_second} a second"), offered.sent.len() as f64).await?;
     accepted.extend(offered.accepted_ids());
     service.wait_for_all(&accepted, PATIENCE).await;
-    verdict::posted_once(&service, &accepted)?;
+    audit::posted_once(&service, &accepted)?;
     program.stop().await?;
 
     let entries = service.entries();

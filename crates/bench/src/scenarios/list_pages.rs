@@ -9,7 +9,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{Fallible, http::Connection, stage::Stage, statistics::Quantiles};
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
+use crate::http::Connection;
+use crate::statistics::Quantiles;
 
 /// How long one filter may take altogether.
 const PATIENCE: Duration = Duration::from_secs(20);

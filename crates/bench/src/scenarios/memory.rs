@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{
-    Fallible,
-    open_loop::{self, Offer},
-    posting_service::PostingService,
-    program::Memory,
-    stage::{DATABASE, Stage},
-    verdict, wait,
-};
+use crate::environment::onceward_process::Memory;
+use crate::environment::posting_service::PostingService;
+use crate::environment::testbed::{DATABASE, Stage};
+use crate::error::Fallible;
+use crate::load::open_loop::{self, Offer};
+use crate::poll;
+use crate::scenarios::audit;
 
 /// The pace at which they come: it is their number that is measured, not a burst.
 const A_SECOND: f64 = 500.0;
@@ -50,10 +49,10 @@ pub async fn measure(stage: &Stage, under_way: usize) -> Fallible<Memory> {
     let memory = program.memory()?;
     service.let_go();
     let completed = async || Ok(stage.count(DATABASE, "state <> 'completed'").await? == 0);
-    if !wait::until(PATIENCE, completed).await? {
+    if !poll::until(PATIENCE, completed).await? {
         return Err(format!("{held} POSTs were let go, and not all are completed").into());
     }
     program.stop().await?;
-    verdict::posted_once(&service, &accepted)?;
+    audit::posted_once(&service, &accepted)?;
     Ok(memory)
 }

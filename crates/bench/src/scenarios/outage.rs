@@ -7,15 +7,13 @@ use nix::sys::signal::{self, Signal};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::{
-    Fallible,
-    cluster::Cluster,
-    open_loop::{self, Offer},
-    posting_service::PostingService,
-    stage::{DATABASE, Stage},
-    statistics::Quantiles,
-    verdict,
-};
+use crate::environment::cluster::Cluster;
+use crate::environment::posting_service::PostingService;
+use crate::environment::testbed::{DATABASE, Stage};
+use crate::error::Fallible;
+use crate::load::open_loop::{self, Offer};
+use crate::scenarios::audit;
+use crate::statistics::Quantiles;
 
 const A_SECOND: f64 = 500.0;
 /// Three seconds of requests.
@@ -66,9 +64,9 @@ pub async fn measure(stage: &mut Stage, kind: Kind) -> Fallible<Outage> {
     );
     stopped?;
     let accepted = offered.accepted_ids();
-    verdict::stored(stage, DATABASE, &accepted).await?;
+    audit::stored(stage, DATABASE, &accepted).await?;
     service.wait_for_all(&accepted, PATIENCE).await;
-    verdict::posted_once(&service, &accepted)?;
+    audit::posted_once(&service, &accepted)?;
     program.stop().await?;
     Ok(Outage {
         kind,

@@ -4,15 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use crate::{
-    Fallible,
-    open_loop::{self, Offer},
-    posting_service::PostingService,
-    program::Memory,
-    stage::{DATABASE, Stage},
-    statistics::Quantiles,
-    verdict,
-};
+use crate::environment::onceward_process::Memory;
+use crate::environment::posting_service::PostingService;
+use crate::environment::testbed::{DATABASE, Stage};
+use crate::error::Fallible;
+use crate::load::open_loop::{self, Offer};
+use crate::scenarios::audit;
+use crate::statistics::Quantiles;
 
 const A_SECOND: f64 = 20_000.0;
 /// More than Onceward lets wait, or they alone would hold back what it would have to refuse.
@@ -47,9 +45,9 @@ pub async fn measure(stage: &Stage) -> Fallible<Overload> {
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
     let offered = open_loop::submit(addr, connections, offer).await;
     let accepted = offered.accepted_ids();
-    verdict::stored(stage, DATABASE, &accepted).await?;
+    audit::stored(stage, DATABASE, &accepted).await?;
     service.wait_for_all(&accepted, PATIENCE).await;
-    verdict::posted_once(&service, &accepted)?;
+    audit::posted_once(&service, &accepted)?;
     let memory = program.memory()?;
     program.stop().await?;
     Ok(Overload {

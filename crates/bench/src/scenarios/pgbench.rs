@@ -2,7 +2,9 @@
 
 use std::{process::Stdio, time::Duration};
 
-use crate::{Fallible, profile::Profile, stage::Stage};
+use crate::environment::profile::Profile;
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
 
 /// With as little as a queue in the same database needs: keys, and an index on what is due.
 const TABLES: &str = "

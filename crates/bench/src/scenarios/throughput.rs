@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{
-    Fallible,
-    closed_loop::{self, Until},
-    profile::Profile,
-    stage::Stage,
-    verdict,
-};
+use crate::environment::profile::Profile;
+use crate::environment::testbed::Stage;
+use crate::error::Fallible;
+use crate::load::closed_loop::{self, Until};
+use crate::scenarios::audit;
 
 /// Connections that each wait for an answer before they send the next request.
 const CONNECTIONS: usize = 64;
@@ -37,7 +35,7 @@ pub async fn measure(stage: &Stage, database: &str) -> Fallible<Throughput> {
     let answers = closed_loop::submit(web.web()?, CONNECTIONS, until).await?;
     profile.end(stage, "accepting", answers.accepted.len() as f64).await?;
     web.stop().await?;
-    verdict::stored(stage, database, &answers.accepted).await?;
+    audit::stored(stage, database, &answers.accepted).await?;
     Ok(Throughput {
         accepted_a_second: answers.measured as f64 / measured.as_secs_f64(),
         others: answers.others,
