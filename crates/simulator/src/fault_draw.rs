@@ -1,9 +1,9 @@
-//! Who is hit: every random decision, as pure functions of the seed and the request.
+//! Which requests are hit: every random decision, as pure functions of the seed and the request.
 //!
-//! A request's luck depends on the seed, its id, and how many requests for this id came before it,
-//! and on nothing else. So it does not matter in which order concurrent requests arrive, and a run
-//! can be repeated. Each fault has a number of its own in a fixed order, so that turning one rate
-//! does not change whom another hits.
+//! A request's fate depends only on the seed, its id, and how many requests for this id came before
+//! it. So the order in which concurrent requests arrive does not matter, and a run can be repeated.
+//! Each fault draws its own random number in a fixed order, so that changing one rate does not
+//! change which requests another fault hits.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -11,10 +11,10 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::faults::Faults;
 
-/// The longest a drawn latency may get; the tail of a log-normal distribution has no end.
+/// The longest latency that is drawn; a log-normal distribution has no upper end.
 const LONGEST_LATENCY_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
 
-/// What a POST will meet.
+/// What happens to a POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PostPlan {
     /// How long it takes before it writes.
@@ -28,13 +28,13 @@ pub(crate) struct PostPlan {
 pub(crate) enum PostFate {
     /// 429, at once.
     RateLimited,
-    /// 422, and again whenever this id comes.
+    /// 422, for every POST of this id.
     Refused,
     /// No answer, nothing saved.
     ResetBeforeWrite,
     /// 500, nothing saved.
     FailBeforeWrite,
-    /// No answer for long, nothing saved.
+    /// No answer for a long time, nothing saved.
     Hang,
     /// No answer, saved later.
     LateWrite,
@@ -48,7 +48,7 @@ pub(crate) enum PostFate {
     Clean,
 }
 
-/// What a GET by id will meet.
+/// What happens to a GET by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LookupPlan {
     /// How long it takes.
@@ -66,23 +66,23 @@ pub(crate) enum LookupFate {
     Fail,
     /// 200 with an answer that is not JSON.
     Garbage,
-    /// 200 or 404, as the ledger has it.
+    /// 200 or 404, according to the ledger.
     Clean,
 }
 
-/// Draws what the `nth` POST of `id` meets, counting from 0.
+/// Draws what happens to the `nth` POST of `id`, counting from 0.
 pub(crate) fn post(seed: u64, id: &str, nth: u64, faults: &Faults) -> PostPlan {
-    let mut luck = Luck::new(seed, "POST", id, nth);
-    // Every number is drawn whether or not its rate is above 0: see the module's comment.
-    let rate_limited = luck.hits(faults.rate_limit_rate);
-    let reset_before = luck.hits(faults.reset_before_write_rate);
-    let fail_before = luck.hits(faults.pre_write_failure_rate);
-    let hang = luck.hits(faults.hang_rate);
-    let late = luck.hits(faults.late_write_rate);
-    let reset_after = luck.hits(faults.reset_after_write_rate);
-    let fail_after = luck.hits(faults.post_write_failure_rate);
-    let garbage = luck.hits(faults.garbage_rate);
-    let refused = Luck::new(seed, "refusal", id, 0).hits(faults.refusal_rate);
+    let mut random = RequestRandom::new(seed, "POST", id, nth);
+    // Every number is drawn even if its rate is 0: see the module's comment.
+    let rate_limited = random.hits(faults.rate_limit_rate);
+    let reset_before = random.hits(faults.reset_before_write_rate);
+    let fail_before = random.hits(faults.pre_write_failure_rate);
+    let hang = random.hits(faults.hang_rate);
+    let late = random.hits(faults.late_write_rate);
+    let reset_after = random.hits(faults.reset_after_write_rate);
+    let fail_after = random.hits(faults.post_write_failure_rate);
+    let garbage = random.hits(faults.garbage_rate);
+    let refused = RequestRandom::new(seed, "refusal", id, 0).hits(faults.refusal_rate);
 
     let fates = [
         (rate_limited, PostFate::RateLimited),
@@ -96,21 +96,21 @@ pub(crate) fn post(seed: u64, id: &str, nth: u64, faults: &Faults) -> PostPlan {
         (garbage, PostFate::Garbage),
     ];
     PostPlan {
-        latency_ms: luck.latency_ms(faults.latency_median_ms, faults.latency_sigma),
+        latency_ms: random.latency_ms(faults.latency_median_ms, faults.latency_sigma),
         fate: first_hit(&fates).unwrap_or(PostFate::Clean),
     }
 }
 
-/// Draws what the `nth` GET of `id` meets, counting from 0.
+/// Draws what happens to the `nth` GET of `id`, counting from 0.
 pub(crate) fn lookup(seed: u64, id: &str, nth: u64, faults: &Faults) -> LookupPlan {
-    let mut luck = Luck::new(seed, "GET", id, nth);
+    let mut random = RequestRandom::new(seed, "GET", id, nth);
     let fates = [
-        (luck.hits(faults.rate_limit_rate), LookupFate::RateLimited),
-        (luck.hits(faults.verification_failure_rate), LookupFate::Fail),
-        (luck.hits(faults.verification_garbage_rate), LookupFate::Garbage),
+        (random.hits(faults.rate_limit_rate), LookupFate::RateLimited),
+        (random.hits(faults.verification_failure_rate), LookupFate::Fail),
+        (random.hits(faults.verification_garbage_rate), LookupFate::Garbage),
     ];
     LookupPlan {
-        latency_ms: luck.latency_ms(faults.verification_latency_median_ms, faults.latency_sigma),
+        latency_ms: random.latency_ms(faults.verification_latency_median_ms, faults.latency_sigma),
         fate: first_hit(&fates).unwrap_or(LookupFate::Clean),
     }
 }
@@ -120,12 +120,12 @@ fn first_hit<F: Copy>(fates: &[(bool, F)]) -> Option<F> {
 }
 
 /// One request's stream of random numbers.
-struct Luck(Xoshiro256PlusPlus);
+struct RequestRandom(Xoshiro256PlusPlus);
 
-impl Luck {
+impl RequestRandom {
     fn new(seed: u64, purpose: &str, id: &str, nth: u64) -> Self {
         // FNV-1a over the parts; `seed_from_u64` then spreads the bits. The standard library's
-        // hasher would do as well today, but promises no fixed result from one release to the next.
+        // hasher would work today, but does not promise the same result in every release.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let parts = [&seed.to_le_bytes(), purpose.as_bytes(), &nth.to_le_bytes(), id.as_bytes()];
         for byte in parts.into_iter().flatten() {
@@ -134,7 +134,7 @@ impl Luck {
         Self(Xoshiro256PlusPlus::seed_from_u64(hash))
     }
 
-    /// Whether something with this rate happens: never at 0, always at 1.
+    /// Whether a fault with this rate occurs: never at 0, always at 1.
     fn hits(&mut self, rate: f64) -> bool {
         self.0.random::<f64>() < rate
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_draws_the_same_and_another_one_does_not() {
+    fn the_same_seed_draws_the_same_plans_and_another_seed_does_not() {
         let faults = Faults { hang_rate: 0.3, ..Faults::default() };
         let plans = |seed| -> Vec<PostPlan> {
             ids(200)
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_0_hits_nobody_and_a_rate_of_1_everybody() {
+    fn a_rate_of_0_hits_no_request_and_a_rate_of_1_hits_all() {
         let always = Faults { post_write_failure_rate: 1.0, ..Faults::none() };
         for id in ids(1000) {
             assert_eq!(post(1, &id, 0, &Faults::none()).fate, PostFate::Clean);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_between_hits_about_that_many() {
+    fn a_rate_between_0_and_1_hits_about_that_share_of_requests() {
         let faults = Faults { pre_write_failure_rate: 0.1, ..Faults::none() };
         let hit = ids(10_000)
             .iter()
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_id_stays_refused_and_an_accepted_one_accepted() {
+    fn a_refused_id_stays_refused_and_an_accepted_id_stays_accepted() {
         let faults = Faults { refusal_rate: 0.5, ..Faults::none() };
         let mut refused = 0;
         for id in ids(200) {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_repeated_has_luck_of_its_own() {
+    fn each_repetition_of_a_post_is_drawn_anew() {
         let faults = Faults { pre_write_failure_rate: 0.5, ..Faults::none() };
         let fates: Vec<_> = (0..50).map(|nth| post(1, "a", nth, &faults).fate).collect();
         assert!(fates.contains(&PostFate::Clean));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn turning_one_rate_leaves_the_others_victims_alone() {
+    fn changing_one_rate_does_not_change_which_requests_another_hits() {
         let one = Faults { post_write_failure_rate: 0.3, ..Faults::none() };
         let both = Faults { hang_rate: 0.3, ..one };
         for id in ids(500) {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn latency_lies_around_its_median() {
+    fn latencies_are_distributed_around_their_median() {
         let faults = Faults { latency_median_ms: 200, latency_sigma: 0.5, ..Faults::none() };
         let mut drawn: Vec<u64> =
             ids(2001).iter().map(|id| post(3, id, 0, &faults).latency_ms).collect();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn lookups_have_faults_of_their_own() {
+    fn verification_faults_affect_only_lookups() {
         let failing = Faults { verification_failure_rate: 1.0, ..Faults::none() };
         assert_eq!(lookup(1, "a", 0, &failing).fate, LookupFate::Fail);
         assert_eq!(post(1, "a", 0, &failing).fate, PostFate::Clean);

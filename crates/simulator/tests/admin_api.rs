@@ -1,4 +1,4 @@
-//! Changing the faults while it runs, and the same run from the same seed.
+//! Changing the faults at run time, the audit, and repeatable runs from one seed.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -15,7 +15,7 @@ async fn put(lab: &Lab, body: &str) -> Response {
 }
 
 #[tokio::test]
-async fn the_faults_can_be_read_and_put_back_whole() {
+async fn the_faults_can_be_read_and_put_back_unchanged() {
     let lab = Lab::start(Faults::default()).await;
     let whole = lab.get("/admin/faults").await.unwrap().text().await.unwrap();
     assert_eq!(serde_json::from_str::<Faults>(&whole).unwrap(), Faults::default());
@@ -27,7 +27,7 @@ async fn the_faults_can_be_read_and_put_back_whole() {
 }
 
 #[tokio::test]
-async fn a_part_of_the_faults_changes_that_part_and_takes_effect_at_once() {
+async fn a_partial_change_keeps_the_other_faults_and_takes_effect_at_once() {
     let lab = Lab::start(Faults { retry_after_seconds: 9, ..Faults::none() }).await;
     assert_eq!(lab.post_status("a").await, StatusCode::CREATED);
     let answer = put(&lab, r#"{"rateLimitRate": 1}"#).await;
@@ -37,7 +37,7 @@ async fn a_part_of_the_faults_changes_that_part_and_takes_effect_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_422_names_its_field_and_changes_nothing() {
+async fn an_invalid_change_is_422_names_its_field_and_changes_nothing() {
     let lab = Lab::start(Faults::none()).await;
     for (body, field) in [
         (r#"{"refusalRate": 1.5}"#, "refusalRate"),
@@ -60,7 +60,7 @@ async fn what_is_wrong_is_422_names_its_field_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_audit_reads_back_as_the_type_that_wrote_it() {
+async fn the_audit_is_read_back_as_the_type_that_wrote_it() {
     let lab = Lab::start_with_seed(Faults::none(), u64::MAX).await;
     lab.post("a").await.unwrap();
     let audit: Audit = lab.get("/admin/audit").await.unwrap().json().await.unwrap();
@@ -69,7 +69,7 @@ async fn the_audit_reads_back_as_the_type_that_wrote_it() {
     assert_eq!(audit.faults_injected.values().sum::<u64>(), 0);
 }
 
-/// Who gets which answers to three posts each, where everyone posts at once.
+/// The answers to three POSTs of each id, with all ids posting concurrently.
 async fn statuses(seed: u64, ids: impl Iterator<Item = u32>) -> Vec<(u32, Vec<u16>)> {
     let faults = Faults {
         pre_write_failure_rate: 0.3,
@@ -91,7 +91,7 @@ async fn statuses(seed: u64, ids: impl Iterator<Item = u32>) -> Vec<(u32, Vec<u1
 }
 
 #[tokio::test]
-async fn the_same_seed_hits_the_same_in_whatever_order_they_come() {
+async fn the_same_seed_hits_the_same_requests_in_any_order_of_arrival() {
     let forwards = statuses(11, 0..60).await;
     assert_eq!(statuses(11, (0..60).rev()).await, forwards);
     assert_ne!(statuses(12, 0..60).await, forwards);

@@ -1,4 +1,4 @@
-//! What outlives the simulator, and what it leaves behind.
+//! What survives a crash and a shutdown, and how both end requests in flight.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{FOREVER_MS, Lab, is_reset, ledger_in, start_at, until};
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn an_entry_is_in_the_file_before_its_answer_is_out() {
+async fn an_entry_is_in_the_file_before_its_answer_is_sent() {
     let lab = Lab::start(Faults::none()).await;
     for n in 1..=20 {
         assert_eq!(lab.post_status(&format!("txn_{n}")).await, StatusCode::CREATED);
@@ -22,7 +22,7 @@ async fn an_entry_is_in_the_file_before_its_answer_is_out() {
 }
 
 #[tokio::test]
-async fn the_ledger_outlives_a_crash_and_goes_on_counting() {
+async fn the_ledger_survives_a_crash_and_continues_its_row_numbers() {
     let lab = Lab::start(Faults::none()).await;
     for id in ["a", "b", "a"] {
         lab.post(id).await.unwrap();
@@ -37,10 +37,11 @@ async fn the_ledger_outlives_a_crash_and_goes_on_counting() {
 }
 
 #[tokio::test]
-async fn a_torn_last_line_is_dropped_and_the_next_entry_stands_on_its_own() {
+async fn a_torn_last_line_is_dropped_and_the_next_entry_starts_a_new_line() {
     let lab = Lab::start(Faults::none()).await;
     lab.post("a").await.unwrap();
-    // What a crash in the middle of a write leaves. The simulator appends, so it is not disturbed.
+    // As a crash in the middle of a write leaves it. The running simulator appends, so this does
+    // not disturb it.
     let mut file = std::fs::OpenOptions::new().append(true).open(lab.ledger_path()).unwrap();
     file.write_all(br#"{"_id":2,"id":"torn","amo"#).unwrap();
     let lab = lab.crash_and_restart().await;
@@ -52,7 +53,7 @@ async fn a_torn_last_line_is_dropped_and_the_next_entry_stands_on_its_own() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_somebody_else_wrote_into_is_refused() {
+async fn a_ledger_that_another_program_wrote_into_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = ledger_in(&folder);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -61,7 +62,7 @@ async fn a_ledger_that_somebody_else_wrote_into_is_refused() {
     assert!(matches!(error, StartError::Ledger(_)));
     let message = error.to_string();
     assert!(message.contains("line 1") && message.contains("ledger.jsonl"), "{message}");
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n", "it is left as it is");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n", "the file stays unchanged");
 }
 
 #[tokio::test]
@@ -81,7 +82,7 @@ async fn faults_out_of_range_are_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_shutdown_writes_what_was_to_be_written_late() {
+async fn a_shutdown_applies_pending_late_writes() {
     let lab = Lab::start(Faults {
         late_write_rate: 1.0,
         late_write_delay_ms: FOREVER_MS,
@@ -95,7 +96,7 @@ async fn a_shutdown_writes_what_was_to_be_written_late() {
 }
 
 #[tokio::test]
-async fn a_crash_loses_what_was_to_be_written_late() {
+async fn a_crash_loses_pending_late_writes() {
     let lab = Lab::start(Faults {
         late_write_rate: 1.0,
         late_write_delay_ms: FOREVER_MS,
@@ -118,18 +119,18 @@ async fn a_shutdown_finishes_a_slow_post_without_its_latency() {
 }
 
 #[tokio::test]
-async fn a_shutdown_does_not_wait_for_ever_for_a_client_that_sends_half_a_request() {
+async fn a_shutdown_does_not_wait_for_ever_for_an_incomplete_request() {
     let lab = Lab::start(Faults::none()).await;
     let mut silent = TcpStream::connect(lab.simulator.addr()).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut silent, b"POST /trans").await.unwrap();
-    // An answer to someone else proves that the connection before it was accepted.
+    // An answer on a later connection proves that this one was accepted.
     assert_eq!(lab.post_status("a").await, StatusCode::CREATED);
     lab.simulator.shutdown().await;
     assert!(is_reset(&mut silent).await);
 }
 
 #[tokio::test]
-async fn dropping_the_simulator_ends_its_connections_and_its_listener() {
+async fn dropping_the_simulator_resets_its_connections_and_closes_the_ledger() {
     let lab = Lab::start(Faults { hang_rate: 1.0, hang_ms: FOREVER_MS, ..Faults::none() }).await;
     let (addr, handle) = (lab.simulator.addr(), lab.handle());
     let mut idle = TcpStream::connect(addr).await.unwrap();
@@ -142,7 +143,7 @@ async fn dropping_the_simulator_ends_its_connections_and_its_listener() {
 }
 
 #[tokio::test]
-async fn waiting_does_not_end_while_it_serves() {
+async fn wait_does_not_return_while_the_simulator_serves() {
     let mut lab = Lab::start(Faults::none()).await;
     let health = lab.client.get(lab.url("/health")).send();
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Each fault, alone and certain.
+//! Each fault alone, at a rate of 1.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -53,7 +53,7 @@ async fn a_hanging_post_gets_no_answer_and_saves_nothing() {
     let (mut hanging, ledger_path) = (lab.post_raw("a").await, lab.ledger_path());
     until("the post hangs", || lab.injected("hang") == 1).await;
     assert_eq!(lab.rows().await, 0);
-    // It does so until it is cut off: here by the end of the service.
+    // It hangs until the service shuts down.
     let lab = lab.restart().await;
     assert!(is_reset(&mut hanging).await);
     assert_eq!(lab.rows().await, 0);
@@ -68,12 +68,12 @@ async fn a_hang_ends_with_a_reset() {
 }
 
 #[tokio::test]
-async fn a_late_write_lands_after_its_client_was_cut_off() {
+async fn a_late_write_is_applied_after_its_client_was_reset() {
     let lab =
         Lab::start(Faults { late_write_rate: 1.0, late_write_delay_ms: 50, ..Faults::none() })
             .await;
     assert!(is_reset(&mut lab.post_raw("a").await).await);
-    until("the late write has landed", || {
+    until("the late write is applied", || {
         let audit = lab.handle().audit();
         audit.entries == 1 && audit.late_writes_pending == 0
     })
@@ -83,7 +83,7 @@ async fn a_late_write_lands_after_its_client_was_cut_off() {
 }
 
 #[tokio::test]
-async fn a_late_write_is_pending_until_it_lands_and_a_cleanup_cancels_it() {
+async fn a_late_write_is_pending_until_it_is_applied_and_a_cleanup_cancels_it() {
     let lab = Lab::start(Faults {
         late_write_rate: 1.0,
         late_write_delay_ms: FOREVER_MS,
@@ -99,7 +99,7 @@ async fn a_late_write_is_pending_until_it_lands_and_a_cleanup_cancels_it() {
 }
 
 #[tokio::test]
-async fn a_verification_can_fail_and_be_garbage_although_the_entry_is_there() {
+async fn a_verification_can_fail_or_be_garbage_although_the_entry_exists() {
     let lab = Lab::start(Faults { verification_failure_rate: 1.0, ..Faults::none() }).await;
     assert_eq!(lab.post_status("a").await, StatusCode::CREATED);
     assert_eq!(lab.get_status("/transactions/a").await, StatusCode::INTERNAL_SERVER_ERROR);
@@ -118,13 +118,13 @@ async fn a_verification_misses_an_entry_younger_than_the_lag() {
     lab.post("a").await.unwrap();
     assert_eq!(lab.get_status("/transactions/a").await, StatusCode::NOT_FOUND);
     assert_eq!(lab.injected("visibilityLag"), 1);
-    assert_eq!(lab.rows().await, 1, "the list, which judges, shows it at once");
+    assert_eq!(lab.rows().await, 1, "the list, which is used to audit, shows it at once");
     lab.handle().set_faults(Faults::none()).unwrap();
     assert_eq!(lab.get_status("/transactions/a").await, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_rate_limit_says_when_to_come_back_and_saves_nothing() {
+async fn a_rate_limited_answer_has_retry_after_and_saves_nothing() {
     let lab =
         Lab::start(Faults { rate_limit_rate: 1.0, retry_after_seconds: 17, ..Faults::none() })
             .await;
@@ -138,7 +138,7 @@ async fn a_rate_limit_says_when_to_come_back_and_saves_nothing() {
 }
 
 #[tokio::test]
-async fn a_refused_id_is_refused_every_time_and_another_one_never() {
+async fn a_refused_id_is_refused_every_time_and_another_id_never() {
     let lab = Lab::start(Faults { refusal_rate: 0.5, ..Faults::none() }).await;
     let mut refused = 0;
     for n in 0..40 {
@@ -165,7 +165,7 @@ async fn garbage_is_a_200_that_is_not_json_and_has_saved() {
 }
 
 #[tokio::test]
-async fn in_an_outage_everything_is_reset_but_the_switch_that_ends_it() {
+async fn an_outage_resets_every_request_except_the_one_that_ends_it() {
     let lab = Lab::start(Faults { outage: true, ..Faults::none() }).await;
     assert!(is_reset(&mut lab.post_raw("a").await).await);
     for path in ["/transactions", "/transactions/a", "/health"] {
@@ -179,7 +179,7 @@ async fn in_an_outage_everything_is_reset_but_the_switch_that_ends_it() {
 }
 
 #[tokio::test]
-async fn an_outage_resets_requests_under_way() {
+async fn an_outage_resets_requests_in_flight() {
     let lab = Lab::start(Faults { hang_rate: 1.0, hang_ms: FOREVER_MS, ..Faults::none() }).await;
     let mut hanging = lab.post_raw("a").await;
     until("the post hangs", || lab.injected("hang") == 1).await;
@@ -189,10 +189,10 @@ async fn an_outage_resets_requests_under_way() {
 }
 
 #[tokio::test]
-async fn what_has_begun_is_written_although_its_client_has_gone() {
+async fn a_post_that_has_begun_is_written_although_its_client_has_disconnected() {
     let lab = Lab::start(Faults { latency_median_ms: 300, ..Faults::none() }).await;
-    let leaving = lab.post_raw("a").await;
+    let disconnecting = lab.post_raw("a").await;
     until("the post has begun", || lab.handle().audit().requests.post == 1).await;
-    drop(leaving);
-    until("the entry is there", || lab.handle().audit().entries == 1).await;
+    drop(disconnecting);
+    until("the entry is written", || lab.handle().audit().entries == 1).await;
 }

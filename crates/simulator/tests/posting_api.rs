@@ -1,4 +1,4 @@
-//! The posting service's own interface, on a good day.
+//! The posting service's interface, without faults.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -25,7 +25,7 @@ async fn a_post_is_answered_with_the_stored_entry() {
 }
 
 #[tokio::test]
-async fn a_second_post_of_an_id_makes_a_second_row_and_the_audit_says_so() {
+async fn a_second_post_of_an_id_adds_a_second_row_and_the_audit_reports_it() {
     let lab = Lab::start(Faults::none()).await;
     for id in ["a", "b", "a", "a"] {
         assert_eq!(lab.post_status(id).await, StatusCode::CREATED);
@@ -42,7 +42,7 @@ async fn a_second_post_of_an_id_makes_a_second_row_and_the_audit_says_so() {
 }
 
 #[tokio::test]
-async fn amounts_come_back_with_exactly_their_digits() {
+async fn amounts_are_returned_with_exactly_the_same_digits() {
     let lab = Lab::start(Faults::none()).await;
     let amounts = ["0.1", "100.50", "9999999999999.99", "0.10000000000000000001", "1500"];
     for amount in amounts {
@@ -58,7 +58,7 @@ async fn amounts_come_back_with_exactly_their_digits() {
 }
 
 #[tokio::test]
-async fn an_invalid_body_is_400_and_leaves_nothing() {
+async fn an_invalid_body_is_400_and_saves_nothing() {
     let lab = Lab::start(Faults::none()).await;
     for body in [
         "",
@@ -81,7 +81,7 @@ async fn an_invalid_body_is_400_and_leaves_nothing() {
 #[tokio::test]
 async fn an_unknown_id_and_an_unknown_path_are_404() {
     let lab = Lab::start(Faults::none()).await;
-    assert_eq!(lab.get_status("/transactions/nobody").await, StatusCode::NOT_FOUND);
+    assert_eq!(lab.get_status("/transactions/unknown").await, StatusCode::NOT_FOUND);
     assert_eq!(lab.get_status("/elsewhere").await, StatusCode::NOT_FOUND);
 }
 
@@ -94,10 +94,10 @@ async fn an_id_is_any_string() {
 }
 
 #[tokio::test]
-async fn a_list_longer_than_one_piece_is_whole_and_in_order() {
+async fn a_list_longer_than_one_chunk_is_complete_and_in_order() {
     let lab = Lab::start(Faults::none()).await;
     assert_eq!(lab.get_json("/transactions").await, json!({"data": []}));
-    // Exactly one piece first, since its end is also the list's.
+    // Exactly one chunk first, since its end is also the end of the list.
     for (from, to) in [(0, 500), (500, 1101)] {
         for n in from..to {
             assert_eq!(lab.post_status(&format!("{n}")).await, StatusCode::CREATED);
@@ -115,7 +115,7 @@ async fn a_list_longer_than_one_piece_is_whole_and_in_order() {
 }
 
 #[tokio::test]
-async fn health_names_status_timestamp_and_version() {
+async fn health_returns_status_timestamp_and_version() {
     let lab = Lab::start(Faults::none()).await;
     let health = lab.get_json("/health").await;
     assert_eq!(health["status"], "healthy");
@@ -124,7 +124,7 @@ async fn health_names_status_timestamp_and_version() {
 }
 
 #[tokio::test]
-async fn cleanup_counts_what_it_empties_the_file_included() {
+async fn cleanup_returns_the_number_of_rows_and_empties_the_file_too() {
     let lab = Lab::start(Faults::none()).await;
     for id in ["a", "a", "b"] {
         lab.post(id).await.unwrap();

@@ -1,4 +1,4 @@
-//! The simulator's own side: health, cleanup, faults, audit.
+//! Health, cleanup, and the admin interface: faults and audit.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(crate) async fn faults(State(service): State<Arc<Service>>) -> Json<Faults> 
     Json(service.faults())
 }
 
-/// `PUT /admin/faults`: takes all of the fields or some, answers with all of them as they are then.
+/// `PUT /admin/faults`: takes all fields or some, and returns all of them with their new values.
 pub(crate) async fn change_faults(State(service): State<Arc<Service>>, body: Bytes) -> Response {
     let changes: Map<String, Value> = match serde_json::from_slice(&body) {
         Ok(changes) => changes,

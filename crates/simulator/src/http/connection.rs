@@ -1,8 +1,8 @@
-//! Connections that can be broken off.
+//! Connections that can be reset.
 //!
-//! A server answers or it does not; HTTP has no way to say "reset this connection". So whoever
-//! serves a request gets a switch for the connection that it came in on. Once thrown, the next write
-//! fails, hyper lets the connection go, and closing it sends a true TCP reset.
+//! A handler can answer or not, but HTTP has no way to reset the connection. So each request
+//! carries a switch for the connection it came in on. Once the switch is set, the next write fails,
+//! hyper drops the connection, and closing it sends a true TCP reset.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,45 +18,45 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// How long to wait before accepting again where the system has no file descriptor left.
+/// How long to wait before accepting again when the system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Breaks one connection off.
+/// Resets one connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KillSwitch(Arc<AtomicBool>);
+pub(crate) struct ResetSwitch(Arc<AtomicBool>);
 
-impl KillSwitch {
-    /// From here on nothing is written: the connection is reset as soon as an answer is due.
-    pub(crate) fn throw(&self) {
+impl ResetSwitch {
+    /// From now on nothing is written: the connection is reset as soon as an answer is due.
+    pub(crate) fn reset(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    fn is_thrown(&self) -> bool {
+    fn is_reset(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-impl Connected<IncomingStream<'_, BreakableListener>> for KillSwitch {
-    fn connect_info(stream: IncomingStream<'_, BreakableListener>) -> Self {
+impl Connected<IncomingStream<'_, ResettableListener>> for ResetSwitch {
+    fn connect_info(stream: IncomingStream<'_, ResettableListener>) -> Self {
         stream.io().switch.clone()
     }
 }
 
-/// Accepts connections that can be broken off.
+/// Accepts connections that can be reset.
 #[derive(Debug)]
-pub(crate) struct BreakableListener {
+pub(crate) struct ResettableListener {
     listener: TcpListener,
     stop: CancellationToken,
 }
 
-impl BreakableListener {
-    /// `stop` breaks every connection off, idle ones too.
+impl ResettableListener {
+    /// `stop` resets every connection, idle ones too.
     pub(crate) fn new(listener: TcpListener, stop: CancellationToken) -> Self {
         Self { listener, stop }
     }
 }
 
-impl Listener for BreakableListener {
+impl Listener for ResettableListener {
     type Io = Connection;
     type Addr = SocketAddr;
 
@@ -65,17 +65,17 @@ impl Listener for BreakableListener {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "small answers may be delayed");
+                        tracing::debug!(%error, "TCP_NODELAY cannot be set: small answers may be delayed");
                     }
                     let connection = Connection {
                         stream,
-                        switch: KillSwitch::default(),
+                        switch: ResetSwitch::default(),
                         stopped: Box::pin(self.stop.clone().cancelled_owned()),
                     };
                     return (connection, peer);
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "no connection accepted");
+                    tracing::debug!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -87,21 +87,22 @@ impl Listener for BreakableListener {
     }
 }
 
-/// A connection that can be broken off.
+/// A connection that can be reset.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
-    switch: KillSwitch,
+    switch: ResetSwitch,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Connection {
-    /// An error once the connection is to break; registers to be woken where everything stops.
+    /// Returns an error once the connection is to be reset, and registers to be woken when the
+    /// simulator stops.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.stopped.as_mut().poll(context).is_ready() {
-            self.switch.throw();
+            self.switch.reset();
         }
-        if self.switch.is_thrown() {
+        if self.switch.is_reset() {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(())
@@ -110,10 +111,10 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.switch.is_thrown()
+        if self.switch.is_reset()
             && let Err(error) = self.stream.set_zero_linger()
         {
-            tracing::debug!(%error, "a connection is closed where it should have been reset");
+            tracing::debug!(%error, "a connection is closed instead of reset");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The posting service itself: posting, looking up, listing.
+//! The posting service itself: post, get by id, list.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::json;
 
-use super::response::{BreakOff, error};
+use super::response::{ConnectionReset, error};
 use crate::counters::FaultKind;
 use crate::entry::{Entry, Submission};
 use crate::fault_draw::{self, LookupFate, PostFate};
@@ -20,7 +20,7 @@ use crate::ledger::WriteError;
 use crate::service::Service;
 
 /// How many entries of the list are written as JSON at a time.
-const LIST_PIECE: usize = 500;
+const LIST_CHUNK: usize = 500;
 
 /// `POST /transactions`
 pub(crate) async fn post(State(service): State<Arc<Service>>, body: Bytes) -> Response {
@@ -31,13 +31,13 @@ pub(crate) async fn post(State(service): State<Arc<Service>>, body: Bytes) -> Re
             return error(StatusCode::BAD_REQUEST, &invalid.to_string());
         }
     };
-    let work = service.run_on(carry_out(Arc::clone(&service), submission));
-    // Neither a panic in there nor a stop leaves an answer to give.
-    work.await.ok().flatten().unwrap_or_else(BreakOff::response)
+    let work = service.run_on(execute(Arc::clone(&service), submission));
+    // After a panic in the task, or a stop, there is no answer to send.
+    work.await.ok().flatten().unwrap_or_else(ConnectionReset::response)
 }
 
-/// One POST, from its draw to its answer.
-async fn carry_out(service: Arc<Service>, submission: Submission) -> Response {
+/// One POST, from the draw of its fate to its answer.
+async fn execute(service: Arc<Service>, submission: Submission) -> Response {
     service.counters.count_post();
     let faults = service.faults();
     let nth = service.posts_before(&submission.id);
@@ -51,7 +51,7 @@ async fn carry_out(service: Arc<Service>, submission: Submission) -> Response {
         }
         PostFate::Refused => {
             count(FaultKind::Refusal);
-            let reason = "this transaction is refused, and will be whenever it comes";
+            let reason = "this transaction is refused, and every repetition of it will be";
             return error(StatusCode::UNPROCESSABLE_ENTITY, reason);
         }
         _ => service.pause(plan.latency_ms).await,
@@ -60,7 +60,7 @@ async fn carry_out(service: Arc<Service>, submission: Submission) -> Response {
     match plan.fate {
         PostFate::ResetBeforeWrite => {
             count(FaultKind::ResetBeforeWrite);
-            return BreakOff::response();
+            return ConnectionReset::response();
         }
         PostFate::FailBeforeWrite => {
             count(FaultKind::PreWriteFailure);
@@ -69,25 +69,25 @@ async fn carry_out(service: Arc<Service>, submission: Submission) -> Response {
         PostFate::Hang => {
             count(FaultKind::Hang);
             service.pause(faults.hang_ms).await;
-            return BreakOff::response();
+            return ConnectionReset::response();
         }
         PostFate::LateWrite => {
             count(FaultKind::LateWrite);
             write_later(&service, submission, faults.late_write_delay_ms);
-            return BreakOff::response();
+            return ConnectionReset::response();
         }
         _ => {}
     }
 
     let entry = match service.ledger.append(submission).await {
         Ok(entry) => entry,
-        Err(WriteError::Closed) => return BreakOff::response(),
+        Err(WriteError::Closed) => return ConnectionReset::response(),
         Err(WriteError::Io(_)) => return failed(),
     };
     match plan.fate {
         PostFate::ResetAfterWrite => {
             count(FaultKind::ResetAfterWrite);
-            BreakOff::response()
+            ConnectionReset::response()
         }
         PostFate::FailAfterWrite => {
             count(FaultKind::PostWriteFailure);
@@ -101,8 +101,8 @@ async fn carry_out(service: Arc<Service>, submission: Submission) -> Response {
     }
 }
 
-/// Has the row written after the delay, or at once where a graceful end begins, or never where a
-/// cleanup comes first.
+/// Writes the row after the delay; at once if a graceful shutdown begins, and never if a cleanup
+/// comes first.
 fn write_later(service: &Arc<Service>, submission: Submission, delay_ms: u64) {
     let pending = service.counters.late_write();
     let epoch = service.epoch();
@@ -120,7 +120,7 @@ fn write_later(service: &Arc<Service>, submission: Submission, delay_ms: u64) {
 }
 
 /// `GET /transactions/{id}`
-pub(crate) async fn look_up(
+pub(crate) async fn get_by_id(
     State(service): State<Arc<Service>>,
     Path(id): Path<String>,
 ) -> Response {
@@ -149,19 +149,19 @@ pub(crate) async fn look_up(
         }
         Some(_) => {
             service.counters.count_fault(FaultKind::VisibilityLag);
-            not_there()
+            not_found()
         }
-        None => not_there(),
+        None => not_found(),
     }
 }
 
-/// `GET /transactions`: the whole ledger, written piece by piece, since it can be long.
+/// `GET /transactions`: the whole ledger, written in chunks, since it can be long.
 pub(crate) async fn list(State(service): State<Arc<Service>>) -> Response {
     let entries = service.ledger.entries();
     let mut written = Some(0);
-    let pieces = std::iter::from_fn(move || {
+    let chunks = std::iter::from_fn(move || {
         let start = written?;
-        let end = entries.len().min(start + LIST_PIECE);
+        let end = entries.len().min(start + LIST_CHUNK);
         let mut json = Vec::new();
         if start == 0 {
             json.extend_from_slice(br#"{"data":["#);
@@ -178,7 +178,7 @@ pub(crate) async fn list(State(service): State<Arc<Service>>) -> Response {
         }
         Some(Ok::<_, Infallible>(Bytes::from(json)))
     });
-    let body = Body::from_stream(stream::iter(pieces));
+    let body = Body::from_stream(stream::iter(chunks));
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
@@ -186,11 +186,11 @@ fn stored(entry: &Entry) -> impl IntoResponse + use<> {
     ([(header::CONTENT_TYPE, "application/json")], entry.json.clone())
 }
 
-fn not_there() -> Response {
-    error(StatusCode::NOT_FOUND, "there is no such transaction")
+fn not_found() -> Response {
+    error(StatusCode::NOT_FOUND, "no such transaction")
 }
 
-/// The same before a write and after it: a client must not be able to tell.
+/// The same before a write and after it: a client must not be able to tell which it was.
 fn failed() -> Response {
     error(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why the ledger's file could not be taken into use.
+/// Why the ledger's file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error(transparent)]
@@ -14,7 +14,7 @@ pub(crate) enum OpenError {
     InUse,
 }
 
-/// Where a ledger's file is, with what went wrong there.
+/// A ledger's file that could not be opened, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger {}: {source}", path.display())]
 pub struct LedgerOpenError {

@@ -1,8 +1,9 @@
-//! The ledger: what has been posted, in memory and in a file that outlives the process.
+//! The ledger: all posted rows, in memory and in a file that outlives the process. Not here: HTTP,
+//! and which faults a request meets.
 //!
-//! One thread owns the file. Whatever was queued while it wrote becomes one write; only then do the
-//! rows become visible and their senders get their acknowledgement. So an answer never goes out
-//! before its row is with the operating system, which a `kill -9` of this process cannot undo.
+//! One thread owns the file. All rows queued during a write form the next write; only after it do
+//! they become visible and are acknowledged. So an answer is never sent before its row is with the
+//! operating system, and a `kill -9` of this process cannot undo it.
 
 mod error;
 mod replay;
@@ -26,14 +27,14 @@ pub(crate) use error::WriteError;
 pub(crate) use rows::{LedgerSummary, Rows};
 use writer::{Command, Writer};
 
-/// How long to wait for another holder of the file to let go of it: a simulator that was dropped a
-/// moment ago still finishes its last write.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for the file's lock: a simulator that was just dropped still finishes its last
+/// write.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often to look whether it has.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// The interval between two tries.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The ledger's near end: reads from memory, writes through the thread that owns the file.
+/// Reads from memory, and writes through the thread that owns the file.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     rows: Arc<RwLock<Rows>>,
@@ -41,7 +42,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Takes the file into use and reads back what it holds. Blocks.
+    /// Opens the file and reads back its rows. Blocks.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -67,18 +68,19 @@ impl Ledger {
         Ok(Self { rows, commands })
     }
 
-    /// Queues a row, at once; the future says when it is written. A row that was queued is written
-    /// even where nobody waits for it.
+    /// Queues a row at once; the future resolves when it is written. A queued row is written even
+    /// if the future is dropped.
     pub(crate) fn append(&self, submission: Submission) -> Pending<Arc<Entry>> {
         self.send(|done| Command::Append { submission, done })
     }
 
-    /// Queues the emptying of the ledger, at once; the future says how many rows went.
+    /// Queues the clearing of the ledger at once; the future resolves to the number of rows
+    /// removed.
     pub(crate) fn clear(&self) -> Pending<usize> {
         self.send(|done| Command::Clear { done })
     }
 
-    /// Writes what is queued and lets go of the file. Nothing can be written after it.
+    /// Writes all queued rows and closes the file. Nothing can be written after it.
     pub(crate) fn close(&self) -> Pending<()> {
         self.send(|done| Command::Close { done })
     }
@@ -93,14 +95,14 @@ impl Ledger {
         self.read(Rows::entries)
     }
 
-    /// The counts that judge a client.
+    /// The counts by which a client is audited.
     pub(crate) fn summary(&self, duplicates_limit: usize) -> LedgerSummary {
         self.read(|rows| rows.summary(duplicates_limit))
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Rows) -> T) -> T {
-        // Rows are whole after every step of the writer, so a panic elsewhere does not spoil them.
-        look(&self.rows.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, query: impl FnOnce(&Rows) -> T) -> T {
+        // The rows are consistent after every step of the writer, so a poisoned lock does no harm.
+        query(&self.rows.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn send<T>(
@@ -108,13 +110,14 @@ impl Ledger {
         command: impl FnOnce(oneshot::Sender<Result<T, WriteError>>) -> Command,
     ) -> Pending<T> {
         let (done, received) = oneshot::channel();
-        // Where the thread is gone, `done` goes with the command, and the future says so.
+        // If the thread has ended, `done` is dropped with the command, and the future returns
+        // `Closed`.
         let _ = self.commands.send(command(done));
         Pending(received)
     }
 }
 
-/// A command that is queued; resolves when it is carried out.
+/// A queued command; resolves when it is carried out.
 #[derive(Debug)]
 #[must_use = "a queued command can still fail"]
 pub(crate) struct Pending<T>(oneshot::Receiver<Result<T, WriteError>>);
@@ -127,17 +130,17 @@ impl<T> Future for Pending<T> {
     }
 }
 
-/// Takes the file for this process alone. The lock goes with the process, however it ends.
+/// Locks the file for this process. The system releases the lock when the process ends in any way.
 fn lock(file: &File) -> Result<(), OpenError> {
-    let give_up_at = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(error.into()),
-            Err(TryLockError::WouldBlock) if Instant::now() >= give_up_at => {
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                 return Err(OpenError::InUse);
             }
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY_INTERVAL),
         }
     }
 }
