@@ -1,9 +1,9 @@
 //! Why a run ends without a report.
 
-/// Why a run has no report.
+/// Why a run ends without a report.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("{setting}: {reason}")]
     Setting {
         /// The setting's name.
@@ -11,26 +11,26 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The HTTP client cannot be made.
-    #[error("no HTTP client: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("the HTTP client cannot be created: {0}")]
     Client(#[source] reqwest::Error),
-    /// Nobody listens.
-    #[error("nobody listens at {url}")]
+    /// No server listens at an address.
+    #[error("no server listens at {url}")]
     Unreachable {
-        /// Where.
+        /// The address.
         url: String,
         /// Why not.
         source: reqwest::Error,
     },
-    /// The posting service does not show its ledger, so there is nothing to judge by.
+    /// The posting service's ledger cannot be read, so there is nothing to compare with.
     #[error("the ledger at {url} cannot be read: {source}")]
     Ledger {
-        /// Where.
+        /// The address.
         url: String,
         /// Why not.
         source: reqwest::Error,
     },
-    /// A fault of the load generator's own.
+    /// A fault of the load generator itself.
     #[error("the load generator failed: {0}")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

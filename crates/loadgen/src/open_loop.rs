@@ -1,4 +1,4 @@
-//! The open loop: every request leaves when it is due, whatever became of those before it.
+//! The open loop: every request is sent when it is due, whether or not earlier ones are answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,32 +14,32 @@ use crate::config::LoadConfig;
 use crate::error::LoadError;
 use crate::pacing;
 use crate::progress::Progress;
-use crate::tally::{Fate, Submitted, Tally};
+use crate::tally::{Outcome, Submitted, Tally};
 use crate::transaction::Transaction;
 
-/// How long one request may take before it counts as failed and is repeated.
+/// How long one request may take before it is repeated.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pause before a first repetition, which doubles with every further one.
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// The backoff before the first repetition; it doubles with every further one.
+const BACKOFF_BASE: Duration = Duration::from_millis(100);
 
-/// The longest pause that is not asked for.
-const BACKOFF_LONGEST: Duration = Duration::from_secs(2);
+/// The longest backoff without `Retry-After`.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// The longest pause that `Retry-After` gets.
-const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(60);
+/// The longest `Retry-After` that is honoured.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// What every submission needs.
+/// What all submissions share.
 #[derive(Debug)]
-struct Gate {
+struct Submitter {
     client: Client,
     url: String,
     connections: Semaphore,
-    /// When to give up on what is not accepted by then.
+    /// When submissions that are not accepted are given up.
     deadline: Instant,
 }
 
-/// Offers everything, each when it is due, and returns when the last one is answered for good.
+/// Offers all transactions, each when it is due, and returns when the last one has its outcome.
 pub(crate) async fn offer(
     config: &LoadConfig,
     client: &Client,
@@ -48,7 +48,7 @@ pub(crate) async fn offer(
     deadline: Instant,
     progress: &Progress,
 ) -> Result<Tally, LoadError> {
-    let gate = Arc::new(Gate {
+    let submitter = Arc::new(Submitter {
         client: client.clone(),
         url: format!("{target}/api/transactions"),
         connections: Semaphore::new(config.max_connections),
@@ -63,33 +63,33 @@ pub(crate) async fn offer(
     let mut number = 0;
     while let Some(due) = due_times.recv().await {
         while let Some(submitted) = submissions.try_join_next() {
-            take(submitted, &mut tally, progress)?;
+            record(submitted, &mut tally, progress)?;
         }
-        let slot = match Arc::clone(&in_flight).try_acquire_owned() {
-            Ok(slot) => slot,
+        let permit = match Arc::clone(&in_flight).try_acquire_owned() {
+            Ok(permit) => permit,
             Err(_) => {
                 tally.in_flight_bound_hits += 1;
                 in_flight.clone().acquire_owned().await.map_err(LoadError::internal)?
             }
         };
         let transaction = Transaction::draw(config.seed, number);
-        submissions.spawn(submit(Arc::clone(&gate), transaction, due, slot));
+        submissions.spawn(submit(Arc::clone(&submitter), transaction, due, permit));
         progress.offered();
         number += 1;
     }
     while let Some(submitted) = submissions.join_next().await {
-        take(submitted, &mut tally, progress)?;
+        record(submitted, &mut tally, progress)?;
     }
     Ok(tally)
 }
 
-fn take(
+fn record(
     submitted: Result<Result<Submitted, LoadError>, JoinError>,
     tally: &mut Tally,
     progress: &Progress,
 ) -> Result<(), LoadError> {
     let submitted = submitted.map_err(LoadError::internal)??;
-    if matches!(submitted.fate, Fate::Accepted { .. }) {
+    if matches!(submitted.outcome, Outcome::Accepted { .. }) {
         progress.accepted();
     }
     tally.add(submitted);
@@ -98,60 +98,61 @@ fn take(
 
 /// Sends one transaction until it is accepted, rejected, or out of time.
 async fn submit(
-    gate: Arc<Gate>,
+    submitter: Arc<Submitter>,
     transaction: Transaction,
     due: Instant,
-    _slot: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 ) -> Result<Submitted, LoadError> {
     let body = transaction.body().map_err(LoadError::internal)?;
-    let mut behind = None;
+    let mut send_delay = None;
     let mut waited_for_connection = false;
     let mut repeats = 0;
     let mut last_failure = None;
-    let fate = loop {
-        waited_for_connection |= gate.connections.available_permits() == 0;
-        let connection = gate.connections.acquire().await.map_err(LoadError::internal)?;
-        behind.get_or_insert_with(|| due.elapsed());
-        let answer = gate.send(body.clone()).await;
+    let outcome = loop {
+        waited_for_connection |= submitter.connections.available_permits() == 0;
+        let connection = submitter.connections.acquire().await.map_err(LoadError::internal)?;
+        send_delay.get_or_insert_with(|| due.elapsed());
+        let answer = submitter.send(body.clone()).await;
         drop(connection);
         let (failure, pause) = match answer {
-            Answer::Accepted => break Fate::Accepted { latency: due.elapsed() },
-            Answer::Rejected { status } => break Fate::Rejected { status },
-            Answer::Again { failure, after } => {
+            Answer::Accepted => break Outcome::Accepted { latency: due.elapsed() },
+            Answer::Rejected { status } => break Outcome::Rejected { status },
+            Answer::Retry { failure, after } => {
                 (failure, after.unwrap_or_else(|| backoff(repeats)))
             }
         };
         let now = Instant::now();
-        if now >= gate.deadline {
-            // The end cut this request short, which says nothing of what was wrong before it.
-            break Fate::GaveUp { last: last_failure.unwrap_or(failure) };
+        if now >= submitter.deadline {
+            // The deadline cut this request short, so the failure before it is the reason.
+            break Outcome::GaveUp { last_failure: last_failure.unwrap_or(failure) };
         }
-        if now + pause >= gate.deadline {
-            break Fate::GaveUp { last: failure };
+        if now + pause >= submitter.deadline {
+            break Outcome::GaveUp { last_failure: failure };
         }
         last_failure = Some(failure);
         sleep(pause).await;
         repeats += 1;
     };
-    let behind = behind.unwrap_or_default();
-    Ok(Submitted { transaction, fate, behind, waited_for_connection, repeats })
+    let send_delay = send_delay.unwrap_or_default();
+    Ok(Submitted { transaction, outcome, send_delay, waited_for_connection, repeats })
 }
 
-/// What one request came to.
+/// The answer to one request.
 #[derive(Debug)]
 enum Answer {
     Accepted,
     Rejected {
         status: u16,
     },
-    /// Safe to send again, since the id stays the same: it may have arrived, or is to come later.
-    Again {
+    /// The request may have arrived, or is to be sent later. A retry is safe: the id stays the
+    /// same.
+    Retry {
         failure: String,
         after: Option<Duration>,
     },
 }
 
-impl Gate {
+impl Submitter {
     async fn send(&self, body: Vec<u8>) -> Answer {
         let time_left = self.deadline.saturating_duration_since(Instant::now());
         let sent = self
@@ -164,23 +165,24 @@ impl Gate {
             .await;
         let response = match sent {
             Ok(response) => response,
-            Err(error) => return Answer::Again { failure: kind_of(&error), after: None },
+            Err(error) => return Answer::Retry { failure: kind_of(&error), after: None },
         };
         let status = response.status();
         let after = retry_after(&response);
-        // Read to its end, so that the connection can be used again. The status has said it all.
+        // The body is read to its end so that the connection can be reused; only the status
+        // matters.
         let _ = response.bytes().await;
         match status {
             status if status.is_success() => Answer::Accepted,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Answer::Again { failure: format!("status {}", status.as_u16()), after }
+                Answer::Retry { failure: format!("status {}", status.as_u16()), after }
             }
             status => Answer::Rejected { status: status.as_u16() },
         }
     }
 }
 
-/// What a transport error is, without the address: so that the same ones count together.
+/// The kind of a transport error, without the address, so that equal errors are counted together.
 fn kind_of(error: &reqwest::Error) -> String {
     let kind = if error.is_timeout() {
         "no answer in time"
@@ -194,14 +196,15 @@ fn kind_of(error: &reqwest::Error) -> String {
 
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    // Never nothing at all: even "0" must not make a storm of requests.
-    Some(Duration::from_secs(seconds).clamp(BACKOFF_FIRST, RETRY_AFTER_LONGEST))
+    // Never zero: even "0" must not cause a storm of requests.
+    Some(Duration::from_secs(seconds).clamp(BACKOFF_BASE, RETRY_AFTER_MAX))
 }
 
-/// Half of it fixed, half of it random: those that failed together shall not come back together.
+/// Half of it is fixed and half random, so that requests that failed together do not retry
+/// together.
 fn backoff(repeats: u64) -> Duration {
     let doublings = u32::try_from(repeats).unwrap_or(u32::MAX).min(16);
-    let longest = (BACKOFF_FIRST * 2_u32.pow(doublings)).min(BACKOFF_LONGEST);
+    let longest = (BACKOFF_BASE * 2_u32.pow(doublings)).min(BACKOFF_MAX);
     longest.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
@@ -210,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_doubles_up_to_its_longest() {
+    fn the_backoff_doubles_up_to_its_maximum() {
         for (repeats, longest_ms) in [(0, 100), (1, 200), (4, 1600), (5, 2000), (u64::MAX, 2000)] {
             let pause = backoff(repeats);
             let longest = Duration::from_millis(longest_ms);

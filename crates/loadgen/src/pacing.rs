@@ -7,11 +7,11 @@ use std::{io, time};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Says when a request is due, when it is: the first at `start`, and then `rate` of them a second.
+/// Sends each due time at that time: the first at `start`, then `rate` of them per second.
 ///
-/// A thread of its own keeps the time, since tokio's timers only tell milliseconds apart, and what
-/// the generator is late by would count as the server's. It ends with the last request, or when
-/// nobody listens any more.
+/// A separate thread keeps the time, since tokio's timers have a resolution of a millisecond, and a
+/// delay in the generator would count as the server's. The thread ends after the last request, or
+/// when the receiver is dropped.
 pub(crate) fn due_times(
     start: Instant,
     rate: f64,
@@ -27,7 +27,7 @@ pub(crate) fn due_times(
             }
         }
     };
-    thread::Builder::new().name("load-pace".to_owned()).spawn(pace)?;
+    thread::Builder::new().name("load-pacing".to_owned()).spawn(pace)?;
     Ok(received)
 }
 
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn due_times_lie_on_the_schedule_and_none_is_announced_early() {
+    async fn due_times_follow_the_schedule_and_none_is_sent_early() {
         let start = Instant::now();
         let mut due_times = due_times(start, 500.0, 20).unwrap();
         for number in 0..20 {

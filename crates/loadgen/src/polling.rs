@@ -1,4 +1,4 @@
-//! Waiting until everything that was accepted is final.
+//! Polls Onceward until every accepted transaction is final.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use uuid::Uuid;
 use crate::progress::Progress;
 use crate::transaction::Transaction;
 
-/// How many are asked after at once.
-const ASKED_AT_ONCE: usize = 32;
+/// How many polls run at once.
+const CONCURRENT_POLLS: usize = 32;
 
-/// How long one question may take.
+/// How long one poll may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shortest pause between two rounds.
-const PAUSE: Duration = Duration::from_millis(200);
+const MIN_ROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often in a row a transaction must be unknown before it is believed.
-const ABSENCES_BELIEVED: u32 = 3;
+/// After how many 404s in a row a transaction is no longer polled.
+const MAX_NOT_FOUND: u32 = 3;
 
-/// The longest text of a reason that is kept.
-const REASON_LENGTH: usize = 120;
+/// The longest text of a reason, in characters.
+const MAX_REASON_LENGTH: usize = 120;
 
-/// What Onceward last said of a transaction.
+/// The state that Onceward last reported for a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum ReportedState {
     Completed,
     Failed {
         reason: String,
@@ -38,75 +38,76 @@ pub(crate) enum Standing {
     Screened,
     Cancelled,
     InDoubt,
-    /// Pending, processing, or something that this program does not know.
-    UnderWay,
-    /// It does not know the id.
-    Absent,
-    /// It has not answered yet.
+    /// Pending, processing, or a state that this program does not know.
+    InProgress,
+    /// Onceward does not know the id.
+    NotFound,
+    /// Onceward has not answered yet.
     Unknown,
 }
 
-impl Standing {
+impl ReportedState {
     fn is_final(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed { .. } | Self::Screened | Self::Cancelled)
     }
 }
 
-/// How everything stood when the waiting was over.
+/// The last reported states when polling ended.
 #[derive(Debug)]
-pub(crate) struct Settled {
-    pub(crate) standings: HashMap<Uuid, Standing>,
-    /// When all was final, where it ever was.
-    pub(crate) all_final: Option<Instant>,
+pub(crate) struct FinalStates {
+    pub(crate) states: HashMap<Uuid, ReportedState>,
+    /// When all were final; `None` if they never were.
+    pub(crate) all_final_at: Option<Instant>,
 }
 
-/// A transaction that is still asked after.
-struct Open {
+/// A transaction that is still polled.
+struct Polled {
     id: Uuid,
-    absences: u32,
+    /// 404s in a row.
+    not_found: u32,
 }
 
-/// Asks after every transaction until it is final or the time is over. Whatever goes wrong with a
-/// question, as while Onceward restarts, only means to ask again.
-pub(crate) async fn settle(
+/// Polls every transaction until it is final or the deadline passes. A poll that fails, for example
+/// while Onceward restarts, is repeated.
+pub(crate) async fn wait_until_final(
     client: &Client,
     target: &str,
     accepted: &[Transaction],
     deadline: Instant,
     progress: &Progress,
-) -> Settled {
-    let mut standings: HashMap<Uuid, Standing> =
-        accepted.iter().map(|transaction| (transaction.id, Standing::Unknown)).collect();
-    let mut open: Vec<Open> =
-        accepted.iter().map(|transaction| Open { id: transaction.id, absences: 0 }).collect();
+) -> FinalStates {
+    let mut states: HashMap<Uuid, ReportedState> =
+        accepted.iter().map(|transaction| (transaction.id, ReportedState::Unknown)).collect();
+    let mut open: Vec<Polled> =
+        accepted.iter().map(|transaction| Polled { id: transaction.id, not_found: 0 }).collect();
     while !open.is_empty() {
         let round = Instant::now();
         let mut answers = stream::iter(open)
-            .map(async |asked| {
-                let answer = ask(client, target, asked.id).await;
-                (asked, answer)
+            .map(async |polled| {
+                let answer = poll(client, target, polled.id).await;
+                (polled, answer)
             })
-            .buffer_unordered(ASKED_AT_ONCE);
+            .buffer_unordered(CONCURRENT_POLLS);
         let mut still_open = Vec::new();
-        while let Some((mut asked, answer)) = answers.next().await {
-            let Some(standing) = answer else {
-                still_open.push(asked);
+        while let Some((mut polled, answer)) = answers.next().await {
+            let Some(state) = answer else {
+                still_open.push(polled);
                 continue;
             };
-            let absent = standing == Standing::Absent;
-            asked.absences = if absent { asked.absences + 1 } else { 0 };
-            let is_final = standing.is_final();
-            standings.insert(asked.id, standing);
+            let not_found = state == ReportedState::NotFound;
+            polled.not_found = if not_found { polled.not_found + 1 } else { 0 };
+            let is_final = state.is_final();
+            states.insert(polled.id, state);
             if is_final {
-                progress.settled();
-            } else if asked.absences < ABSENCES_BELIEVED {
-                still_open.push(asked);
+                progress.finalized();
+            } else if polled.not_found < MAX_NOT_FOUND {
+                still_open.push(polled);
             }
         }
         drop(answers);
         open = still_open;
-        // As long as the round took, so that watching takes no more than half of what there is.
-        let pause = PAUSE.max(round.elapsed());
+        // At least as long as the round took, so that polls run at most half of the time.
+        let pause = MIN_ROUND_PAUSE.max(round.elapsed());
         if !open.is_empty() {
             if Instant::now() + pause >= deadline {
                 break;
@@ -114,8 +115,8 @@ pub(crate) async fn settle(
             sleep(pause).await;
         }
     }
-    let all_final = standings.values().all(Standing::is_final).then(Instant::now);
-    Settled { standings, all_final }
+    let all_final_at = states.values().all(ReportedState::is_final).then(Instant::now);
+    FinalStates { states, all_final_at }
 }
 
 /// The part of Onceward's answer that matters here.
@@ -126,28 +127,28 @@ struct Answer {
     error: Value,
 }
 
-/// How a transaction stands; none where the answer does not say.
-async fn ask(client: &Client, target: &str, id: Uuid) -> Option<Standing> {
+/// The state of a transaction; `None` if the poll failed.
+async fn poll(client: &Client, target: &str, id: Uuid) -> Option<ReportedState> {
     let url = format!("{target}/api/transactions/{id}");
     let response = client.get(url).timeout(REQUEST_TIMEOUT).send().await.ok()?;
     match response.status() {
         StatusCode::OK => {
             let Answer { status, error } = response.json().await.ok()?;
             Some(match status.as_str() {
-                "completed" => Standing::Completed,
-                "failed" => Standing::Failed { reason: reason(&error) },
-                "rejected" => Standing::Screened,
-                "cancelled" => Standing::Cancelled,
-                "in_doubt" | "inDoubt" => Standing::InDoubt,
-                _ => Standing::UnderWay,
+                "completed" => ReportedState::Completed,
+                "failed" => ReportedState::Failed { reason: reason(&error) },
+                "rejected" => ReportedState::Screened,
+                "cancelled" => ReportedState::Cancelled,
+                "in_doubt" | "inDoubt" => ReportedState::InDoubt,
+                _ => ReportedState::InProgress,
             })
         }
-        StatusCode::NOT_FOUND => Some(Standing::Absent),
+        StatusCode::NOT_FOUND => Some(ReportedState::NotFound),
         _ => None,
     }
 }
 
-/// What failures are grouped by: a stable code where there is one, else the text.
+/// The text by which failures are grouped: the stable code if there is one, otherwise the message.
 fn reason(error: &Value) -> String {
     let fields = ["code", "message", "detail", "title"];
     let text = match error {
@@ -159,7 +160,7 @@ fn reason(error: &Value) -> String {
     };
     match text.trim() {
         "" => "no reason given".to_owned(),
-        text => text.chars().take(REASON_LENGTH).collect(),
+        text => text.chars().take(MAX_REASON_LENGTH).collect(),
     }
 }
 
@@ -169,7 +170,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_reason_is_the_code_else_the_text() {
+    fn a_reason_is_the_code_or_otherwise_the_text() {
         assert_eq!(reason(&json!({"message": "m", "code": "refused"})), "refused");
         assert_eq!(reason(&json!({"message": "m"})), "m");
         assert_eq!(reason(&json!("refused by the service")), "refused by the service");

@@ -1,4 +1,4 @@
-//! A report as people read it.
+//! The report as a table of text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +12,8 @@ impl fmt::Display for Report {
         writeln!(out, "Onceward         {}", self.target)?;
         writeln!(out, "posting service  {}", self.ledger)?;
         writeln!(out)?;
-        row(out, "offered", self.offered, &format!("{:.1} a second", self.offered_rate))?;
-        row(out, "accepted", self.accepted, &format!("{:.1} a second", self.accepted_rate))?;
+        row(out, "offered", self.offered, &format!("{:.1} per second", self.offered_rate))?;
+        row(out, "accepted", self.accepted, &format!("{:.1} per second", self.accepted_rate))?;
         row(out, "rejected", self.rejected, &counted(&self.rejected_by_status))?;
         row(out, "gave up", self.gave_up, &counted(&self.gave_up_reasons))?;
         let repeats = match self.repeats {
@@ -28,7 +28,7 @@ impl fmt::Display for Report {
         }
         self.fmt_sent_late(out)?;
         writeln!(out)?;
-        self.fmt_settled(out)?;
+        self.fmt_final_states(out)?;
         writeln!(out)?;
         let examples = &self.examples;
         for (label, count, ids) in [
@@ -40,7 +40,12 @@ impl fmt::Display for Report {
             row(out, label, count, &first_of(ids))?;
         }
         if self.late_writes_pending > 0 {
-            row(out, "late writes", self.late_writes_pending, "still to come: audit again later")?;
+            row(
+                out,
+                "late writes",
+                self.late_writes_pending,
+                "not yet applied by the posting service: audit again later",
+            )?;
         }
         Ok(())
     }
@@ -50,25 +55,25 @@ impl Report {
     fn fmt_sent_late(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let late = &self.sent_late;
         if late.requests > 0 {
-            let note = format!("left over 100 ms after they were due, up to {} ms", late.max_ms);
+            let note = format!("over 100 ms after they were due, at most {} ms", late.max_ms);
             row(out, "sent late", late.requests, &note)?;
         }
         if late.in_flight_bound_hits > 0 {
-            let note = "times at the most in flight: less was offered than asked for";
-            row(out, "held back", late.in_flight_bound_hits, note)?;
+            let note = "times at the limit in flight: less was offered than requested";
+            row(out, "delayed", late.in_flight_bound_hits, note)?;
         }
         if late.connection_bound_hits > 0 {
-            let note = "requests waited for one of the connections";
-            row(out, "held back", late.connection_bound_hits, note)?;
+            let note = "requests waited for a free connection";
+            row(out, "delayed", late.connection_bound_hits, note)?;
         }
         Ok(())
     }
 
-    fn fmt_settled(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_final_states(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.all_final_after_ms, self.all_final_after_offering_ms) {
             (Some(after_ms), Some(after_offering_ms)) => writeln!(
                 out,
-                "{:<15}{:>12} s    {} s after the last one was answered",
+                "{:<15}{:>12} s    {} s after the last answer",
                 "all final after",
                 seconds(after_ms),
                 seconds(after_offering_ms)
@@ -90,7 +95,7 @@ impl Report {
     }
 }
 
-/// A line of the table: what, how many, and what else there is to say.
+/// A line of the table: label, count and note.
 fn row(out: &mut fmt::Formatter<'_>, label: &str, count: u64, note: &str) -> fmt::Result {
     let line = format!("{label:<15}{:>12}  {note}", grouped(count));
     writeln!(out, "{}", line.trim_end())
@@ -137,8 +142,8 @@ mod tests {
 Onceward         http://127.0.0.1:3000
 posting service  http://127.0.0.1:8080
 
-offered               6,000  200.0 a second
-accepted              6,000  200.0 a second
+offered               6,000  200.0 per second
+accepted              6,000  200.0 per second
 rejected                  0
 gave up                   0
 retried                   0
@@ -148,7 +153,7 @@ p90                     2.0 ms
 p99                     9.5 ms
 max                  1040.0 ms
 
-all final after        34.2 s    4.2 s after the last one was answered
+all final after        34.2 s    4.2 s after the last answer
 completed             5,999
 failed                    1
                              1 × refused
@@ -164,7 +169,7 @@ mismatched                0
     }
 
     #[test]
-    fn the_table_of_a_bad_run_says_what_was_wrong() {
+    fn the_table_of_a_bad_run_lists_what_was_wrong() {
         let id = Uuid::new_v4();
         let report = Report {
             rejected: 1200,
@@ -188,14 +193,14 @@ mismatched                0
         for line in [
             "rejected              1,200  1,100 × 401, 100 × 422".to_owned(),
             "gave up                   2  2 × no connection".to_owned(),
-            "sent late                 7  left over 100 ms after they were due, up to 512 ms"
+            "sent late                 7  over 100 ms after they were due, at most 512 ms"
                 .to_owned(),
-            "held back                 3  times at the most in flight: less was offered than asked for"
+            "delayed                   3  times at the limit in flight: less was offered than requested"
                 .to_owned(),
-            "held back                 4  requests waited for one of the connections".to_owned(),
+            "delayed                   4  requests waited for a free connection".to_owned(),
             "all final after       never".to_owned(),
             format!("duplicated                1  such as {id}"),
-            "late writes               2  still to come: audit again later".to_owned(),
+            "late writes               2  not yet applied by the posting service: audit again later".to_owned(),
         ] {
             assert!(table.lines().any(|found| found == line), "{line}\nis not in\n{table}");
         }

@@ -1,4 +1,4 @@
-//! Waiting until all is final, and what the audit finds.
+//! Polling until all transactions are final, and the findings of the audit.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -22,7 +22,7 @@ fn findings(report: &Report) -> [u64; 6] {
 }
 
 #[tokio::test]
-async fn an_honest_service_has_no_findings() {
+async fn a_correct_service_has_no_findings() {
     let (report, _) = run(30, Script::default()).await;
     assert_eq!(findings(&report), [0; 6]);
     assert_eq!((report.accepted, report.completed, report.failed), (30, 30, 0));
@@ -31,7 +31,7 @@ async fn an_honest_service_has_no_findings() {
 }
 
 #[tokio::test]
-async fn what_is_completed_without_an_entry_and_what_is_unknown_is_lost() {
+async fn a_transaction_completed_without_an_entry_or_unknown_to_onceward_is_lost() {
     let script = Script {
         shown: Box::new(|number, _| match number {
             4 => Shown::Answer(404),
@@ -55,7 +55,7 @@ async fn what_is_completed_without_an_entry_and_what_is_unknown_is_lost() {
 }
 
 #[tokio::test]
-async fn a_404_that_does_not_last_is_no_loss() {
+async fn a_temporary_404_is_not_a_loss() {
     let script = Script {
         shown: Box::new(|_, nth| match nth {
             0 | 1 => Shown::Answer(404),
@@ -68,7 +68,7 @@ async fn a_404_that_does_not_last_is_no_loss() {
 }
 
 #[tokio::test]
-async fn what_has_two_entries_is_duplicated() {
+async fn a_transaction_with_two_entries_is_duplicated() {
     let script = Script {
         rows: Box::new(|number, body| match number {
             3 => vec![row(body), row(body)],
@@ -83,15 +83,15 @@ async fn what_has_two_entries_is_duplicated() {
 }
 
 #[tokio::test]
-async fn a_duplicate_that_lands_late_is_found_too() {
-    let script = Script { late_writes: Some(LateWrites { asked_times: 3 }), ..Script::default() };
+async fn a_duplicate_from_a_late_write_is_found_too() {
+    let script = Script { late_writes: Some(LateWrites { after_audits: 3 }), ..Script::default() };
     let (report, _) = run(5, script).await;
     assert_eq!((report.duplicated, report.late_writes_pending), (1, 0));
     assert_eq!(report.exit_code(), 1);
 }
 
 #[tokio::test]
-async fn what_failed_and_is_posted_is_wrongly_failed() {
+async fn a_failed_transaction_with_an_entry_is_wrongly_failed() {
     let script = Script {
         shown: Box::new(|number, _| match number {
             1 => Shown::Failed("refused"),
@@ -106,7 +106,7 @@ async fn what_failed_and_is_posted_is_wrongly_failed() {
 }
 
 #[tokio::test]
-async fn what_failed_and_is_not_posted_is_no_error_and_has_its_reason() {
+async fn a_failed_transaction_without_an_entry_is_not_a_finding_and_its_reason_is_listed() {
     let script = Script {
         shown: Box::new(|number, _| match number {
             0 | 1 => Shown::Failed("refused"),
@@ -146,7 +146,7 @@ async fn an_entry_with_another_amount_or_currency_is_a_mismatch() {
 }
 
 #[tokio::test]
-async fn it_waits_for_what_is_under_way_whatever_goes_wrong_with_asking() {
+async fn the_run_waits_for_transactions_in_progress_although_polls_fail() {
     let script = Script {
         shown: Box::new(|_, nth| match nth {
             0 => Shown::Status("pending"),
@@ -164,7 +164,7 @@ async fn it_waits_for_what_is_under_way_whatever_goes_wrong_with_asking() {
 }
 
 #[tokio::test]
-async fn what_is_not_final_when_the_time_is_over_is_reported_as_what_it_is() {
+async fn transactions_that_are_not_final_at_the_deadline_are_reported_by_their_state() {
     let script = Script {
         shown: Box::new(|number, _| match number {
             0 => Shown::Status("in_doubt"),
@@ -187,7 +187,7 @@ async fn what_is_not_final_when_the_time_is_over_is_reported_as_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_read_at_first_is_asked_again() {
+async fn a_ledger_that_cannot_be_read_at_first_is_read_again() {
     let script = Script {
         list: Box::new(|nth| if nth < 2 { Some(500) } else { None }),
         ..Script::default()
@@ -197,7 +197,7 @@ async fn a_ledger_that_cannot_be_read_at_first_is_asked_again() {
 }
 
 #[tokio::test]
-async fn without_a_ledger_there_is_no_judgement() {
+async fn without_a_ledger_the_run_ends_with_an_error() {
     let script = Script { list: Box::new(|_| Some(404)), ..Script::default() };
     let stub = Stub::start(script).await;
     let error = loadgen::run(stub.config(1)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! How the load is put on.
+//! How the load is offered: pacing, retries and limits.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -11,7 +11,7 @@ use loadgen::{LoadConfig, LoadError};
 use support::{Reply, Script, Stub, run};
 
 #[tokio::test]
-async fn every_transaction_has_an_id_of_its_own_and_the_content_that_clients_send() {
+async fn every_transaction_has_its_own_id_and_the_content_that_clients_send() {
     let (report, stub) = run(50, Script::default()).await;
     assert_eq!((report.offered, report.accepted), (50, 50));
     let submissions = stub.submissions();
@@ -26,14 +26,14 @@ async fn every_transaction_has_an_id_of_its_own_and_the_content_that_clients_sen
 }
 
 #[tokio::test]
-async fn a_request_does_not_wait_for_the_answers_to_those_before_it() {
-    // Nothing is answered before all have come: a closed loop would stand still here.
+async fn a_request_does_not_wait_for_the_answers_to_earlier_requests() {
+    // No request is answered before all have arrived: a closed loop would hang here.
     let (report, _) = run(40, Script { gather: 40, ..Script::default() }).await;
     assert_eq!((report.offered, report.accepted, report.repeats), (40, 40, 0));
 }
 
 #[tokio::test]
-async fn what_may_not_have_arrived_is_sent_again_with_the_same_id_and_content() {
+async fn a_request_that_may_not_have_arrived_is_repeated_with_the_same_id_and_content() {
     let script = Script {
         reply: Box::new(|number, nth| match (number, nth) {
             (1, 0) => Reply::Status(503),
@@ -55,7 +55,7 @@ async fn what_may_not_have_arrived_is_sent_again_with_the_same_id_and_content() 
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured_and_beyond_the_end_it_means_to_give_up() {
+async fn retry_after_is_honoured_and_beyond_the_deadline_the_request_is_given_up() {
     let script = Script {
         reply: Box::new(|number, _| match number {
             0 => Reply::RetryAfter(503, 3600),
@@ -66,7 +66,7 @@ async fn retry_after_is_honoured_and_beyond_the_end_it_means_to_give_up() {
     let stub = Stub::start(script).await;
     let config = LoadConfig { wait: Duration::from_secs(5), ..stub.config(2) };
     let report = loadgen::run(config).await.unwrap();
-    // Sent once only, since the next time would have been after the end.
+    // Sent once only, since the next time would have been after the deadline.
     assert_eq!(stub.submissions_of(0).len(), 1);
     assert_eq!((report.accepted, report.gave_up, report.retried), (1, 1, 0));
     assert_eq!(report.gave_up_reasons["status 503"], 1);
@@ -91,33 +91,33 @@ async fn a_status_that_a_repetition_would_not_change_is_counted_and_not_repeated
 }
 
 #[tokio::test]
-async fn what_is_never_accepted_is_given_up_when_the_time_is_over() {
+async fn a_request_that_is_never_accepted_is_given_up_at_the_deadline() {
     let script = Script { reply: Box::new(|_, _| Reply::Break), ..Script::default() };
     let stub = Stub::start(script).await;
     let config = LoadConfig { wait: Duration::from_millis(500), ..stub.config(3) };
     let report = loadgen::run(config).await.unwrap();
     assert_eq!((report.offered, report.accepted, report.gave_up), (3, 0, 3));
     assert_eq!(report.gave_up_reasons.values().sum::<u64>(), 3);
-    assert_eq!(report.exit_code(), 1, "a run in which nothing was accepted has shown nothing");
+    assert_eq!(report.exit_code(), 1, "a run in which nothing was accepted proves nothing");
 }
 
 #[tokio::test]
-async fn latency_counts_from_when_a_request_was_due_and_a_bound_that_delays_is_reported() {
+async fn latency_counts_from_when_a_request_was_due_and_the_limit_in_flight_is_reported() {
     let script = Script { hold: Duration::from_millis(60), ..Script::default() };
     let stub = Stub::start(script).await;
     let config = LoadConfig { max_in_flight: 1, ..stub.config(5) };
     let report = loadgen::run(config).await.unwrap();
-    // All are due within 5 ms and each is held for 60 ms after the one before it: counted from its
-    // sending, none would take much longer than that. A slow machine only makes it more.
+    // All are due within 5 ms, and each takes 60 ms after the one before it. Counted from when it
+    // was sent, none would take much longer than 60 ms. A slow machine only makes it more.
     assert!(report.latency.max_ms >= 5.0 * 60.0 - 5.0, "{:?}", report.latency);
     assert!(report.latency.p50_ms >= 3.0 * 60.0 - 5.0, "{:?}", report.latency);
     assert!(report.sent_late.in_flight_bound_hits > 0, "{:?}", report.sent_late);
     assert!(report.sent_late.requests > 0, "{:?}", report.sent_late);
-    assert!(report.to_string().contains("less was offered than asked for"));
+    assert!(report.to_string().contains("less was offered than requested"));
 }
 
 #[tokio::test]
-async fn a_bound_on_connections_that_delays_is_reported() {
+async fn waiting_for_a_free_connection_is_reported() {
     let script = Script { hold: Duration::from_millis(60), ..Script::default() };
     let stub = Stub::start(script).await;
     let config = LoadConfig { max_connections: 1, ..stub.config(5) };
@@ -128,20 +128,20 @@ async fn a_bound_on_connections_that_delays_is_reported() {
 }
 
 #[tokio::test]
-async fn an_address_at_which_nobody_listens_is_an_error_at_once() {
+async fn an_address_without_a_listener_is_an_error_at_once() {
     let stub = Stub::start(Script::default()).await;
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let nobody = format!("http://{free}");
-    for (target, ledger) in [(&nobody, &stub.url), (&stub.url, &nobody)] {
+    let no_listener = format!("http://{free}");
+    for (target, ledger) in [(&no_listener, &stub.url), (&stub.url, &no_listener)] {
         let error = loadgen::run(LoadConfig::new(target, ledger)).await.unwrap_err();
         assert!(matches!(error, LoadError::Unreachable { .. }), "{error}");
-        assert!(error.to_string().contains(&nobody), "{error}");
+        assert!(error.to_string().contains(&no_listener), "{error}");
     }
     assert!(stub.submissions().is_empty());
 }
 
 #[tokio::test]
-async fn a_setting_that_makes_no_sense_is_refused() {
+async fn an_invalid_setting_is_refused() {
     let stub = Stub::start(Script::default()).await;
     let error = loadgen::run(LoadConfig { rate: 0.0, ..stub.config(1) }).await.unwrap_err();
     assert!(error.to_string().starts_with("rate"), "{error}");
