@@ -1,8 +1,8 @@
-//! `make bench`: the benchmarks, all on one machine in one run.
+//! `make bench`: all benchmarks, on one machine in one run.
 //!
-//! Each part starts what it needs on one PostgreSQL cluster, measures, and stops it. One thread does
-//! all of the harness's own work, so that it takes as little as it can of the cores that it shares
-//! with what it measures.
+//! Each part starts the processes it needs on one PostgreSQL cluster, measures, and stops them. The
+//! harness is one thread, so that it takes as little as possible of the cores it shares with the
+//! programs it measures.
 
 mod arguments;
 mod environment;
@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
     tokio::select! {
-        // What is dropped ends its processes and removes its folders.
+        // Dropping the run ends its processes and removes its folders.
         result = run::run(&arguments) => match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
             }
         },
         () = interrupted() => {
-            eprintln!("bench: ending all processes");
+            eprintln!("bench: interrupted; stopping all processes");
             ExitCode::from(130)
         }
     }

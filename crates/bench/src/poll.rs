@@ -1,4 +1,4 @@
-//! Waiting for something to become so.
+//! Polling until a condition holds.
 
 use std::time::{Duration, Instant};
 
@@ -6,20 +6,20 @@ use tokio::time::sleep;
 
 use crate::error::Fallible;
 
-/// How often it is looked at: short beside what is measured with it.
+/// The interval between polls: short compared to the durations measured with it.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Looks again and again; false where it has not become so in time.
+/// Polls until the condition holds; returns false if it does not before the timeout.
 ///
 /// # Errors
-/// Of looking.
+/// The condition's error.
 pub async fn until(
-    patience: Duration,
-    mut look: impl AsyncFnMut() -> Fallible<bool>,
+    timeout: Duration,
+    mut condition: impl AsyncFnMut() -> Fallible<bool>,
 ) -> Fallible<bool> {
-    let until = Instant::now() + patience;
-    while !look().await? {
-        if Instant::now() > until {
+    let deadline = Instant::now() + timeout;
+    while !condition().await? {
+        if Instant::now() > deadline {
             return Ok(false);
         }
         sleep(INTERVAL).await;

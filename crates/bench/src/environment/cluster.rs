@@ -1,4 +1,5 @@
-//! The one PostgreSQL that pgbench and Onceward are measured on, set as Onceward sets its own.
+//! The PostgreSQL cluster on which pgbench and Onceward are measured, with the settings of
+//! Onceward's own PostgreSQL.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -23,11 +24,11 @@ use tokio::{
 
 use crate::error::Fallible;
 
-/// The same as in `server/src/own_postgres`; a test keeps the two equal.
+/// The same as in `server/src/own_postgres`; a test compares the two.
 const SERVER_SETTINGS: [&str; 4] =
     ["listen_addresses=", "max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"];
 /// How long PostgreSQL may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running cluster in a temporary folder. Dropping it stops it and removes the folder.
 #[derive(Debug)]
@@ -39,18 +40,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes one below `parent`. `profiled` makes it count what each statement costs.
+    /// Creates and starts a cluster below `parent`. `profiled` loads pg_stat_statements.
     ///
     /// # Errors
-    /// Where PostgreSQL is not installed or does not start.
-    pub async fn make(parent: &Path, profiled: bool) -> Fallible<Self> {
+    /// PostgreSQL is not installed or does not start.
+    pub async fn create(parent: &Path, profiled: bool) -> Fallible<Self> {
         let found = Command::new("scripts/postgres-bin").output().await?;
         if !found.status.success() {
             return Err("no PostgreSQL 15 or newer found; `make setup` installs it".into());
         }
         let bin = PathBuf::from(String::from_utf8(found.stdout)?.trim());
         let folder = tempfile::Builder::new().prefix("onceward-bench.").tempdir_in(parent)?;
-        // Under root the server is another account, which must get in.
+        // As root, the server runs under another account, which must be able to enter.
         fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
         let home = folder.path().join("postgres");
         fs::create_dir(&home)?;
@@ -65,26 +66,26 @@ impl Cluster {
         }
         let server = start(&bin, &home, profiled)?;
         let cluster = Self { bin, profiled, server, folder };
-        cluster.ready().await?;
+        cluster.wait_until_ready().await?;
         Ok(cluster)
     }
 
-    /// For what else a run keeps in files.
+    /// The folder for all files of a run.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A program of PostgreSQL, which finds this server, with its output to be set.
+    /// A client program of PostgreSQL, set to connect to this server. The caller sets its output.
     ///
     /// # Errors
-    /// The system's.
+    /// The log cannot be opened, or there is no account to run it.
     pub fn client(&self, program: &str) -> Fallible<Command> {
         let mut command = command(&self.bin, program, &self.home())?;
         command.env("PGHOST", self.home()).env("PGUSER", "onceward");
         Ok(command)
     }
 
-    /// How Onceward connects to a database.
+    /// The URL of a database, for Onceward.
     pub fn url(&self, database: &str) -> String {
         format!("postgres:///{database}?host={}&user=onceward", self.home().display())
     }
@@ -92,18 +93,18 @@ impl Cluster {
     /// A connection for the harness.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// PostgreSQL's error.
     pub async fn connect(&self, database: &str) -> Fallible<PgConnection> {
         let options = PgConnectOptions::from_str(&self.url(database))?;
         Ok(PgConnection::connect_with(&options.application_name("bench")).await?)
     }
 
-    /// Makes an empty database, or one like the template, in place of one of that name. Then a
-    /// checkpoint, so that no part pays for what another has written.
+    /// Creates an empty database, or a copy of the template, and replaces any of that name. Ends
+    /// with a checkpoint, so that no part pays for the writes of another.
     ///
     /// # Errors
-    /// PostgreSQL's.
-    pub async fn make_database(&self, name: &str, template: Option<&str>) -> Fallible<()> {
+    /// PostgreSQL's error.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> Fallible<()> {
         self.drop_database(name).await?;
         let mut connection = self.connect("postgres").await?;
         let mut statement = format!("create database {name}");
@@ -114,10 +115,10 @@ impl Cluster {
         self.checkpoint().await
     }
 
-    /// Removes a database, whoever is connected.
+    /// Drops a database, even if clients are connected.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// PostgreSQL's error.
     pub async fn drop_database(&self, name: &str) -> Fallible<()> {
         let statement = format!("drop database if exists {name} with (force)");
         let mut connection = self.connect("postgres").await?;
@@ -125,11 +126,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Writes everything to its place, so that the next checkpoint is a whole measurement away, and what the
-    /// system still has to write of files that were copied does not come between.
+    /// Runs a checkpoint, so that the next one falls after the measurement, and a sync, so that the
+    /// system does not write copied files during it.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// PostgreSQL's error.
     pub async fn checkpoint(&self) -> Fallible<()> {
         let mut connection = self.connect("postgres").await?;
         sqlx::query("checkpoint").execute(&mut connection).await?;
@@ -137,10 +138,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// The process ids of the server and of all that it has started.
+    /// The process ids of the server and of its child processes.
     ///
     /// # Errors
-    /// Where the server is not running.
+    /// The server is not running.
     pub fn pids(&self) -> Fallible<Vec<Pid>> {
         let server = self.pid()?;
         let mut pids = vec![server];
@@ -158,23 +159,23 @@ impl Cluster {
         Ok(pids)
     }
 
-    /// Stops it as a crash does.
+    /// Stops it as in a crash.
     ///
     /// # Errors
-    /// Where it does not stop.
+    /// It does not stop.
     pub async fn stop_immediately(&mut self) -> Fallible<()> {
         signal::kill(self.pid()?, Signal::SIGQUIT)?;
-        timeout(PATIENCE, self.server.wait()).await.map_err(|_| "PostgreSQL does not stop")??;
+        timeout(TIMEOUT, self.server.wait()).await.map_err(|_| "PostgreSQL does not stop")??;
         Ok(())
     }
 
-    /// Starts it after it was stopped.
+    /// Starts it after a stop.
     ///
     /// # Errors
-    /// Where it does not answer.
-    pub async fn start_again(&mut self) -> Fallible<()> {
+    /// It does not answer.
+    pub async fn restart(&mut self) -> Fallible<()> {
         self.server = start(&self.bin, &self.home(), self.profiled)?;
-        self.ready().await
+        self.wait_until_ready().await
     }
 
     fn home(&self) -> PathBuf {
@@ -186,10 +187,10 @@ impl Cluster {
         Ok(Pid::from_raw(pid.try_into()?))
     }
 
-    async fn ready(&self) -> Fallible<()> {
+    async fn wait_until_ready(&self) -> Fallible<()> {
         let begun = Instant::now();
         while let Err(error) = self.connect("postgres").await {
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIMEOUT {
                 let log = fs::read_to_string(log(&self.home()))?;
                 return Err(format!("PostgreSQL does not answer: {error}\n{log}").into());
             }
@@ -200,16 +201,17 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// Waits, for its folder is removed next. By SIGQUIT: nothing of it is needed any more.
+    /// Waits, because its folder is removed next. SIGQUIT suffices: its data is not needed any
+    /// more.
     fn drop(&mut self) {
         let Ok(pid) = self.pid() else { return };
-        // One that was stopped by SIGSTOP would not hear it.
+        // A process stopped by SIGSTOP would not react to SIGQUIT.
         for frozen in self.pids().unwrap_or_default() {
             let _ = signal::kill(frozen, Signal::SIGCONT);
         }
         let _ = signal::kill(pid, Signal::SIGQUIT);
-        let until = Instant::now() + PATIENCE;
-        while matches!(self.server.try_wait(), Ok(None)) && Instant::now() < until {
+        let deadline = Instant::now() + TIMEOUT;
+        while matches!(self.server.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -227,14 +229,15 @@ fn start(bin: &Path, home: &Path, profiled: bool) -> Fallible<Child> {
     Ok(server.spawn()?)
 }
 
-/// A program of PostgreSQL, run by an account that it accepts: it refuses to run as root.
+/// A program of PostgreSQL, run under an account it accepts: PostgreSQL refuses to run as root.
 fn command(bin: &Path, program: &str, home: &Path) -> Fallible<Command> {
     let log = OpenOptions::new().create(true).append(true).open(log(home))?;
     let mut command = Command::new(bin.join(program));
     command.current_dir(home).env_clear().env("LC_ALL", "C");
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    // A Ctrl-C at the terminal is for the harness, which then ends them in order.
+    // A Ctrl-C at the terminal must reach only the harness, which then stops its processes in
+    // order.
     command.process_group(0).kill_on_drop(true);
     if let Some(account) = account()? {
         command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
@@ -246,7 +249,7 @@ fn log(home: &Path) -> PathBuf {
     home.join("server.log")
 }
 
-/// The account that PostgreSQL runs as; none where it is ours.
+/// The account that PostgreSQL runs as; `None` if it is the harness's own.
 fn account() -> Fallible<Option<User>> {
     if !Uid::effective().is_root() {
         return Ok(None);
@@ -256,7 +259,7 @@ fn account() -> Fallible<Option<User>> {
             return Ok(Some(user));
         }
     }
-    Err("PostgreSQL does not run as root, and there is no other account for it".into())
+    Err("PostgreSQL does not run as root, and there is no account `postgres` or `nobody`".into())
 }
 
 #[cfg(test)]
@@ -264,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_server_is_set_as_onceward_sets_its_own() {
+    fn the_settings_are_those_of_onceward_s_own_postgresql() {
         let own = include_str!("../../../../server/src/own_postgres/mod.rs");
         let (_, settings) = own.split_once("const SERVER_SETTINGS").unwrap();
         let (_, settings) = settings.split_once('=').unwrap();

@@ -1,5 +1,5 @@
-//! What the scenarios run on: the PostgreSQL cluster, the Onceward processes, the posting service, the
-//! machine, and the profile of where time goes. [`testbed::Stage`] puts them together.
+//! What the scenarios run on: the PostgreSQL cluster, the Onceward processes, the posting service,
+//! the machine, and the profile of where time goes.
 //!
 //! Not here: what is measured ([`crate::scenarios`]).
 

@@ -14,16 +14,16 @@ use tokio::{
 
 use crate::error::Fallible;
 
-/// How long it may take to be up, or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to start, or to stop.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running process. Dropping it kills it.
 #[derive(Debug)]
-pub struct Program {
-    /// Where its web side listens.
+pub struct OncewardProcess {
+    /// The address of its web side, if it has one.
     pub addr: Option<SocketAddr>,
     child: Child,
-    /// Kept open: a program that cannot print would panic.
+    /// Kept open: a program that cannot print panics.
     _lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -31,17 +31,17 @@ pub struct Program {
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
-    /// The most that there was.
+    /// The highest value so far.
     pub peak_bytes: u64,
     pub now_bytes: u64,
 }
 
-impl Program {
-    /// Starts `onceward COMMAND` with just this environment, and waits until it says that it is up. Its
-    /// log is appended to a file.
+impl OncewardProcess {
+    /// Starts `onceward COMMAND` with only this environment, and waits until it reports that it is
+    /// ready. Its log is appended to a file.
     ///
     /// # Errors
-    /// Where it is not up in time.
+    /// It is not ready in time.
     pub async fn start(
         program: &Path,
         command: &str,
@@ -59,7 +59,7 @@ impl Program {
             .map_err(|error| format!("{}: {error}; `make build` builds it", program.display()))?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await;
+        let line = timeout(TIMEOUT, lines.next_line()).await;
         let Ok(Ok(Some(line))) = line else {
             let log = std::fs::read_to_string(log)?;
             return Err(format!("onceward {command} does not start:\n{log}").into());
@@ -68,27 +68,27 @@ impl Program {
         Ok(Self { addr, child, _lines: lines })
     }
 
-    /// Where its web side listens.
+    /// The address of its web side.
     ///
     /// # Errors
-    /// Where it has none.
+    /// It has none.
     pub fn web(&self) -> Fallible<SocketAddr> {
-        Ok(self.addr.ok_or("the program did not say where it listens")?)
+        Ok(self.addr.ok_or("onceward did not print the address it listens on")?)
     }
 
     /// Its process id.
     ///
     /// # Errors
-    /// Where it is not running any more.
+    /// It is not running any more.
     pub fn pid(&self) -> Fallible<Pid> {
-        let pid = self.child.id().ok_or("the program is not running any more")?;
+        let pid = self.child.id().ok_or("onceward is not running any more")?;
         Ok(Pid::from_raw(pid.try_into()?))
     }
 
-    /// What the system says of its memory.
+    /// Its memory, as the system reports it.
     ///
     /// # Errors
-    /// Where it is not running any more.
+    /// It is not running any more.
     pub fn memory(&self) -> Fallible<Memory> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let bytes = |name: &str| -> Option<u64> {
@@ -97,7 +97,7 @@ impl Program {
         };
         let (peak, now) = (bytes("VmHWM:"), bytes("VmRSS:"));
         let (Some(peak_bytes), Some(now_bytes)) = (peak, now) else {
-            return Err("the system does not tell the program's memory".into());
+            return Err("the system does not report the memory of onceward".into());
         };
         Ok(Memory { peak_bytes, now_bytes })
     }
@@ -105,10 +105,10 @@ impl Program {
     /// Stops it with SIGTERM, as an operator would.
     ///
     /// # Errors
-    /// Where it does not stop in time.
+    /// It does not stop in time.
     pub async fn stop(mut self) -> Fallible<()> {
         signal::kill(self.pid()?, Signal::SIGTERM)?;
-        timeout(PATIENCE, self.child.wait()).await.map_err(|_| "the program does not stop")??;
+        timeout(TIMEOUT, self.child.wait()).await.map_err(|_| "onceward does not stop")??;
         Ok(())
     }
 }

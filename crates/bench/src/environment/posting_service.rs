@@ -1,5 +1,5 @@
-//! A posting service that answers at once, or holds its answers back, and remembers what arrived. It
-//! keeps no promise of uniqueness, so what is posted twice is seen.
+//! A posting service that answers at once, or holds its answers, and records what arrived. It does
+//! not enforce unique ids, so a duplicate post is detected.
 
 use std::{
     collections::HashMap,
@@ -21,10 +21,10 @@ use crate::error::Fallible;
 use crate::http::Connection;
 use crate::poll;
 
-/// Connections that may wait to be accepted: as many as the system allows.
+/// The listener's backlog: as many connections as the system allows.
 const BACKLOG: u32 = 16_384;
 
-/// A running posting service. Dropping it ends it.
+/// A running posting service. Dropping it stops it.
 #[derive(Debug)]
 pub struct PostingService {
     addr: SocketAddr,
@@ -39,7 +39,7 @@ pub struct Entry {
     /// When it arrived first.
     pub at: Instant,
     pub posts: u32,
-    /// As it was sent: what a verification is answered with.
+    /// As sent, for the answer to a verification.
     amount: Box<str>,
     currency: Box<str>,
 }
@@ -55,7 +55,7 @@ impl PostingService {
     /// Starts it on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// The system's.
+    /// The port cannot be opened.
     pub fn start() -> Fallible<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -74,18 +74,18 @@ impl PostingService {
         Ok(Self { addr, entries, held, accepting })
     }
 
-    /// Where it is.
+    /// Its base address.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// From now on POSTs are not answered, until they are let go.
+    /// Holds the answers to POSTs until [`Self::release`].
     pub fn hold(&self) {
         self.held.send_replace(true);
     }
 
-    /// Answers all that it holds, and from now on at once.
-    pub fn let_go(&self) {
+    /// Sends all held answers, and answers at once from now on.
+    pub fn release(&self) {
         self.held.send_replace(false);
     }
 
@@ -94,24 +94,23 @@ impl PostingService {
         lock(&self.entries).len()
     }
 
-    /// What has arrived.
+    /// The entries that have arrived.
     pub fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
         lock(&self.entries)
     }
 
-    /// Waits until so many ids have arrived; true where they have.
-    pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
-        poll::until(patience, async || Ok(self.count() >= count)).await.is_ok_and(|came| came)
+    /// Waits until this many ids have arrived; returns whether they have.
+    pub async fn wait_for_count(&self, count: usize, timeout: Duration) -> bool {
+        poll::until(timeout, async || Ok(self.count() >= count)).await.is_ok_and(|arrived| arrived)
     }
 
-    /// Waits until all of these have arrived. Whether they have is for [`crate::scenarios::audit`] to say.
-    pub async fn wait_for_all(&self, ids: &[Uuid], patience: Duration) {
+    /// Waits until all of these have arrived, or for the timeout: [`crate::scenarios::audit`] finds
+    /// those that are missing.
+    pub async fn wait_for_all(&self, ids: &[Uuid], timeout: Duration) {
         let arrived =
             |entries: &HashMap<Uuid, Entry>| ids.iter().all(|id| entries.contains_key(id));
-        let _ = poll::until(patience, async || {
-            Ok(self.count() >= ids.len() && arrived(&self.entries()))
-        })
-        .await;
+        let all_arrived = async || Ok(self.count() >= ids.len() && arrived(&self.entries()));
+        let _ = poll::until(timeout, all_arrived).await;
     }
 }
 
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_verification_finds_what_was_posted_with_exactly_its_amount() {
+    async fn a_verification_returns_a_posted_entry_with_exactly_its_amount() {
         let service = PostingService::start().unwrap();
         let mut client = Connection::open(service.addr).await.unwrap();
         let id = Uuid::new_v4();
@@ -200,20 +199,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_is_answered_when_it_is_let_go() {
+    async fn held_answers_are_sent_on_release() {
         let service = PostingService::start().unwrap();
         service.hold();
         let mut client = Connection::open(service.addr).await.unwrap();
         let post = post_of(Uuid::new_v4());
         let call = client.call(&post);
         let arrival = async {
-            assert!(service.wait_for(1, Duration::from_secs(10)).await);
-            service.let_go();
+            assert!(service.wait_for_count(1, Duration::from_secs(10)).await);
+            service.release();
         };
         tokio::pin!(call);
         tokio::select! {
             biased;
-            answer = &mut call => panic!("it was answered while it was held: {answer:?}"),
+            answer = &mut call => panic!("answered while held: {answer:?}"),
             () = arrival => {}
         }
         assert_eq!(call.await.unwrap().0, 201);

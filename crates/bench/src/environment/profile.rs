@@ -1,4 +1,4 @@
-//! Where the time of a part goes: statements by time, WAL and processor time for each transaction.
+//! Where the time of a part goes: statements by time, and WAL and processor time per transaction.
 
 use nix::{
     sys::resource::{UsageWho, getrusage},
@@ -6,18 +6,18 @@ use nix::{
 };
 use sqlx::Row;
 
-use crate::environment::onceward_process::Program;
-use crate::environment::testbed::Stage;
+use crate::environment::onceward_process::OncewardProcess;
+use crate::environment::testbed::Testbed;
 use crate::error::Fallible;
 
-/// Statements that are printed.
+/// How many statements are printed.
 const STATEMENTS: i64 = 10;
-/// Characters of each.
+/// How many characters of each.
 const EXCERPT: usize = 110;
-/// Clock ticks a second: what Linux tells processor time in, on every machine that we know of.
-const TICKS: f64 = 100.0;
+/// Clock ticks per second: Linux reports processor time in ticks of 10 ms on all common machines.
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A part that is being profiled, if that is asked for.
+/// The profile of a part, if profiles are enabled.
 #[derive(Debug)]
 pub struct Profile {
     begun: Option<Begun>,
@@ -33,15 +33,15 @@ struct Begun {
 }
 
 impl Profile {
-    /// Begins, where profiles are asked for.
+    /// Begins a profile, if profiles are enabled.
     ///
     /// # Errors
-    /// PostgreSQL's.
-    pub async fn begin(stage: &Stage, program: Option<&Program>) -> Fallible<Self> {
-        if !stage.profiled {
+    /// PostgreSQL's error.
+    pub async fn begin(testbed: &Testbed, program: Option<&OncewardProcess>) -> Fallible<Self> {
+        if !testbed.profiled {
             return Ok(Self { begun: None });
         }
-        let mut connection = stage.cluster.connect("postgres").await?;
+        let mut connection = testbed.cluster.connect("postgres").await?;
         sqlx::raw_sql("create extension if not exists pg_stat_statements")
             .execute(&mut connection)
             .await?;
@@ -49,28 +49,28 @@ impl Profile {
         let wal_lsn = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
             .fetch_one(&mut connection)
             .await?;
-        let program = program.map(Program::pid).transpose()?;
+        let program = program.map(OncewardProcess::pid).transpose()?;
         Ok(Self {
             begun: Some(Begun {
                 wal_lsn,
                 program,
                 program_seconds: program.map_or(0.0, processor_seconds),
                 harness_seconds: harness_seconds()?,
-                postgres_seconds: postgres_seconds(stage)?,
+                postgres_seconds: postgres_seconds(testbed)?,
             }),
         })
     }
 
-    /// Prints what the part took, for so many transactions.
+    /// Prints the profile of the part, per transaction.
     ///
     /// # Errors
-    /// PostgreSQL's.
-    pub async fn end(self, stage: &Stage, part: &str, transactions: f64) -> Fallible<()> {
+    /// PostgreSQL's error.
+    pub async fn end(self, testbed: &Testbed, part: &str, transactions: f64) -> Fallible<()> {
         let Some(begun) = self.begun else { return Ok(()) };
-        let postgres = postgres_seconds(stage)? - begun.postgres_seconds;
+        let postgres = postgres_seconds(testbed)? - begun.postgres_seconds;
         let harness = harness_seconds()? - begun.harness_seconds;
         let program = begun.program.map_or(0.0, processor_seconds) - begun.program_seconds;
-        let mut connection = stage.cluster.connect("postgres").await?;
+        let mut connection = testbed.cluster.connect("postgres").await?;
         let wal_bytes: f64 =
             sqlx::query_scalar("select (pg_current_wal_insert_lsn() - $1::pg_lsn)::float8")
                 .bind(begun.wal_lsn)
@@ -78,7 +78,7 @@ impl Profile {
                 .await?;
         let micros = |seconds: f64| seconds * 1e6 / transactions;
         println!("\nprofile of {part}: {transactions} transactions");
-        println!("  a transaction: {:.0} bytes of WAL;", wal_bytes / transactions);
+        println!("  per transaction: {:.0} bytes of WAL;", wal_bytes / transactions);
         println!(
             "  processor time: PostgreSQL {:.1} µs, onceward {:.1} µs, harness {:.1} µs",
             micros(postgres),
@@ -112,14 +112,14 @@ impl Profile {
     }
 }
 
-/// User and system time of all of PostgreSQL's processes, those that have ended too.
-fn postgres_seconds(stage: &Stage) -> Fallible<f64> {
-    let pids = stage.cluster.pids()?;
+/// User and system time of all of PostgreSQL's processes, including those that have ended.
+fn postgres_seconds(testbed: &Testbed) -> Fallible<f64> {
+    let pids = testbed.cluster.pids()?;
     let ended = pids.first().map_or(0.0, |server| ticks(*server, 15..17));
-    Ok(pids.into_iter().map(processor_seconds).sum::<f64>() + ended / TICKS)
+    Ok(pids.into_iter().map(processor_seconds).sum::<f64>() + ended / TICKS_PER_SECOND)
 }
 
-/// The harness's own, and pgbench's, which it has waited for.
+/// User and system time of the harness and of pgbench, a child it has waited for.
 fn harness_seconds() -> Fallible<f64> {
     let mut seconds = 0.0;
     for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
@@ -132,13 +132,13 @@ fn harness_seconds() -> Fallible<f64> {
 }
 
 fn processor_seconds(pid: Pid) -> f64 {
-    ticks(pid, 13..15) / TICKS
+    ticks(pid, 13..15) / TICKS_PER_SECOND
 }
 
 /// The sum of some fields of /proc/PID/stat, counted from 0.
 fn ticks(pid: Pid, fields: std::ops::Range<usize>) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name, in parentheses, may hold anything; after it comes the third field.
+    // The name, in parentheses, may contain anything; the third field follows it.
     let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
     let values = after.split(' ').skip(fields.start - 2).take(fields.len());
     values.filter_map(|value| value.parse::<f64>().ok()).sum()

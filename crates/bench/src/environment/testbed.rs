@@ -1,4 +1,4 @@
-//! What every part needs: the cluster, the program, and how much to measure.
+//! What every scenario needs: the cluster, the program to measure, and how much to measure.
 
 use std::path::{Path, PathBuf};
 
@@ -6,30 +6,30 @@ use sqlx::AssertSqlSafe;
 
 use crate::arguments::{Arguments, Scale};
 use crate::environment::cluster::Cluster;
-use crate::environment::onceward_process::Program;
+use crate::environment::onceward_process::OncewardProcess;
 use crate::environment::posting_service::PostingService;
 use crate::error::Fallible;
 
-/// The database of the program under measurement, made anew for each part.
+/// The database of Onceward, created anew for each part.
 pub const DATABASE: &str = "onceward";
 
-/// Where the parts are played.
+/// What every scenario needs.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Testbed {
     pub cluster: Cluster,
     pub scale: Scale,
     pub profiled: bool,
     program: PathBuf,
 }
 
-impl Stage {
-    /// Sets it.
+impl Testbed {
+    /// Creates the cluster.
     ///
     /// # Errors
-    /// Where the cluster does not start.
-    pub async fn set(arguments: &Arguments) -> Fallible<Self> {
+    /// The cluster does not start.
+    pub async fn create(arguments: &Arguments) -> Fallible<Self> {
         Ok(Self {
-            cluster: Cluster::make(&arguments.folder, arguments.profile).await?,
+            cluster: Cluster::create(&arguments.folder, arguments.profile).await?,
             scale: arguments.scale(),
             profiled: arguments.profile,
             program: arguments.program.clone(),
@@ -41,44 +41,44 @@ impl Stage {
         &self.program
     }
 
-    /// Starts a process of Onceward on a database, with these settings beside.
+    /// Starts a process of Onceward on a database, with these additional settings.
     ///
     /// # Errors
-    /// Where it is not up in time.
+    /// It is not ready in time.
     pub async fn start(
         &self,
         command: &str,
         database: &str,
         settings: &[(&'static str, String)],
-    ) -> Fallible<Program> {
+    ) -> Fallible<OncewardProcess> {
         let mut environment = vec![
             ("DATABASE_URL", self.cluster.url(database)),
             ("ONCEWARD_DATA", self.cluster.folder().join("data").display().to_string()),
         ];
         environment.extend_from_slice(settings);
         let log = self.cluster.folder().join("onceward.log");
-        Program::start(&self.program, command, &environment, &log).await
+        OncewardProcess::start(&self.program, command, &environment, &log).await
     }
 
-    /// Starts web and workers in one process, which post to this service.
+    /// Starts web and workers in one process, which posts to this service.
     ///
     /// # Errors
-    /// Where it is not up in time.
+    /// It is not ready in time.
     pub async fn serve(
         &self,
         database: &str,
         service: &PostingService,
         settings: &[(&'static str, String)],
-    ) -> Fallible<Program> {
+    ) -> Fallible<OncewardProcess> {
         let mut all = vec![("POSTING_URL", service.url())];
         all.extend_from_slice(settings);
         self.start("serve", database, &all).await
     }
 
-    /// How many transactions of a database pass a condition.
+    /// How many transactions of a database meet a condition.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// PostgreSQL's error.
     pub async fn count(&self, database: &str, condition: &str) -> Fallible<usize> {
         let mut connection = self.cluster.connect(database).await?;
         let query = format!("select count(*) from transactions where {condition}");

@@ -1,4 +1,4 @@
-//! A closed loop: each connection sends its next request when it has the answer to the last.
+//! A closed loop: each connection sends its next request when the previous one is answered.
 
 use std::{
     collections::BTreeMap,
@@ -20,27 +20,27 @@ use crate::load::submission::Submission;
 /// When the loop ends.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// So many were sent.
+    /// After this many requests.
     Sent(usize),
-    /// So long has passed; answers count from `warm_up` on.
+    /// After this time; answers count from the end of `warm_up`.
     Over { warm_up: Duration, measured: Duration },
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// Answered with 202, whenever.
+    /// Answered with 202, including during the warm-up.
     pub accepted: Vec<Uuid>,
-    /// Answered with 202 while it was measured.
+    /// Answered with 202 during the measurement.
     pub measured: u64,
-    /// All other answers: a status, or how the connection broke.
+    /// All other answers, by status or by the connection's error.
     pub others: BTreeMap<String, u64>,
 }
 
 /// Submits over this many connections.
 ///
 /// # Errors
-/// Where a connection cannot be made at the start.
+/// A connection cannot be opened at the start.
 pub async fn submit(addr: SocketAddr, connections: usize, until: Until) -> Fallible<Answers> {
     let numbers = Arc::new(AtomicUsize::new(0));
     let mut open = Vec::new();
@@ -85,7 +85,7 @@ async fn one_connection(
         match answer {
             Ok(202) => {
                 answers.accepted.push(submission.id);
-                answers.measured += u64::from(until.measures(begun.elapsed()));
+                answers.measured += u64::from(until.is_measured_at(begun.elapsed()));
             }
             Ok(status) => *answers.others.entry(status.to_string()).or_default() += 1,
             Err(error) => {
@@ -100,7 +100,7 @@ async fn one_connection(
 }
 
 impl Until {
-    fn measures(self, elapsed: Duration) -> bool {
+    fn is_measured_at(self, elapsed: Duration) -> bool {
         match self {
             Self::Sent(_) => true,
             Self::Over { warm_up, measured } => elapsed >= warm_up && elapsed < warm_up + measured,

@@ -1,5 +1,5 @@
-//! An open loop: requests are due at a fixed rate, whether or not earlier ones have been answered, and
-//! latency counts from when a request was due.
+//! An open loop: requests are due at a fixed rate, whether or not earlier ones have been answered,
+//! and latency counts from when a request was due.
 
 use std::{
     collections::BTreeMap,
@@ -23,23 +23,23 @@ use crate::error::Fallible;
 use crate::http::Connection;
 use crate::load::submission::Submission;
 
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is offered.
+/// The load to offer.
 #[derive(Debug, Clone, Copy)]
-pub struct Offer {
-    pub a_second: f64,
+pub struct OfferedLoad {
+    pub rate_per_second: f64,
     pub duration: Duration,
-    /// Where all connections are busy: whether a request waits for one, or is not offered at all.
-    pub waits: bool,
+    /// If all connections are busy: whether a request waits for one, or is not sent at all.
+    pub waits_for_connection: bool,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug, Default)]
-pub struct Offered {
+pub struct OpenLoopResult {
     pub sent: Vec<Sent>,
-    /// Not offered, for all connections were busy.
+    /// Requests not sent because all connections were busy.
     pub skipped: u64,
 }
 
@@ -47,17 +47,17 @@ pub struct Offered {
 #[derive(Debug)]
 pub struct Sent {
     pub id: Uuid,
-    /// How long after it was due it left.
-    pub behind: Duration,
-    /// From when it was due.
+    /// How long after it was due it was sent.
+    pub send_delay: Duration,
+    /// From when it was due to its answer.
     pub latency: Duration,
     pub answered_at: Instant,
-    /// The status, or none where the connection broke or no answer came.
+    /// The status; `None` if the connection broke or no answer came.
     pub status: Option<u16>,
 }
 
-impl Offered {
-    /// Those that were answered with 202.
+impl OpenLoopResult {
+    /// The requests answered with 202.
     pub fn accepted(&self) -> impl Iterator<Item = &Sent> {
         self.sent.iter().filter(|sent| sent.status == Some(202))
     }
@@ -67,7 +67,7 @@ impl Offered {
         self.accepted().map(|sent| sent.id).collect()
     }
 
-    /// How many answers there were of each kind.
+    /// How many answers of each status there were.
     pub fn by_status(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for sent in &self.sent {
@@ -81,7 +81,7 @@ impl Offered {
 /// Opens the connections of a load.
 ///
 /// # Errors
-/// The system's.
+/// A connection cannot be opened.
 pub async fn connect(addr: SocketAddr, count: usize) -> Fallible<Vec<Connection>> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
@@ -90,49 +90,59 @@ pub async fn connect(addr: SocketAddr, count: usize) -> Fallible<Vec<Connection>
     Ok(connections)
 }
 
-/// Offers it over these connections, and waits for the last answer.
-pub async fn submit(addr: SocketAddr, connections: Vec<Connection>, offer: Offer) -> Offered {
-    let (sender, dues) = mpsc::unbounded_channel();
-    let dues = Arc::new(Mutex::new(dues));
+/// Offers the load over these connections, and waits for the last answer.
+pub async fn submit(
+    addr: SocketAddr,
+    connections: Vec<Connection>,
+    offer: OfferedLoad,
+) -> OpenLoopResult {
+    let (sender, due_times) = mpsc::unbounded_channel();
+    let due_times = Arc::new(Mutex::new(due_times));
     let idle = Arc::new(AtomicUsize::new(connections.len()));
     let numbers = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for connection in connections {
-        tasks.spawn(one_connection(connection, addr, dues.clone(), idle.clone(), numbers.clone()));
+        tasks.spawn(one_connection(
+            connection,
+            addr,
+            due_times.clone(),
+            idle.clone(),
+            numbers.clone(),
+        ));
     }
     let skipped = Arc::new(AtomicU64::new(0));
-    // A thread of its own: the runtime's timers are exact to a millisecond only.
+    // A separate thread: the runtime's timers have a resolution of a millisecond.
     thread::spawn({
         let skipped = skipped.clone();
         move || pace(offer, &sender, &idle, &skipped)
     });
     let sent = tasks.join_all().await.into_iter().flatten().collect();
-    Offered { sent, skipped: skipped.load(Relaxed) }
+    OpenLoopResult { sent, skipped: skipped.load(Relaxed) }
 }
 
-/// Hands out the moments at which requests are due, each at that moment.
+/// Sends each due time at that time.
 fn pace(
-    offer: Offer,
-    dues: &mpsc::UnboundedSender<Instant>,
+    offer: OfferedLoad,
+    due_times: &mpsc::UnboundedSender<Instant>,
     idle: &AtomicUsize,
     skipped: &AtomicU64,
 ) {
     let begun = Instant::now();
     for number in 0_u32.. {
-        let after = Duration::from_secs_f64(f64::from(number) / offer.a_second);
+        let after = Duration::from_secs_f64(f64::from(number) / offer.rate_per_second);
         if after >= offer.duration {
             return;
         }
         let due = begun + after;
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        if !offer.waits && idle.load(Relaxed) == 0 {
+        if !offer.waits_for_connection && idle.load(Relaxed) == 0 {
             skipped.fetch_add(1, Relaxed);
             continue;
         }
-        if !offer.waits {
+        if !offer.waits_for_connection {
             idle.fetch_sub(1, Relaxed);
         }
-        if dues.send(due).is_err() {
+        if due_times.send(due).is_err() {
             return;
         }
     }
@@ -141,32 +151,32 @@ fn pace(
 async fn one_connection(
     connection: Connection,
     addr: SocketAddr,
-    dues: Arc<Mutex<mpsc::UnboundedReceiver<Instant>>>,
+    due_times: Arc<Mutex<mpsc::UnboundedReceiver<Instant>>>,
     idle: Arc<AtomicUsize>,
     numbers: Arc<AtomicUsize>,
 ) -> Vec<Sent> {
     let mut all = Vec::new();
     let mut connection = Some(connection);
     loop {
-        let Some(due) = dues.lock().await.recv().await else { return all };
+        let Some(due) = due_times.lock().await.recv().await else { return all };
         let submission = Submission::new(numbers.fetch_add(1, Relaxed));
-        let behind = due.elapsed();
+        let send_delay = due.elapsed();
         let status = call(&mut connection, addr, &submission.request).await;
         let answered_at = Instant::now();
         let latency = answered_at - due;
-        all.push(Sent { id: submission.id, behind, latency, answered_at, status });
+        all.push(Sent { id: submission.id, send_delay, latency, answered_at, status });
         idle.fetch_add(1, Relaxed);
     }
 }
 
-/// Sends a request, over a new connection where the last one broke or is not to be used again. It is sent
-/// once: where the connection turns out to be closed, no answer came.
+/// Sends a request once, over a new connection if the last one broke or must not be reused. If the
+/// connection turns out to be closed, the request counts as not answered.
 async fn call(
     connection: &mut Option<Connection>,
     addr: SocketAddr,
     request: &[u8],
 ) -> Option<u16> {
-    let answered = timeout(PATIENCE, async {
+    let answered = timeout(TIMEOUT, async {
         let mut open = match connection.take() {
             Some(open) => open,
             None => Connection::open(addr).await?,

@@ -1,8 +1,8 @@
-//! What is submitted: each time a new id, and a body of some 300 bytes.
+//! The submitted requests: a new id each, and a body of about 300 bytes.
 
 use uuid::Uuid;
 
-/// One submission, as it goes over the wire.
+/// One submission, as it is sent.
 #[derive(Debug)]
 pub struct Submission {
     pub id: Uuid,
@@ -10,8 +10,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// The submission with this number. The client chooses the id, so that every answer that went
-    /// missing can be looked for.
+    /// The submission with this number. The client chooses the id, so that transactions whose
+    /// answer was lost can be found.
     pub fn new(number: usize) -> Self {
         let id = Uuid::new_v4();
         let (units, cents) = (number % 90_000 + 1, number % 100);
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_has_some_300_bytes() {
+    fn a_body_has_about_300_bytes() {
         for number in [0, 7, 123_456] {
             let text = String::from_utf8(Submission::new(number).request).unwrap();
             let (_, body) = text.split_once("\r\n\r\n").unwrap();

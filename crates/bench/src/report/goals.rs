@@ -1,10 +1,10 @@
-//! The table: each figure beside its goal.
+//! The table: each figure and its goal.
 
 use serde::Serialize;
 
 use crate::environment::onceward_process::Memory;
 use crate::report::figures::Figures;
-use crate::scenarios::latency::Flow;
+use crate::scenarios::latency::Latencies;
 use crate::statistics::{Quantiles, Repeats};
 
 /// A line of the table.
@@ -21,7 +21,7 @@ pub struct Line {
     pub stretch: Option<Goal>,
 }
 
-/// What a number must be.
+/// The bound of a figure.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Goal {
@@ -30,7 +30,7 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// Whether a number is what it must be.
+    /// Whether a number is within the bound.
     pub fn is_reached(self, measured: f64) -> bool {
         match self {
             Self::AtLeast(least) => measured >= least,
@@ -39,7 +39,7 @@ impl Goal {
     }
 }
 
-/// The lines of what was measured; a part that was left out has none.
+/// The lines of the table; a part that was left out has none.
 pub fn lines(figures: &Figures) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut line = |figure, what, values: Option<Repeats>, unit, goal, stretch| {
@@ -55,7 +55,7 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
     let accepting = |at: fn(&Quantiles) -> f64| {
         Repeats::of(figures.latency.iter().map(move |flow| at(&flow.accepting)))
     };
-    let posting = |flows: &[Flow], at: fn(&Quantiles) -> f64| {
+    let posting = |flows: &[Latencies], at: fn(&Quantiles) -> f64| {
         Repeats::of(flows.iter().map(move |flow| at(&flow.posting)))
     };
     use Goal::{AtLeast, AtMost};
@@ -131,7 +131,7 @@ mod tests {
     use crate::scenarios::throughput::Throughput;
 
     #[test]
-    fn throughput_is_quoted_as_a_share_of_what_pgbench_reached() {
+    fn throughput_is_reported_relative_to_the_median_of_pgbench() {
         let accepted = |accepted_a_second| Throughput { accepted_a_second, others: [].into() };
         let figures = Figures {
             pgbench: vec![1000.0, 4000.0, 2000.0],
@@ -141,10 +141,10 @@ mod tests {
             ..Figures::default()
         };
         let lines = lines(&figures);
-        let told: Vec<_> =
+        let shown: Vec<_> =
             lines.iter().map(|line| (line.figure, line.measured, line.min, line.max)).collect();
         let expected = [("1", 1.0, 0.5, 1.5), ("3", 0.4, 0.4, 0.4), ("5", 0.75, 0.75, 0.75)];
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
         let reached = lines.iter().map(|line| line.goal.is_reached(line.measured));
         assert_eq!(reached.collect::<Vec<_>>(), [true, false, false]);
     }

@@ -8,6 +8,7 @@ use crate::report::goals::{Goal, Line};
 use crate::scenarios::outage::Kind;
 use crate::statistics::Repeats;
 
+/// The measured part of the page.
 pub fn markdown(
     machine: &Machine,
     figures: &Figures,
@@ -21,24 +22,24 @@ pub fn markdown(
         writeln!(out, "{}", row(line))?;
     }
     let rates = [
-        ("pgbench", figures.pgbench.clone(), "transactions a second"),
+        ("pgbench", figures.pgbench.clone(), "transactions per second"),
         (
             "accepted",
             figures.accepted.iter().map(|one| one.accepted_a_second).collect(),
-            "a second",
+            "per second",
         ),
         (
             "accepted with history",
             figures.accepted_with_history.iter().map(|one| one.accepted_a_second).collect(),
-            "a second",
+            "per second",
         ),
         (
             "posted",
             figures.posted.iter().map(|one| one.completed_a_second).collect(),
-            "a second, until recorded as completed",
+            "per second, measured until recorded as completed",
         ),
     ];
-    writeln!(out, "\nBehind the ratios, on this machine:\n")?;
+    writeln!(out, "\nThe absolute numbers on this machine:\n")?;
     for (name, values, unit) in rates {
         if let Some(Repeats { median, min, max }) = Repeats::of(values) {
             writeln!(out, "- {name}: {median:.0} {unit} ({min:.0} to {max:.0})")?;
@@ -52,8 +53,8 @@ pub fn markdown(
         let p999 = p999.map_or(0.0, |p999| p999.median);
         writeln!(
             out,
-            "- accept latency at 1,000 a second: p99.9 {p999:.1} ms, longest {max:.1} ms; {median:.0} \
-             requests left more than 5 ms late"
+            "- accept latency at 1,000 per second: p99.9 {p999:.1} ms, max {max:.1} ms; {median:.0} \
+             requests were sent more than 5 ms late"
         )?;
     }
     let throughputs = figures.accepted.iter().chain(&figures.accepted_with_history);
@@ -63,10 +64,10 @@ pub fn markdown(
         .chain(flows.into_iter().flatten().map(|flow| &flow.others))
         .filter(|others| !others.is_empty());
     for others in others {
-        writeln!(out, "- answers other than 202 in one repeat: {}", counted(others))?;
+        writeln!(out, "- answers other than 202 in one repetition: {}", counted(others))?;
     }
-    extremes(&mut out, figures)?;
-    surroundings(&mut out, machine)?;
+    overload_and_outages(&mut out, figures)?;
+    machine_and_settings(&mut out, machine)?;
     if !figures.pages.is_empty() {
         writeln!(out, "\n### Pages of the list\n")?;
         writeln!(out, "| filter | p50 (ms) | p99 (ms) | requests |\n|---|---:|---:|---:|")?;
@@ -77,7 +78,7 @@ pub fn markdown(
         let others: u64 = pages.others.values().sum();
         match others {
             0 => writeln!(out, " {} |", latency.count)?,
-            _ => writeln!(out, " {}, {others} without a page |", latency.count)?,
+            _ => writeln!(out, " {}, {others} failed |", latency.count)?,
         }
     }
     for failure in &figures.failures {
@@ -114,44 +115,44 @@ fn counted(counts: &BTreeMap<String, u64>) -> String {
     each.join(", ")
 }
 
-/// What no goal is a number for.
-fn extremes(out: &mut String, figures: &Figures) -> std::fmt::Result {
+/// The parts that have no goal in the table.
+fn overload_and_outages(out: &mut String, figures: &Figures) -> std::fmt::Result {
     if let Some(seen) = &figures.overload {
-        writeln!(out, "\n### Twenty thousand a second offered\n")?;
+        writeln!(out, "\n### Overload: 20,000 requests per second\n")?;
         writeln!(
             out,
-            "- due {}, of which {} could not be sent, for all 8,000 connections were busy",
+            "- {} requests were due; {} of them were not sent because all 8,000 connections were busy",
             seen.due, seen.not_sent
         )?;
         writeln!(out, "- answers: {}", counted(&seen.by_status))?;
         let answers = seen.answers;
         writeln!(
             out,
-            "- p50 {:.0} ms, p99 {:.0} ms, slowest {:.0} ms",
+            "- latency: p50 {:.0} ms, p99 {:.0} ms, max {:.0} ms",
             answers.p50_ms, answers.p99_ms, answers.max_ms
         )?;
         let memory = seen.memory.peak_bytes as f64 / 1e6;
-        writeln!(out, "- memory of the process at its peak: {memory:.0} MB")?;
-        writeln!(out, "- all {} accepted ones were posted exactly once afterwards", seen.posted)?;
+        writeln!(out, "- peak memory of the process: {memory:.0} MB")?;
+        writeln!(out, "- all {} accepted transactions were posted exactly once", seen.posted)?;
     }
     for seen in &figures.outages {
         let how = match seen.kind {
             Kind::Frozen => "stopped by SIGSTOP",
-            Kind::Crashed => "crashed, and started again",
+            Kind::Crashed => "crashed and restarted",
         };
-        writeln!(out, "\n### PostgreSQL {how}, at 500 a second\n")?;
+        writeln!(out, "\n### PostgreSQL {how}, at 500 requests per second\n")?;
         writeln!(out, "- answers: {}", counted(&seen.by_status))?;
         writeln!(out, "- slowest answer: {:.0} ms", seen.answers.max_ms)?;
-        writeln!(out, "- all {} accepted ones were posted exactly once afterwards", seen.posted)?;
+        writeln!(out, "- all {} accepted transactions were posted exactly once", seen.posted)?;
     }
     Ok(())
 }
 
-fn surroundings(out: &mut String, machine: &Machine) -> std::fmt::Result {
+fn machine_and_settings(out: &mut String, machine: &Machine) -> std::fmt::Result {
     let Machine { date, processor, cores, memory_bytes, kernel, file_system, fdatasync, .. } =
         machine;
     let memory = *memory_bytes as f64 / 1e9;
-    writeln!(out, "\n### Machine, versions, settings\n")?;
+    writeln!(out, "\n### Machine, versions and settings\n")?;
     writeln!(out, "- {date}: {processor}, {cores} cores, {memory:.1} GB, {kernel}")?;
     let (p50, p99) = (fdatasync.p50_ms * 1000.0, fdatasync.p99_ms * 1000.0);
     writeln!(
@@ -161,7 +162,11 @@ fn surroundings(out: &mut String, machine: &Machine) -> std::fmt::Result {
     writeln!(out, "- {} at {}, built by {}", machine.onceward, machine.commit, machine.rustc)?;
     let settings: Vec<String> =
         machine.postgres.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    writeln!(out, "- PostgreSQL, the same server for pgbench and Onceward: {}", settings.join(", "))
+    writeln!(
+        out,
+        "- PostgreSQL (the same server for pgbench and Onceward): {}",
+        settings.join(", ")
+    )
 }
 
 #[cfg(test)]

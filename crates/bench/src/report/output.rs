@@ -1,4 +1,4 @@
-//! The report: printed, and, where the run was whole, written to docs/.
+//! The report's output: printed, and written to docs/ after a complete run.
 
 use std::fs;
 
@@ -13,15 +13,15 @@ use crate::report::markdown::markdown;
 
 const PAGE: &str = "docs/BENCHMARKS.md";
 const JSON: &str = "docs/benchmarks.json";
-/// What lies between them in the page is the harness's; the rest is written by hand.
+/// The harness writes the part between these marks; the rest of the page is written by hand.
 const BEGIN: &str = "<!-- measured: make bench writes from here -->";
 const END: &str = "<!-- measured: to here -->";
 
-/// Prints it, and writes it where the run was whole.
+/// Prints the report, and writes it if the run was complete and nothing failed.
 ///
 /// # Errors
-/// Where the files cannot be written, or the page has lost its marks.
-pub fn give(
+/// The files cannot be written, or the marks in the page are missing.
+pub fn publish(
     machine: &Machine,
     scale: &Scale,
     figures: &Figures,
@@ -30,11 +30,11 @@ pub fn give(
     let lines = goals::lines(figures);
     let text = markdown(machine, figures, &lines)?;
     println!("\n{text}");
-    if !arguments.is_whole() || !figures.failures.is_empty() {
+    if !arguments.is_complete() || !figures.failures.is_empty() {
         return Ok(());
     }
     let page = fs::read_to_string(PAGE)?;
-    fs::write(PAGE, spliced(&page, &text)?)?;
+    fs::write(PAGE, replace_measured(&page, &text)?)?;
     let json = json!({
         "machine": machine, "scale": scale, "table": lines, "measured": figures,
     });
@@ -43,10 +43,11 @@ pub fn give(
     Ok(())
 }
 
-fn spliced(page: &str, text: &str) -> Fallible<String> {
+fn replace_measured(page: &str, text: &str) -> Fallible<String> {
     let before = page.split_once(BEGIN).map(|(before, _)| before);
     let after = page.split_once(END).map(|(_, after)| after);
-    let (before, after) = before.zip(after).ok_or_else(|| format!("{PAGE} has lost its marks"))?;
+    let (before, after) =
+        before.zip(after).ok_or_else(|| format!("the marks in {PAGE} are missing"))?;
     Ok(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
 }
 
@@ -55,12 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_by_hand_stays() {
+    fn the_handwritten_part_of_the_page_stays() {
         let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         assert_eq!(
-            spliced(&page, "new\n").unwrap(),
+            replace_measured(&page, "new\n").unwrap(),
             format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n")
         );
-        assert!(spliced("without marks", "new").is_err());
+        assert!(replace_measured("without marks", "new").is_err());
     }
 }

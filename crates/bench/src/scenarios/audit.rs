@@ -1,17 +1,17 @@
-//! Whether what was accepted is there, and was posted: each exactly once.
+//! The audit of a scenario: every accepted transaction is stored, and was posted exactly once.
 
 use uuid::Uuid;
 
 use crate::environment::posting_service::PostingService;
-use crate::environment::testbed::Stage;
+use crate::environment::testbed::Testbed;
 use crate::error::Fallible;
 
-/// Looks for what was accepted in the table.
+/// Checks that all accepted transactions are in the table.
 ///
 /// # Errors
-/// Where something is not there: it says how many, and names one.
-pub async fn stored(stage: &Stage, database: &str, accepted: &[Uuid]) -> Fallible<()> {
-    let mut connection = stage.cluster.connect(database).await?;
+/// Some are missing: how many, and the id of one.
+pub async fn stored(testbed: &Testbed, database: &str, accepted: &[Uuid]) -> Fallible<()> {
+    let mut connection = testbed.cluster.connect(database).await?;
     let lost: Vec<Uuid> = sqlx::query_scalar(
         "select id from unnest($1::uuid[]) as given (id)
          where not exists (select from transactions where transactions.id = given.id)",
@@ -21,14 +21,16 @@ pub async fn stored(stage: &Stage, database: &str, accepted: &[Uuid]) -> Fallibl
     .await?;
     match lost.first() {
         None => Ok(()),
-        Some(id) => Err(format!("{} were accepted and lost, such as {id}", lost.len()).into()),
+        Some(id) => {
+            Err(format!("{} transactions were accepted and lost, such as {id}", lost.len()).into())
+        }
     }
 }
 
-/// Compares what was accepted with what arrived at the posting service.
+/// Checks that all accepted transactions arrived at the posting service exactly once.
 ///
 /// # Errors
-/// Where something is missing or arrived twice: it says how many, and names one.
+/// Some are missing or arrived more than once: how many, and the id of one.
 pub fn posted_once(service: &PostingService, accepted: &[Uuid]) -> Fallible<()> {
     let entries = service.entries();
     let missing: Vec<&Uuid> = accepted.iter().filter(|id| !entries.contains_key(*id)).collect();
@@ -37,7 +39,7 @@ pub fn posted_once(service: &PostingService, accepted: &[Uuid]) -> Fallible<()> 
     for (ids, what) in [(&missing, "accepted and never posted"), (&twice, "posted more than once")]
     {
         if let Some(id) = ids.first() {
-            return Err(format!("{} were {what}, such as {id}", ids.len()).into());
+            return Err(format!("{} transactions were {what}, such as {id}", ids.len()).into());
         }
     }
     Ok(())
@@ -56,7 +58,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_and_what_arrived_twice_is_found() {
+    async fn missing_and_duplicate_posts_are_found() {
         let service = PostingService::start().unwrap();
         let addr = service.url().strip_prefix("http://").unwrap().parse().unwrap();
         let mut client = Connection::open(addr).await.unwrap();

@@ -1,5 +1,5 @@
--- {history} rows that are over or in doubt and {waiting} that wait, over the last thirty days, written in
--- the order in which they would have come. The harness puts in the numbers.
+-- {history} rows that are final or in doubt and {waiting} pending rows, over the last thirty days, in the
+-- order in which they would have arrived. The harness inserts the numbers.
 set synchronous_commit = off;
 
 insert into transactions (
@@ -35,7 +35,7 @@ from (
         case
             when state = 'cancelled' then 0
             when state = 'pending' then 1
-            -- Nine in ten need one; the tail reaches twenty.
+            -- Nine in ten need one attempt; the most need twenty.
             when luck < 900 then 1
             when luck < 990 then 2 + n % 3
             when luck < 999 then 5 + n % 5
@@ -46,7 +46,7 @@ from (
             n,
             n::bigint * 7919 % 1000 as luck,
             case
-                -- Spread evenly among the others.
+                -- Pending rows are spread evenly among the others.
                 when n::bigint * {waiting} % ({history} + {waiting}) < {waiting} then 'pending'
                 when n * 31 % 1000 < 5 then 'failed'
                 when n * 31 % 1000 < 8 then 'in_doubt'
@@ -77,8 +77,8 @@ select
 from transactions, generate_series(1, attempts) as number
 order by submitted_at, number;
 
--- What waits has its job, under the id that the engine would give it: the transaction's 128 bits as a
--- ULID, five bits a character.
+-- Each pending transaction has its job, with the id that the engine would assign: the transaction's
+-- 128 bits as a ULID, five bits per character.
 insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
 select
     (
@@ -98,4 +98,4 @@ from (
     from transactions
     where state = 'pending'
     order by submitted_at
-) as waiting;
+) as pending;

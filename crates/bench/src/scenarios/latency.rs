@@ -1,5 +1,5 @@
-//! Web and workers at a fixed rate: how long until a transaction is accepted, and from then until it is
-//! posted.
+//! Latencies of web and workers at a fixed rate: until a transaction is accepted, and from then
+//! until it is posted.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,71 +7,73 @@ use serde::Serialize;
 
 use crate::environment::posting_service::PostingService;
 use crate::environment::profile::Profile;
-use crate::environment::testbed::Stage;
+use crate::environment::testbed::Testbed;
 use crate::error::Fallible;
-use crate::load::open_loop::{self, Offer};
+use crate::load::open_loop::{self, OfferedLoad};
 use crate::scenarios::audit;
 use crate::statistics::Quantiles;
 
-/// As many as a second's requests, at most.
+/// At most about a second of requests.
 const CONNECTIONS: usize = 256;
-/// From when on a request counts as sent late.
-const LATE: Duration = Duration::from_millis(5);
-/// How long the last ones may take to be posted.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A request sent later than this after it was due counts as sent late.
+const SENT_LATE_AFTER: Duration = Duration::from_millis(5);
+/// How long the last transactions may take to be posted.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What was measured.
+/// The measured latencies.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Flow {
+pub struct Latencies {
     /// From when a request was due to its 202.
     pub accepting: Quantiles,
     /// From the 202 to the arrival of its POST.
     pub posting: Quantiles,
-    /// Requests that left more than 5 ms after they were due.
+    /// Requests sent more than 5 ms after they were due.
     pub sent_late: usize,
     /// Answers that were not 202.
     pub others: BTreeMap<String, u64>,
 }
 
-/// Measures it on a database that is there, at so many a second.
+/// Measures on an existing database, at this rate.
 ///
 /// # Errors
-/// Where something accepted is not posted exactly once, or the program fails.
+/// An accepted transaction is not posted exactly once, or Onceward fails.
 pub async fn measure(
-    stage: &Stage,
+    testbed: &Testbed,
     database: &str,
-    a_second: f64,
+    rate_per_second: f64,
     duration: Duration,
-) -> Fallible<Flow> {
+) -> Fallible<Latencies> {
     let service = PostingService::start()?;
-    let program = stage.serve(database, &service, &[]).await?;
+    let program = testbed.serve(database, &service, &[]).await?;
     let addr = program.web()?;
-    stage.cluster.checkpoint().await?;
-    let offer = Offer { a_second, duration, waits: true };
-    let warm_up = Offer { duration: stage.scale.warm_up, ..offer };
+    testbed.cluster.checkpoint().await?;
+    let offer = OfferedLoad { rate_per_second, duration, waits_for_connection: true };
+    let warm_up = OfferedLoad { duration: testbed.scale.warm_up, ..offer };
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
     let mut accepted = open_loop::submit(addr, connections, warm_up).await.accepted_ids();
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
-    let profile = Profile::begin(stage, Some(&program)).await?;
+    let profile = Profile::begin(testbed, Some(&program)).await?;
     let offered = open_loop::submit(addr, connections, offer).await;
-    profile.end(stage, &format!("{a_second} a second"), offered.sent.len() as f64).await?;
+    profile
+        .end(testbed, &format!("{rate_per_second} per second"), offered.sent.len() as f64)
+        .await?;
     accepted.extend(offered.accepted_ids());
-    service.wait_for_all(&accepted, PATIENCE).await;
+    service.wait_for_all(&accepted, TIMEOUT).await;
     audit::posted_once(&service, &accepted)?;
     program.stop().await?;
 
     let entries = service.entries();
     let delays = offered.accepted().filter_map(|sent| {
-        // A POST may arrive before its client has read the answer.
+        // A POST may arrive before the client has read the answer.
         Some(entries.get(&sent.id)?.at.saturating_duration_since(sent.answered_at))
     });
     let mut others = offered.by_status();
     others.remove("202");
-    Ok(Flow {
+    Ok(Latencies {
         accepting: Quantiles::of(offered.accepted().map(|sent| sent.latency).collect()),
         posting: Quantiles::of(delays.collect()),
-        sent_late: offered.sent.iter().filter(|sent| sent.behind > LATE).count(),
+        sent_late: offered.sent.iter().filter(|sent| sent.send_delay > SENT_LATE_AFTER).count(),
         others,
     })
 }

@@ -1,4 +1,4 @@
-//! How long a page of the list takes, with every filter.
+//! How long a page of the list takes, for every filter.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +9,16 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::environment::testbed::Stage;
+use crate::environment::testbed::Testbed;
 use crate::error::Fallible;
 use crate::http::Connection;
 use crate::statistics::Quantiles;
 
 /// How long one filter may take altogether.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The filters that are measured, each from the newest on and from somewhere in the middle. In braces
-/// what differs from request to request.
+/// The measured filters, each from the newest transaction and from one in the middle. Values in
+/// braces differ for each request.
 const FILTERS: [&str; 29] = [
     "",
     "status=pending",
@@ -51,7 +51,7 @@ const FILTERS: [&str; 29] = [
     "status=failed&from={from}&to={to}",
 ];
 
-/// What was measured with one filter.
+/// The measurement of one filter.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pages {
@@ -61,37 +61,37 @@ pub struct Pages {
     pub others: BTreeMap<String, u64>,
 }
 
-/// A row of the list: where a page may begin.
+/// A row of the list, at which a page may begin.
 #[derive(sqlx::FromRow)]
-struct Place {
+struct PageStart {
     submitted_at: DateTime<Utc>,
     id: Uuid,
     reference: Option<String>,
 }
 
-/// Reads pages of 50 of a database, one after the other over one connection.
+/// Reads pages of 50 from a database, sequentially over one connection per filter.
 ///
 /// # Errors
-/// Where the program fails.
-pub async fn measure(stage: &Stage, database: &str) -> Fallible<Vec<Pages>> {
-    let places = places(stage, database).await?;
-    let web = stage.start("web", database, &[]).await?;
+/// Onceward fails.
+pub async fn measure(testbed: &Testbed, database: &str) -> Fallible<Vec<Pages>> {
+    let page_starts = page_starts(testbed, database).await?;
+    let web = testbed.start("web", database, &[]).await?;
     let addr = web.web()?;
     let mut all = Vec::new();
     for filter in FILTERS {
         for from_the_middle in [false, true] {
-            // One that names a row has a page at most.
+            // A filter by reference has one page at most.
             if from_the_middle && filter.contains("reference") {
                 continue;
             }
             let mut connection = Connection::open(addr).await?;
             let begun = Instant::now();
             let (mut latencies, mut others) = (Vec::new(), BTreeMap::new());
-            for place in &places {
-                if begun.elapsed() > PATIENCE {
+            for page_start in &page_starts {
+                if begun.elapsed() > TIMEOUT {
                     break;
                 }
-                let request = place.request(filter, from_the_middle);
+                let request = page_start.request(filter, from_the_middle);
                 let sent_at = Instant::now();
                 let (status, body) = connection.call(request.as_bytes()).await?;
                 latencies.push(sent_at.elapsed());
@@ -111,16 +111,16 @@ pub async fn measure(stage: &Stage, database: &str) -> Fallible<Vec<Pages>> {
     Ok(all)
 }
 
-/// As many places as there are requests with each filter, from all over the list.
-async fn places(stage: &Stage, database: &str) -> Fallible<Vec<Place>> {
-    let mut connection = stage.cluster.connect(database).await?;
-    let places = sqlx::query_as(
+/// One start for each request of a filter, at random from the whole list.
+async fn page_starts(testbed: &Testbed, database: &str) -> Fallible<Vec<PageStart>> {
+    let mut connection = testbed.cluster.connect(database).await?;
+    let page_starts = sqlx::query_as(
         "select submitted_at, id, reference from transactions order by random() limit $1",
     );
-    Ok(places.bind(i64::try_from(stage.scale.pages)?).fetch_all(&mut connection).await?)
+    Ok(page_starts.bind(i64::try_from(testbed.scale.pages)?).fetch_all(&mut connection).await?)
 }
 
-impl Place {
+impl PageStart {
     fn request(&self, filter: &str, from_the_middle: bool) -> String {
         let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let mut query = filter

@@ -1,7 +1,8 @@
-//! What is measured, one scenario a file, with the database history that some of them start from and the
-//! audit that most of them end with.
+//! What is measured, one scenario a file, with the database history that some of them start from
+//! and the audit that most of them end with.
 //!
-//! Not here: the order of the scenarios ([`crate::run`]), and how results are reported ([`crate::report`]).
+//! Not here: the order of the scenarios ([`crate::run`]), and how results are reported
+//! ([`crate::report`]).
 
 pub mod audit;
 pub mod drain;

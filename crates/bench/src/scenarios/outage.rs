@@ -1,5 +1,5 @@
-//! PostgreSQL stopped under load: how long answers take, and whether what was accepted is there
-//! afterwards.
+//! PostgreSQL stopped under load: how long answers take, and whether all accepted transactions are
+//! posted afterwards.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,63 +9,65 @@ use tokio::time::sleep;
 
 use crate::environment::cluster::Cluster;
 use crate::environment::posting_service::PostingService;
-use crate::environment::testbed::{DATABASE, Stage};
+use crate::environment::testbed::{DATABASE, Testbed};
 use crate::error::Fallible;
-use crate::load::open_loop::{self, Offer};
+use crate::load::open_loop::{self, OfferedLoad};
 use crate::scenarios::audit;
 use crate::statistics::Quantiles;
 
-const A_SECOND: f64 = 500.0;
-/// Three seconds of requests.
+const RATE_PER_SECOND: f64 = 500.0;
+/// The requests of three seconds.
 const CONNECTIONS: usize = 1_500;
-/// The load before the outage, and after it.
+/// How long the load runs before the outage and after it.
 const BEFORE: Duration = Duration::from_secs(3);
 const AFTER: Duration = Duration::from_secs(10);
-/// How long posting all that was accepted may take: turns that the outage cut short come back later.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long posting all accepted transactions may take: executions that the outage interrupted are
+/// reclaimed later.
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How PostgreSQL is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
-    /// All its processes by SIGSTOP: connections stay, and nothing answers.
+    /// SIGSTOP to all its processes: connections stay open, and no query is answered.
     Frozen,
-    /// As in a crash, and started again.
+    /// Stopped as in a crash, and restarted.
     Crashed,
 }
 
-/// What was seen.
+/// The result of an outage.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outage {
     pub kind: Kind,
     pub by_status: BTreeMap<String, u64>,
     pub answers: Quantiles,
-    /// Accepted, and posted exactly once.
+    /// Transactions that were accepted and posted exactly once.
     pub posted: usize,
 }
 
-/// Stops PostgreSQL in the middle of a load on web and workers in one process.
+/// Stops PostgreSQL during a load on web and workers in one process.
 ///
 /// # Errors
-/// Where something accepted is not there afterwards, or is not posted exactly once.
-pub async fn measure(stage: &mut Stage, kind: Kind) -> Fallible<Outage> {
-    stage.cluster.make_database(DATABASE, None).await?;
+/// An accepted transaction is not stored afterwards, or is not posted exactly once.
+pub async fn measure(testbed: &mut Testbed, kind: Kind) -> Fallible<Outage> {
+    testbed.cluster.create_database(DATABASE, None).await?;
     let service = PostingService::start()?;
-    let program = stage.serve(DATABASE, &service, &[]).await?;
-    let outage = stage.scale.outage;
+    let program = testbed.serve(DATABASE, &service, &[]).await?;
+    let outage = testbed.scale.outage;
     let duration = BEFORE + outage + AFTER;
-    let offer = Offer { a_second: A_SECOND, duration, waits: true };
+    let offer =
+        OfferedLoad { rate_per_second: RATE_PER_SECOND, duration, waits_for_connection: true };
     let addr = program.web()?;
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
     let (offered, stopped) = tokio::join!(
         open_loop::submit(addr, connections, offer),
-        stop_and_go_on(&mut stage.cluster, kind, outage)
+        stop_and_resume(&mut testbed.cluster, kind, outage)
     );
     stopped?;
     let accepted = offered.accepted_ids();
-    audit::stored(stage, DATABASE, &accepted).await?;
-    service.wait_for_all(&accepted, PATIENCE).await;
+    audit::stored(testbed, DATABASE, &accepted).await?;
+    service.wait_for_all(&accepted, TIMEOUT).await;
     audit::posted_once(&service, &accepted)?;
     program.stop().await?;
     Ok(Outage {
@@ -76,7 +78,7 @@ pub async fn measure(stage: &mut Stage, kind: Kind) -> Fallible<Outage> {
     })
 }
 
-async fn stop_and_go_on(cluster: &mut Cluster, kind: Kind, outage: Duration) -> Fallible<()> {
+async fn stop_and_resume(cluster: &mut Cluster, kind: Kind, outage: Duration) -> Fallible<()> {
     sleep(BEFORE).await;
     match kind {
         Kind::Frozen => {
@@ -93,7 +95,7 @@ async fn stop_and_go_on(cluster: &mut Cluster, kind: Kind, outage: Duration) -> 
         Kind::Crashed => {
             cluster.stop_immediately().await?;
             sleep(outage).await;
-            cluster.start_again().await
+            cluster.restart().await
         }
     }
 }

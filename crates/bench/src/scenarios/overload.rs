@@ -1,4 +1,5 @@
-//! Far more offered than can be accepted: what is refused, and what becomes of what is not.
+//! Far more requests than can be accepted: how many are shed, and whether the accepted ones are
+//! posted.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,47 +7,53 @@ use serde::Serialize;
 
 use crate::environment::onceward_process::Memory;
 use crate::environment::posting_service::PostingService;
-use crate::environment::testbed::{DATABASE, Stage};
+use crate::environment::testbed::{DATABASE, Testbed};
 use crate::error::Fallible;
-use crate::load::open_loop::{self, Offer};
+use crate::load::open_loop::{self, OfferedLoad};
 use crate::scenarios::audit;
 use crate::statistics::Quantiles;
 
-const A_SECOND: f64 = 20_000.0;
-/// More than Onceward lets wait, or they alone would hold back what it would have to refuse.
+const RATE_PER_SECOND: f64 = 20_000.0;
+/// More than Onceward lets wait: with fewer, the connections would limit the load before Onceward
+/// sheds any.
 const CONNECTIONS: usize = 8_000;
-/// How long posting all that was accepted may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long posting all accepted transactions may take.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What was seen.
+/// The result of an overload.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overload {
     pub due: u64,
-    /// All connections were busy, so these were never sent.
+    /// Never sent, because all connections were busy.
     pub not_sent: u64,
     pub by_status: BTreeMap<String, u64>,
     pub answers: Quantiles,
     pub memory: Memory,
-    /// Accepted, and posted exactly once.
+    /// Transactions that were accepted and posted exactly once.
     pub posted: usize,
 }
 
-/// Offers it to web and workers in one process, and waits until all that was accepted is posted.
+/// Offers the load to web and workers in one process, and waits until all accepted transactions are
+/// posted.
 ///
 /// # Errors
-/// Where something accepted is not posted exactly once.
-pub async fn measure(stage: &Stage) -> Fallible<Overload> {
-    stage.cluster.make_database(DATABASE, None).await?;
+/// An accepted transaction is not posted exactly once.
+pub async fn measure(testbed: &Testbed) -> Fallible<Overload> {
+    testbed.cluster.create_database(DATABASE, None).await?;
     let service = PostingService::start()?;
-    let program = stage.serve(DATABASE, &service, &[]).await?;
-    let offer = Offer { a_second: A_SECOND, duration: stage.scale.overload, waits: false };
+    let program = testbed.serve(DATABASE, &service, &[]).await?;
+    let offer = OfferedLoad {
+        rate_per_second: RATE_PER_SECOND,
+        duration: testbed.scale.overload,
+        waits_for_connection: false,
+    };
     let addr = program.web()?;
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
     let offered = open_loop::submit(addr, connections, offer).await;
     let accepted = offered.accepted_ids();
-    audit::stored(stage, DATABASE, &accepted).await?;
-    service.wait_for_all(&accepted, PATIENCE).await;
+    audit::stored(testbed, DATABASE, &accepted).await?;
+    service.wait_for_all(&accepted, TIMEOUT).await;
     audit::posted_once(&service, &accepted)?;
     let memory = program.memory()?;
     program.stop().await?;

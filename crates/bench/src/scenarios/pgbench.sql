@@ -1,5 +1,5 @@
--- One business row and one job row in one transaction, as a service would write them by itself. The
--- ids are made by the server, which is kinder to pgbench than parameters would be.
+-- One business row and one job row in one transaction, as a service would write them itself. The server
+-- generates the ids, which is faster for pgbench than parameters.
 \set amount random(1, 9000000)
 \set order random(1, 99999999)
 BEGIN;

@@ -1,19 +1,20 @@
-//! How many transactions a second are accepted over HTTP, one a request.
+//! Throughput of accepting: how many transactions per second are accepted over HTTP, one per
+//! request.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::environment::profile::Profile;
-use crate::environment::testbed::Stage;
+use crate::environment::testbed::Testbed;
 use crate::error::Fallible;
 use crate::load::closed_loop::{self, Until};
 use crate::scenarios::audit;
 
-/// Connections that each wait for an answer before they send the next request.
+/// The connections of the closed loop.
 const CONNECTIONS: usize = 64;
 
-/// What was measured.
+/// The measured throughput.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throughput {
@@ -22,20 +23,20 @@ pub struct Throughput {
     pub others: BTreeMap<String, u64>,
 }
 
-/// Measures it on a database that is there, with the workers off. What was accepted must be stored.
+/// Measures on an existing database, without workers.
 ///
 /// # Errors
-/// Where something accepted is not stored, or the program fails.
-pub async fn measure(stage: &Stage, database: &str) -> Fallible<Throughput> {
-    let web = stage.start("web", database, &[]).await?;
-    stage.cluster.checkpoint().await?;
-    let profile = Profile::begin(stage, Some(&web)).await?;
-    let (warm_up, measured) = (stage.scale.warm_up, stage.scale.throughput);
+/// An accepted transaction is not stored, or Onceward fails.
+pub async fn measure(testbed: &Testbed, database: &str) -> Fallible<Throughput> {
+    let web = testbed.start("web", database, &[]).await?;
+    testbed.cluster.checkpoint().await?;
+    let profile = Profile::begin(testbed, Some(&web)).await?;
+    let (warm_up, measured) = (testbed.scale.warm_up, testbed.scale.throughput);
     let until = Until::Over { warm_up, measured };
     let answers = closed_loop::submit(web.web()?, CONNECTIONS, until).await?;
-    profile.end(stage, "accepting", answers.accepted.len() as f64).await?;
+    profile.end(testbed, "accepting", answers.accepted.len() as f64).await?;
     web.stop().await?;
-    audit::stored(stage, database, &answers.accepted).await?;
+    audit::stored(testbed, database, &answers.accepted).await?;
     Ok(Throughput {
         accepted_a_second: answers.measured as f64 / measured.as_secs_f64(),
         others: answers.others,
