@@ -4,76 +4,78 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
-/// Measures Onceward beside pgbench on one PostgreSQL, and writes docs/BENCHMARKS.md and
-/// docs/benchmarks.json. A run that leaves out, shortens or profiles something only prints.
+/// Measures Onceward and pgbench on the same PostgreSQL, and writes docs/BENCHMARKS.md and
+/// docs/benchmarks.json. A run with --only, --short, --profile or fewer than 3 repetitions only
+/// prints.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bench")]
 pub struct Arguments {
-    /// Only these parts, such as pgbench,1,3
+    /// Measure only these parts, such as pgbench,1,3
     #[arg(long, value_name = "PARTS", value_enum, value_delimiter = ',')]
     pub only: Vec<Part>,
-    /// How often each part is measured; the median is quoted
+    /// How many times each part is measured; the median is reported
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub repeats: u16,
-    /// Everything shorter and smaller, for trying
+    /// Shorten and shrink everything, for a trial run
     #[arg(long)]
     pub short: bool,
-    /// After each part: statements by time, WAL and processor time a transaction. It costs time
+    /// After each part, print the statements by time, and WAL and processor time per transaction.
+    /// This slows PostgreSQL down
     #[arg(long)]
     pub profile: bool,
     /// The program to measure
     #[arg(long, value_name = "FILE", default_value = "target/release/onceward")]
     pub program: PathBuf,
-    /// Where the PostgreSQL cluster is made, and removed again: a folder on a real disk whose path is
-    /// short and open to all accounts
+    /// The folder in which the PostgreSQL cluster is created and removed again: on a real disk,
+    /// with a short path that all accounts may enter
     #[arg(long, value_name = "FOLDER", default_value = "/tmp")]
     pub folder: PathBuf,
 }
 
-/// A part of the benchmarks: a figure of the table, or something that must be shown.
+/// A part of the benchmarks: a figure of the table, or a behaviour under overload or in an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// What PostgreSQL can do at all
+    /// The baseline: what PostgreSQL itself can do
     Pgbench,
-    /// Accepted a second
+    /// Accepted transactions per second
     #[value(name = "1")]
     Accepted,
     /// Accept latency
     #[value(name = "2")]
     Latency,
-    /// Posted a second
+    /// Posted transactions per second
     #[value(name = "3")]
     Posted,
-    /// From accepted to posted
+    /// Delay from accepted to posted
     #[value(name = "4")]
     Delay,
-    /// 1 and 4 with history
+    /// Parts 1 and 4 on a database with history
     #[value(name = "5")]
     History,
-    /// Memory with many requests waiting
+    /// Memory with many requests in flight
     #[value(name = "6")]
     Memory,
     /// Pages of the list
     #[value(name = "7")]
     Pages,
-    /// Far more offered than can be accepted
+    /// Far more requests than can be accepted
     Overload,
     /// PostgreSQL stopped under load
     Outage,
 }
 
 impl Arguments {
-    /// Whether a part is asked for.
-    pub fn asks_for(&self, part: Part) -> bool {
+    /// Whether a part is measured.
+    pub fn includes(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 
-    /// Whether the run measures everything as it is to be measured.
-    pub fn is_whole(&self) -> bool {
+    /// Whether the run measures everything, so that its results may be published.
+    pub fn is_complete(&self) -> bool {
         self.only.is_empty() && self.repeats >= 3 && !self.short && !self.profile
     }
 
-    /// How much is measured.
+    /// How long and how much is measured.
     pub fn scale(&self) -> Scale {
         let seconds = Duration::from_secs;
         match self.short {
@@ -107,12 +109,12 @@ impl Arguments {
     }
 }
 
-/// How long, and how many.
+/// Durations and counts of the measurements.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Scale {
     /// Before a throughput is measured.
     pub warm_up: Duration,
-    /// pgbench and accepting.
+    /// pgbench, and the throughput of accepting.
     pub throughput: Duration,
     /// Transactions that a worker drains.
     pub backlog: usize,
@@ -120,16 +122,16 @@ pub struct Scale {
     pub latency: Duration,
     /// The open loop from accepted to posted.
     pub delay: Duration,
-    /// Rows that are final.
+    /// Rows in the history that are final or in doubt.
     pub history: u32,
-    /// Rows that are due far in the future.
+    /// Pending rows in the history, due far in the future.
     pub waiting: u32,
-    /// Requests that a slow posting service holds at once.
+    /// Transactions that are accepted while the posting service holds its answers.
     pub held: usize,
     /// Pages that are read with each filter.
     pub pages: usize,
-    /// Offering too much.
+    /// The overload.
     pub overload: Duration,
-    /// PostgreSQL stopped.
+    /// How long PostgreSQL is stopped.
     pub outage: Duration,
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: a client and a server that cost as little as they can beside what is measured.
+//! Handwritten HTTP/1.1: a client and a server that use as little processor time as possible.
 
 use std::{io, net::SocketAddr, str};
 
@@ -8,10 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A message with more headers is not one of ours.
+/// Neither Onceward nor the harness sends more headers.
 const MAX_HEADERS: usize = 32;
 
-/// A connection that is kept alive, with what was read from it last.
+/// A keep-alive connection, with a buffer that holds the last message read.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -19,14 +19,14 @@ pub struct Connection {
     is_closing: bool,
 }
 
-/// Where in the buffer a message's body is.
+/// A parsed head, and where the body is in the buffer.
 struct Framed<H> {
     head: H,
     body_from: usize,
     body_to: usize,
 }
 
-/// What a client asked.
+/// A client's request.
 #[derive(Debug)]
 pub struct Request<'a> {
     pub is_post: bool,
@@ -38,7 +38,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error.
     pub async fn open(addr: SocketAddr) -> io::Result<Self> {
         Self::of(TcpStream::connect(addr).await?)
     }
@@ -46,7 +46,7 @@ impl Connection {
     /// Takes over a stream.
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error.
     pub fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(2048), is_closing: false })
@@ -55,7 +55,7 @@ impl Connection {
     /// Writes a whole message.
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error.
     pub async fn write(&mut self, message: &[u8]) -> io::Result<()> {
         self.stream.write_all(message).await
     }
@@ -63,7 +63,8 @@ impl Connection {
     /// Sends a request and reads its answer: status and body.
     ///
     /// # Errors
-    /// The connection broke, or the answer is none that can be read. It is of no use any more.
+    /// The connection broke, or the answer cannot be parsed. The connection cannot be used
+    /// any more.
     pub async fn call(&mut self, request: &[u8]) -> io::Result<(u16, &[u8])> {
         self.write(request).await?;
         let answer = self.read(parse_answer).await?;
@@ -73,22 +74,22 @@ impl Connection {
         Ok((status, &self.buffer[framed.body_from..framed.body_to]))
     }
 
-    /// Whether the last answer said that no other comes on this connection.
+    /// Whether the last answer said that the server closes the connection.
     pub fn is_closing(&self) -> bool {
         self.is_closing
     }
 
-    /// Reads a request; none where the client has closed the connection.
+    /// Reads a request; `None` if the client has closed the connection.
     ///
     /// # Errors
-    /// The connection broke, or what came cannot be read.
+    /// The connection broke, or the request cannot be parsed.
     pub async fn receive(&mut self) -> io::Result<Option<Request<'_>>> {
         let Some(framed) = self.read(parse_request).await? else { return Ok(None) };
         let (is_post, path) = framed.head;
         Ok(Some(Request { is_post, path, body: &self.buffer[framed.body_from..framed.body_to] }))
     }
 
-    /// Reads one message; none where the other side closes before its first byte.
+    /// Reads one message; `None` if the other side closes before its first byte.
     async fn read<H>(
         &mut self,
         parse: fn(&[u8]) -> io::Result<Option<Framed<H>>>,
@@ -116,12 +117,13 @@ fn parse_answer(bytes: &[u8]) -> io::Result<Option<Framed<(u16, bool)>>> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
     let Status::Complete(body_from) = answer.parse(bytes).map_err(bad)? else { return Ok(None) };
-    let status = answer.code.ok_or_else(|| bad("an answer without a status"))?;
+    let status = answer.code.ok_or_else(|| bad("the answer has no status"))?;
     let is_last = answer.headers.iter().any(|header| {
         header.name.eq_ignore_ascii_case("connection")
             && header.value.eq_ignore_ascii_case(b"close")
     });
-    let body_to = body_from + content_length(answer.headers)?.ok_or_else(|| bad("no length"))?;
+    let body_to = body_from
+        + content_length(answer.headers)?.ok_or_else(|| bad("the answer has no content-length"))?;
     Ok(Some(Framed { head: (status, is_last), body_from, body_to }))
 }
 
@@ -138,7 +140,7 @@ fn content_length(headers: &[Header<'_>]) -> io::Result<Option<usize>> {
     let named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case("content-length");
     let Some(header) = headers.iter().find(named) else { return Ok(None) };
     let length = str::from_utf8(header.value).ok().and_then(|text| text.parse().ok());
-    length.map(Some).ok_or_else(|| bad("a length that is no number"))
+    length.map(Some).ok_or_else(|| bad("the content-length is not a number"))
 }
 
 fn bad(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -1,50 +1,30 @@
-//! `make bench`: the benchmarks, all on one machine in one run.
+//! `make bench`: all benchmarks, on one machine in one run.
 //!
-//! Each part starts what it needs on one PostgreSQL cluster, measures, and stops it. One thread does
-//! all of the harness's own work, so that it takes as little as it can of the cores that it shares
-//! with what it measures.
+//! Each part starts the processes it needs on one PostgreSQL cluster, measures, and stops them. The
+//! harness is one thread, so that it takes as little as possible of the cores it shares with the
+//! programs it measures.
 
 mod arguments;
-mod closed_loop;
-mod cluster;
-mod drain;
-mod figures;
-mod flow;
-mod goals;
-mod history;
+mod environment;
+mod error;
 mod http;
-mod machine;
-mod memory;
-mod open_loop;
-mod outage;
-mod overload;
-mod pages;
-mod pgbench;
-mod posting_service;
-mod profile;
-mod program;
+mod load;
+mod poll;
 mod report;
 mod run;
-mod stage;
+mod scenarios;
 mod statistics;
-mod submission;
-mod throughput;
-mod verdict;
-mod wait;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The error is a sentence for whoever runs the benchmarks.
-type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
     tokio::select! {
-        // What is dropped ends its processes and removes its folders.
+        // Dropping the run ends its processes and removes its folders.
         result = run::run(&arguments) => match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -53,7 +33,7 @@ async fn main() -> ExitCode {
             }
         },
         () = interrupted() => {
-            eprintln!("bench: ending all processes");
+            eprintln!("bench: interrupted; stopping all processes");
             ExitCode::from(130)
         }
     }

@@ -1,10 +1,10 @@
-//! Medians and quantiles of what was measured.
+//! Medians and quantiles.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// The repeats of one number: the median is quoted, the others say how far they lie apart.
+/// Repetitions of one measurement: the median is reported, minimum and maximum show the spread.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Repeats {
     pub median: f64,
@@ -13,7 +13,7 @@ pub struct Repeats {
 }
 
 impl Repeats {
-    /// None where nothing was measured.
+    /// `None` without any value.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -23,7 +23,7 @@ impl Repeats {
     }
 }
 
-/// Durations in milliseconds, at the shares that are quoted.
+/// The reported quantiles of durations, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quantiles {
@@ -36,10 +36,10 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// All zero where there are none.
+    /// All zero without any duration.
     pub fn of(mut durations: Vec<Duration>) -> Self {
         durations.sort_unstable();
-        // The smallest that at least this share stays within, exactly: there are few enough to keep.
+        // Exact (nearest rank): there are few enough durations to keep them all.
         let at = |per_mille: usize| {
             let rank = (durations.len() * per_mille).div_ceil(1000).max(1);
             durations.get(rank - 1).map_or(0.0, |duration| duration.as_micros() as f64 / 1000.0)
@@ -61,14 +61,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+    fn the_median_of_an_even_number_of_values_is_between_the_two_middle_ones() {
         let repeats = Repeats::of([4.0, 1.0, 2.0, 9.0]).unwrap();
         assert_eq!((repeats.median, repeats.min, repeats.max), (3.0, 1.0, 9.0));
         assert!(Repeats::of([]).is_none());
     }
 
     #[test]
-    fn a_quantile_is_a_duration_that_was_measured() {
+    fn a_quantile_is_one_of_the_measured_durations() {
         let quantiles = Quantiles::of((1..=200).rev().map(Duration::from_millis).collect());
         assert_eq!((quantiles.p50_ms, quantiles.p90_ms, quantiles.p99_ms), (100.0, 180.0, 198.0));
         assert_eq!((quantiles.p999_ms, quantiles.max_ms), (200.0, 200.0));

@@ -1,4 +1,5 @@
-//! The judgement: what was accepted and what Onceward says of it, against the posting service's ledger.
+//! The audit: compares the accepted transactions, and what Onceward reports of them, with the
+//! posting service's ledger.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,26 +11,26 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::LoadError;
-use crate::settle::Standing;
+use crate::error::LoadError;
+use crate::polling::ReportedState;
 use crate::transaction::Transaction;
 
-/// How long the ledger gets to become readable, even where the time of the run is over.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long reading the ledger is tried at least, even after the run's deadline.
+const MIN_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the list may take: with a million entries it is long.
+/// How long the list may take: it can have a million entries.
 const LIST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long any other answer may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause between two tries.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The interval between two tries.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How many ids of each kind of finding are named.
-const IDS_NAMED: usize = 10;
+/// How many ids of each kind of finding are listed.
+const IDS_LISTED: usize = 10;
 
-/// What was found wrong, of one kind.
+/// Findings of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// How many transactions.
@@ -41,22 +42,22 @@ pub(crate) struct Finding {
 impl Finding {
     fn add(&mut self, id: Uuid) {
         self.count += 1;
-        if self.ids.len() < IDS_NAMED {
+        if self.ids.len() < IDS_LISTED {
             self.ids.push(id);
         }
     }
 }
 
-/// What was found wrong, all in all.
+/// All findings of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Findings {
     pub(crate) lost: Finding,
     pub(crate) duplicated: Finding,
     pub(crate) wrongly_failed: Finding,
     pub(crate) mismatched: Finding,
 }
 
-/// A row of the posting service's ledger, as far as it matters.
+/// The relevant part of a row of the posting service's ledger.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
     id: String,
@@ -67,7 +68,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether it says what was submitted. Amounts are compared by value: 12.50 is 12.5.
+    /// Whether it has the submitted content. Amounts are compared by value: 12.50 is 12.5.
     fn matches(&self, transaction: &Transaction) -> bool {
         let amount = match &self.amount {
             Value::Number(number) => decimal(&number.to_string()),
@@ -82,89 +83,90 @@ fn decimal(text: &str) -> Option<Decimal> {
     Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
-/// Compares what was accepted, and how it stands, with the ledger's rows. `others` were offered and
-/// not accepted: they may have arrived all the same, but not twice, and not as something else.
-pub(crate) fn judge(
+/// Compares the accepted transactions and their reported states with the ledger's rows.
+/// Transactions that were not accepted may have arrived too, but not twice, and not with other
+/// content.
+pub(crate) fn compare(
     accepted: &[Transaction],
-    others: &[Transaction],
-    standings: &HashMap<Uuid, Standing>,
+    not_accepted: &[Transaction],
+    states: &HashMap<Uuid, ReportedState>,
     rows: &[Row],
-) -> Verdict {
+) -> Findings {
     let mut rows_by_id: HashMap<Uuid, Vec<&Row>> = HashMap::new();
-    // An id that is no UUID is not of this run.
+    // An id that is not a UUID is not from this run.
     for (row, id) in rows.iter().filter_map(|row| Some((row, row.id.parse().ok()?))) {
         rows_by_id.entry(id).or_default().push(row);
     }
-    let mut verdict = Verdict::default();
-    for transaction in accepted.iter().chain(others) {
+    let mut findings = Findings::default();
+    for transaction in accepted.iter().chain(not_accepted) {
         let rows = rows_by_id.get(&transaction.id).map_or(&[][..], Vec::as_slice);
-        let standing = standings.get(&transaction.id);
+        let state = states.get(&transaction.id);
         let is_posted = !rows.is_empty();
-        match standing {
-            Some(Standing::Absent) => verdict.lost.add(transaction.id),
-            Some(Standing::Completed) if !is_posted => verdict.lost.add(transaction.id),
-            // Whoever was told that nothing was posted may post it again by another way.
-            Some(Standing::Failed { .. } | Standing::Screened | Standing::Cancelled)
-                if is_posted =>
-            {
-                verdict.wrongly_failed.add(transaction.id);
+        match state {
+            Some(ReportedState::NotFound) => findings.lost.add(transaction.id),
+            Some(ReportedState::Completed) if !is_posted => findings.lost.add(transaction.id),
+            // A client that learns that nothing was posted may post it by other means.
+            Some(
+                ReportedState::Failed { .. } | ReportedState::Screened | ReportedState::Cancelled,
+            ) if is_posted => {
+                findings.wrongly_failed.add(transaction.id);
             }
             _ => {}
         }
         if rows.len() > 1 {
-            verdict.duplicated.add(transaction.id);
+            findings.duplicated.add(transaction.id);
         }
         if rows.iter().any(|row| !row.matches(transaction)) {
-            verdict.mismatched.add(transaction.id);
+            findings.mismatched.add(transaction.id);
         }
     }
-    verdict
+    findings
 }
 
-/// What the posting service answers to `GET /transactions`.
+/// The posting service's answer to `GET /transactions`.
 #[derive(Deserialize)]
 struct List {
     data: Vec<Row>,
 }
 
-/// The ledger's rows, and how many writes were still to come.
+/// The ledger's rows, and how many late writes were still pending.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) rows: Vec<Row>,
     pub(crate) late_writes_pending: u64,
 }
 
-/// Reads the ledger, once nothing more is to come into it or the time is over.
+/// Reads the ledger once no late write is pending any more, or the deadline has passed.
 pub(crate) async fn read_ledger(
     client: &Client,
     ledger: &str,
     deadline: Instant,
 ) -> Result<Ledger, LoadError> {
-    let deadline = deadline.max(Instant::now() + PATIENCE);
-    // Onceward may be done with a transaction whose late write still makes a second row of it.
+    let deadline = deadline.max(Instant::now() + MIN_READ_TIMEOUT);
+    // A transaction may be final in Onceward while a late write still adds a second row.
     let late_writes_pending = loop {
         let pending = late_writes_pending(client, ledger).await;
-        if pending == 0 || Instant::now() + PAUSE >= deadline {
+        if pending == 0 || Instant::now() + RETRY_INTERVAL >= deadline {
             break pending;
         }
-        sleep(PAUSE).await;
+        sleep(RETRY_INTERVAL).await;
     };
     loop {
         match list(client, ledger).await {
             Ok(rows) => return Ok(Ledger { rows, late_writes_pending }),
-            Err(source) if is_for_good(&source) || Instant::now() + PAUSE >= deadline => {
+            Err(source) if is_permanent(&source) || Instant::now() + RETRY_INTERVAL >= deadline => {
                 return Err(LoadError::Ledger { url: ledger.to_owned(), source });
             }
             Err(error) => {
-                tracing::debug!(%error, "the ledger cannot be read yet");
-                sleep(PAUSE).await;
+                tracing::debug!(%error, "the ledger cannot be read yet; trying again");
+                sleep(RETRY_INTERVAL).await;
             }
         }
     }
 }
 
-/// Whether asking again would change nothing: the service has no list, or shows it to others only.
-fn is_for_good(error: &reqwest::Error) -> bool {
+/// Whether a retry cannot help: the service has no list, or does not permit this client to read it.
+fn is_permanent(error: &reqwest::Error) -> bool {
     error
         .status()
         .is_some_and(|status| status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
@@ -176,7 +178,7 @@ async fn list(client: &Client, ledger: &str) -> Result<Vec<Row>, reqwest::Error>
     Ok(answer.json::<List>().await?.data)
 }
 
-/// How many writes the posting service still has to make; none where it is not one that says so.
+/// How many late writes are pending; 0 for a posting service that does not report them.
 async fn late_writes_pending(client: &Client, ledger: &str) -> u64 {
     let audit = async {
         let url = format!("{ledger}/admin/audit");
@@ -192,8 +194,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// The judgement over one transaction with these rows; `{}` in a row stands for what was submitted.
-    fn judge_one(standing: Option<Standing>, changes: &[Value]) -> (Verdict, Uuid) {
+    /// The findings about one transaction with these rows; `{}` is a row with the submitted
+    /// content.
+    fn audit_one(state: Option<ReportedState>, changes: &[Value]) -> (Findings, Uuid) {
         let transaction = Transaction::draw(1, 0);
         let id = transaction.id;
         let amount: serde_json::Number = transaction.amount.to_string().parse().unwrap();
@@ -206,65 +209,65 @@ mod tests {
                 serde_json::from_value(row).unwrap()
             })
             .collect();
-        let verdict = match standing {
-            Some(standing) => judge(&[transaction], &[], &HashMap::from([(id, standing)]), &rows),
-            None => judge(&[], &[transaction], &HashMap::new(), &rows),
+        let findings = match state {
+            Some(state) => compare(&[transaction], &[], &HashMap::from([(id, state)]), &rows),
+            None => compare(&[], &[transaction], &HashMap::new(), &rows),
         };
-        (verdict, id)
+        (findings, id)
     }
 
-    fn failed() -> Standing {
-        Standing::Failed { reason: "refused".to_owned() }
+    fn failed() -> ReportedState {
+        ReportedState::Failed { reason: "refused".to_owned() }
     }
 
     #[test]
-    fn what_is_as_it_should_be_is_no_finding() {
-        for (standing, rows) in [
-            (Some(Standing::Completed), &[json!({})][..]),
+    fn a_correct_transaction_is_not_a_finding() {
+        for (state, rows) in [
+            (Some(ReportedState::Completed), &[json!({})][..]),
             (Some(failed()), &[]),
-            (Some(Standing::Screened), &[]),
-            (Some(Standing::Cancelled), &[]),
-            (Some(Standing::InDoubt), &[json!({})]),
-            (Some(Standing::InDoubt), &[]),
-            (Some(Standing::UnderWay), &[]),
-            (Some(Standing::Unknown), &[json!({})]),
+            (Some(ReportedState::Screened), &[]),
+            (Some(ReportedState::Cancelled), &[]),
+            (Some(ReportedState::InDoubt), &[json!({})]),
+            (Some(ReportedState::InDoubt), &[]),
+            (Some(ReportedState::InProgress), &[]),
+            (Some(ReportedState::Unknown), &[json!({})]),
             (None, &[]),
             (None, &[json!({})]),
         ] {
-            assert_eq!(judge_one(standing, rows).0, Verdict::default());
+            assert_eq!(audit_one(state, rows).0, Findings::default());
         }
     }
 
     #[test]
-    fn what_is_wrong_is_one_finding_with_its_id() {
-        type Which = fn(&mut Verdict) -> &mut Finding;
-        let lost: Which = |verdict| &mut verdict.lost;
-        let duplicated: Which = |verdict| &mut verdict.duplicated;
-        let wrongly_failed: Which = |verdict| &mut verdict.wrongly_failed;
-        let mismatched: Which = |verdict| &mut verdict.mismatched;
+    fn a_wrong_transaction_is_one_finding_with_its_id() {
+        type Which = fn(&mut Findings) -> &mut Finding;
+        let lost: Which = |findings| &mut findings.lost;
+        let duplicated: Which = |findings| &mut findings.duplicated;
+        let wrongly_failed: Which = |findings| &mut findings.wrongly_failed;
+        let mismatched: Which = |findings| &mut findings.mismatched;
         let (one, two) = ([json!({})], [json!({}), json!({})]);
         let other_amount = [json!({"amount": 0.01})];
         let other_currency = [json!({"currency": "XXX"})];
         let no_amount = [json!({"amount": null})];
-        for (standing, rows, which) in [
-            (Some(Standing::Absent), &[][..], lost),
-            (Some(Standing::Absent), &one, lost),
-            (Some(Standing::Completed), &[], lost),
-            (Some(Standing::Completed), &two, duplicated),
-            (Some(Standing::UnderWay), &two, duplicated),
+        for (state, rows, which) in [
+            (Some(ReportedState::NotFound), &[][..], lost),
+            (Some(ReportedState::NotFound), &one, lost),
+            (Some(ReportedState::Completed), &[], lost),
+            (Some(ReportedState::Completed), &two, duplicated),
+            (Some(ReportedState::InProgress), &two, duplicated),
             (None, &two, duplicated),
             (Some(failed()), &one, wrongly_failed),
-            (Some(Standing::Screened), &one, wrongly_failed),
-            (Some(Standing::Cancelled), &one, wrongly_failed),
-            (Some(Standing::Completed), &other_amount, mismatched),
-            (Some(Standing::Completed), &other_currency, mismatched),
-            (Some(Standing::Completed), &no_amount, mismatched),
+            (Some(ReportedState::Screened), &one, wrongly_failed),
+            (Some(ReportedState::Cancelled), &one, wrongly_failed),
+            (Some(ReportedState::Completed), &other_amount, mismatched),
+            (Some(ReportedState::Completed), &other_currency, mismatched),
+            (Some(ReportedState::Completed), &no_amount, mismatched),
             (None, &other_amount, mismatched),
         ] {
-            let (mut verdict, id) = judge_one(standing.clone(), rows);
-            let finding = std::mem::take(which(&mut verdict));
-            assert_eq!(finding, Finding { count: 1, ids: vec![id] }, "{standing:?} {rows:?}");
-            assert_eq!(verdict, Verdict::default(), "{standing:?} {rows:?}");
+            let (mut findings, id) = audit_one(state.clone(), rows);
+            let finding = std::mem::take(which(&mut findings));
+            assert_eq!(finding, Finding { count: 1, ids: vec![id] }, "{state:?} {rows:?}");
+            assert_eq!(findings, Findings::default(), "{state:?} {rows:?}");
         }
     }
 
@@ -292,15 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_others_do_not_matter() {
+    fn rows_of_other_clients_are_ignored() {
         let row = |id: &str| Row { id: id.to_owned(), amount: json!(1), currency: json!("USD") };
-        let stranger = Uuid::new_v4().to_string();
-        let rows = [row("txn_1"), row("txn_1"), row(&stranger), row(&stranger)];
-        assert_eq!(judge(&[], &[], &HashMap::new(), &rows), Verdict::default());
+        let other_client = Uuid::new_v4().to_string();
+        let rows = [row("txn_1"), row("txn_1"), row(&other_client), row(&other_client)];
+        assert_eq!(compare(&[], &[], &HashMap::new(), &rows), Findings::default());
     }
 
     #[test]
-    fn only_the_first_ids_are_named_and_all_are_counted() {
+    fn only_the_first_ids_are_listed_and_all_are_counted() {
         let mut finding = Finding::default();
         for _ in 0..25 {
             finding.add(Uuid::new_v4());

@@ -1,37 +1,37 @@
-//! What a run is to do.
+//! The settings of a run.
 
 use std::time::Duration;
 
 use reqwest::Url;
 
-use crate::LoadError;
+use crate::error::LoadError;
 
-/// What a run is to do. [`LoadConfig::new`] fills in what most runs want.
+/// The settings of a run. [`LoadConfig::new`] sets the usual values.
 #[derive(Debug, Clone)]
 pub struct LoadConfig {
-    /// Where Onceward is, such as `http://127.0.0.1:3000`.
+    /// Onceward's address, such as `http://127.0.0.1:3000`.
     pub target: String,
-    /// Where the posting service is, such as `http://127.0.0.1:8080`.
+    /// The posting service's address, such as `http://127.0.0.1:8080`.
     pub ledger: String,
     /// Requests per second.
     pub rate: f64,
-    /// How long to go on offering them.
+    /// How long they are offered.
     pub duration: Duration,
-    /// How long after that everything has to be accepted and final.
+    /// How long after that all may take to be accepted and final.
     pub wait: Duration,
-    /// Whether to draw a progress bar, where standard error is a terminal.
+    /// Whether to draw a progress bar if standard error is a terminal.
     pub progress: bool,
-    /// What decides amounts and currencies. Ids are new in every run.
+    /// The seed of amounts and currencies. Ids are new in every run.
     pub seed: u64,
-    /// The most transactions that are being submitted at once, those that wait to be repeated
-    /// included. A run that reaches it says so, since it then no longer offers what it was to.
+    /// The most transactions in flight at once, including those that wait to be repeated. A run
+    /// that reaches this limit reports it, since it then offers less than the rate.
     pub max_in_flight: usize,
-    /// The most connections at once. Below the number of files that systems let a process have open.
+    /// The most connections at once. The default is below the usual limit of open files.
     pub max_connections: usize,
 }
 
 impl LoadConfig {
-    /// 200 a second for 30 s, then up to 5 minutes until all is final.
+    /// 200 per second for 30 s, then up to 5 minutes until all are final.
     #[must_use]
     pub fn new(target: impl Into<String>, ledger: impl Into<String>) -> Self {
         Self {
@@ -47,11 +47,11 @@ impl LoadConfig {
         }
     }
 
-    /// How many requests that makes: at least one.
+    /// The number of requests: at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "`check` keeps it far below where that would matter"
+        reason = "`check` limits it to ten million"
     )]
     pub(crate) fn total(&self) -> usize {
         (self.rate * self.duration.as_secs_f64()).round().max(1.0) as usize
@@ -67,7 +67,7 @@ impl LoadConfig {
         }
         for (setting, time) in [("duration", self.duration), ("wait", self.wait)] {
             if time > LONGEST {
-                return refuse(setting, "must be 30 days at most");
+                return refuse(setting, "must be at most 30 days");
             }
         }
         if self.rate * self.duration.as_secs_f64() > MOST_REQUESTS {
@@ -76,21 +76,21 @@ impl LoadConfig {
         let bounds =
             [("max_in_flight", self.max_in_flight), ("max_connections", self.max_connections)];
         for (setting, bound) in bounds {
-            // Above the upper end, the semaphore behind it would panic.
+            // Above the upper limit, the semaphore would panic.
             if !(1..=1_000_000).contains(&bound) {
-                return refuse(setting, "must be from 1 to 1,000,000");
+                return refuse(setting, "must be between 1 and 1,000,000");
             }
         }
         Ok(())
     }
 }
 
-/// A base address without a slash at its end, to put paths behind.
+/// A base address without a trailing slash, to which paths are appended.
 pub(crate) fn base_url(setting: &'static str, url: &str) -> Result<String, LoadError> {
     let refuse = |reason| LoadError::Setting { setting, reason };
     let parsed = Url::parse(url).map_err(|error| refuse(format!("{url}: {error}")))?;
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(refuse(format!("{url}: neither http nor https")));
+        return Err(refuse(format!("{url}: the scheme is neither http nor https")));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_makes_no_sense_is_named() {
+    fn an_error_names_the_invalid_setting() {
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
             let config = LoadConfig { rate, ..LoadConfig::new("http://a", "http://b") };
             assert!(config.check().unwrap_err().to_string().contains("rate"), "{rate}");

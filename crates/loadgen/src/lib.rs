@@ -1,22 +1,23 @@
 //! Open-loop load on Onceward, and the audit at the end.
 //!
-//! Every request leaves when it is due, however long the answers to those before it take, and its
-//! latency counts from when it was due: a server that stalls cannot hide it by holding the load up.
-//! A request that may not have arrived, or was told to come back, is repeated with the same id and
-//! the same content, which Onceward promises to be safe. When all are answered, the run waits until
-//! every accepted transaction is final and then compares what Onceward says with the posting
-//! service's own ledger.
+//! Every request is sent when it is due, however long earlier answers take, and its latency counts
+//! from when it was due. So a server that stalls cannot hide it by slowing the load down
+//! (coordinated omission). A request that may not have arrived, or was answered with 429 or 503, is
+//! repeated with the same id and content, which Onceward promises to be safe. When all are
+//! answered, the run waits until every accepted transaction is final, and then compares what
+//! Onceward reports with the posting service's ledger.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod audit;
 mod config;
-mod pace;
+mod error;
+mod open_loop;
+mod pacing;
+mod polling;
 mod progress;
 mod report;
-mod settle;
-mod submit;
-mod table;
+mod report_table;
 mod tally;
 mod transaction;
 
@@ -26,45 +27,48 @@ use std::time::Duration;
 use reqwest::Client;
 use tokio::time::Instant;
 
-use audit::{Ledger, Verdict};
+use audit::{Findings, Ledger};
 pub use config::LoadConfig;
+pub use error::LoadError;
+use polling::{FinalStates, ReportedState};
 use progress::Progress;
 pub use report::{Examples, FailedReason, Latency, Report, SentLate};
-use settle::{Settled, Standing};
 use tally::Tally;
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take that only shows that somebody listens.
-const REACH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the answer to the check at the start may take.
+const START_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Offers the load, waits until all is final, audits.
+/// Offers the load, waits until all accepted transactions are final, and audits.
 ///
 /// # Errors
-/// A setting that makes no sense, an address at which nobody listens when the run starts, a ledger
-/// that cannot be read when it ends. What goes wrong in between is part of the report.
+/// A setting is invalid, no server listens at an address when the run starts, or the
+/// ledger cannot be read when it ends. Errors in between are part of the report.
 pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     config.check()?;
     let target = config::base_url("target", &config.target)?;
     let ledger_url = config::base_url("ledger", &config.ledger)?;
     let client = client(&config)?;
-    reach(&client, &target, "/livez").await?;
-    reach(&client, &ledger_url, "/health").await?;
+    check_reachable(&client, &target, "/livez").await?;
+    check_reachable(&client, &ledger_url, "/health").await?;
 
     let progress = Progress::new(config.progress, config.total());
     let start = Instant::now();
     let deadline = start + config.duration + config.wait;
-    let tally = submit::offer(&config, &client, &target, start, deadline, &progress).await?;
-    let offered_by = Instant::now();
-    let settled = settle::settle(&client, &target, &tally.accepted, deadline, &progress).await;
+    let tally = open_loop::offer(&config, &client, &target, start, deadline, &progress).await?;
+    let all_answered_at = Instant::now();
+    let final_states =
+        polling::wait_until_final(&client, &target, &tally.accepted, deadline, &progress).await;
     progress.finish();
     let ledger = audit::read_ledger(&client, &ledger_url, deadline).await?;
-    let verdict = audit::judge(&tally.accepted, &tally.others, &settled.standings, &ledger.rows);
+    let findings =
+        audit::compare(&tally.accepted, &tally.not_accepted, &final_states.states, &ledger.rows);
 
     let since = |from: Instant| {
-        let all_final = settled.all_final?;
-        u64::try_from(all_final.saturating_duration_since(from).as_millis()).ok()
+        let all_final_at = final_states.all_final_at?;
+        u64::try_from(all_final_at.saturating_duration_since(from).as_millis()).ok()
     };
     let mut report = Report {
         target,
@@ -72,34 +76,34 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
         seed: config.seed,
         offered_rate: config.rate,
         all_final_after_ms: since(start),
-        all_final_after_offering_ms: since(offered_by),
+        all_final_after_offering_ms: since(all_answered_at),
         ..Report::default()
     };
-    // The last request's own share of time belongs to the run, or ten requests at ten a second
-    // would come out as eleven a second.
-    let offering = offered_by.duration_since(start).max(config.duration);
+    // The interval after the last request belongs to the run: otherwise ten requests at ten per
+    // second would count as eleven per second.
+    let offering = all_answered_at.duration_since(start).max(config.duration);
     put_tally(&mut report, &tally, offering);
-    put_standings(&mut report, &settled);
-    put_verdict(&mut report, verdict, &ledger);
+    put_states(&mut report, &final_states);
+    put_findings(&mut report, findings, &ledger);
     Ok(report)
 }
 
 fn client(config: &LoadConfig) -> Result<Client, LoadError> {
-    // An error means that a provider is installed already, which serves as well.
+    // An error means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(config.max_connections)
-        // What is measured is Onceward, not a proxy on the way to it.
+        // Onceward is measured, not a proxy on the way to it.
         .no_proxy()
         .build()
         .map_err(LoadError::Client)
 }
 
-/// Fails where nobody listens. Any answer will do, and so will a connection that breaks: a load may
-/// well be put on something that is in trouble, but not on a wrong address.
-async fn reach(client: &Client, url: &str, path: &str) -> Result<(), LoadError> {
-    let answer = client.get(format!("{url}{path}")).timeout(REACH_TIMEOUT).send().await;
+/// Fails if no server listens. Any answer is accepted, and so is a connection that breaks: a load
+/// may be put on a server in trouble, but not on a wrong address.
+async fn check_reachable(client: &Client, url: &str, path: &str) -> Result<(), LoadError> {
+    let answer = client.get(format!("{url}{path}")).timeout(START_CHECK_TIMEOUT).send().await;
     match answer {
         Err(source) if source.is_connect() => {
             Err(LoadError::Unreachable { url: url.to_owned(), source })
@@ -133,29 +137,29 @@ fn put_tally(report: &mut Report, tally: &Tally, offering: Duration) {
     };
 }
 
-fn put_standings(report: &mut Report, settled: &Settled) {
+fn put_states(report: &mut Report, final_states: &FinalStates) {
     let mut reasons = BTreeMap::new();
-    for standing in settled.standings.values() {
-        let count = match standing {
-            Standing::Completed => &mut report.completed,
-            Standing::Failed { reason } => {
+    for state in final_states.states.values() {
+        let count = match state {
+            ReportedState::Completed => &mut report.completed,
+            ReportedState::Failed { reason } => {
                 *reasons.entry(reason.clone()).or_default() += 1;
                 &mut report.failed
             }
-            Standing::Screened => &mut report.screened,
-            Standing::Cancelled => &mut report.cancelled,
-            Standing::InDoubt => &mut report.in_doubt,
-            Standing::UnderWay | Standing::Unknown => &mut report.unfinished,
-            // Counted by the verdict, as lost.
-            Standing::Absent => continue,
+            ReportedState::Screened => &mut report.screened,
+            ReportedState::Cancelled => &mut report.cancelled,
+            ReportedState::InDoubt => &mut report.in_doubt,
+            ReportedState::InProgress | ReportedState::Unknown => &mut report.unfinished,
+            // The audit counts it as lost.
+            ReportedState::NotFound => continue,
         };
         *count += 1;
     }
     report.set_failed_reasons(reasons);
 }
 
-fn put_verdict(report: &mut Report, verdict: Verdict, ledger: &Ledger) {
-    let Verdict { lost, duplicated, wrongly_failed, mismatched } = verdict;
+fn put_findings(report: &mut Report, findings: Findings, ledger: &Ledger) {
+    let Findings { lost, duplicated, wrongly_failed, mismatched } = findings;
     report.lost = lost.count;
     report.duplicated = duplicated.count;
     report.wrongly_failed = wrongly_failed.count;
@@ -167,45 +171,4 @@ fn put_verdict(report: &mut Report, verdict: Verdict, ledger: &Ledger) {
         mismatched: mismatched.ids,
     };
     report.late_writes_pending = ledger.late_writes_pending;
-}
-
-/// Why a run has no report.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// A setting makes no sense.
-    #[error("{setting}: {reason}")]
-    Setting {
-        /// The setting's name.
-        setting: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The HTTP client cannot be made.
-    #[error("no HTTP client: {0}")]
-    Client(#[source] reqwest::Error),
-    /// Nobody listens.
-    #[error("nobody listens at {url}")]
-    Unreachable {
-        /// Where.
-        url: String,
-        /// Why not.
-        source: reqwest::Error,
-    },
-    /// The posting service does not show its ledger, so there is nothing to judge by.
-    #[error("the ledger at {url} cannot be read: {source}")]
-    Ledger {
-        /// Where.
-        url: String,
-        /// Why not.
-        source: reqwest::Error,
-    },
-    /// A fault of the load generator's own.
-    #[error("the load generator failed: {0}")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl LoadError {
-    pub(crate) fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Internal(Box::new(error))
-    }
 }

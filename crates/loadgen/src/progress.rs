@@ -1,11 +1,11 @@
-//! The bar that shows how far a run is.
+//! The progress bar of a run.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Shows what is offered, accepted and final; nothing where nobody would see it.
+/// Shows how many are offered, accepted and final; nothing if standard error is not a terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -38,8 +38,8 @@ impl Progress {
         self.draw();
     }
 
-    /// One more is final.
-    pub(crate) fn settled(&self) {
+    /// Counts one more final transaction.
+    pub(crate) fn finalized(&self) {
         self.bar.inc(1);
         self.draw();
     }
@@ -54,7 +54,7 @@ impl Progress {
         }
         let offered = self.offered.load(Ordering::Relaxed);
         let accepted = self.accepted.load(Ordering::Relaxed);
-        let settled = self.bar.position();
-        self.bar.set_message(format!("offered {offered}, accepted {accepted}, final {settled}"));
+        let finalized = self.bar.position();
+        self.bar.set_message(format!("offered {offered}, accepted {accepted}, final {finalized}"));
     }
 }

@@ -1,109 +1,109 @@
-//! What a run has shown, for machines and for people.
+//! The result of a run, as JSON and with its exit code.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// How many reasons for failures are listed.
+/// How many failure reasons are listed.
 const REASONS_LISTED: usize = 5;
 
-/// What a run has shown. In JSON in camelCase; `Display` makes a table of it.
+/// The result of a run. In JSON the names are in camelCase; `Display` prints a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Where Onceward was.
+    /// Onceward's address.
     pub target: String,
-    /// Where the posting service was.
+    /// The posting service's address.
     pub ledger: String,
-    /// The seed of the content.
+    /// The seed of the transactions' content.
     pub seed: u64,
-    /// Requests a second, as asked for.
+    /// The requested rate, per second.
     pub offered_rate: f64,
-    /// Requests a second that were accepted, from the first one's due time to the last acceptance.
+    /// Accepted requests per second, from the first due time to the last answer.
     pub accepted_rate: f64,
 
-    /// Transactions that were submitted.
+    /// Submitted transactions.
     pub offered: u64,
-    /// Those that got a 2xx.
+    /// Transactions answered with 2xx.
     pub accepted: u64,
-    /// Those that got a status that a repetition would not change.
+    /// Transactions answered with a status that a repetition would not change.
     pub rejected: u64,
-    /// The same by status.
+    /// `rejected` by status.
     pub rejected_by_status: BTreeMap<u16, u64>,
-    /// Those that got neither in time.
+    /// Transactions that got neither in time.
     pub gave_up: u64,
-    /// The same by what went wrong last.
+    /// `gave_up` by the last failure.
     pub gave_up_reasons: BTreeMap<String, u64>,
-    /// Those that were sent more than once.
+    /// Transactions that were sent more than once.
     pub retried: u64,
-    /// How often something was sent again, all in all.
+    /// The number of repeated requests.
     pub repeats: u64,
 
-    /// How long the accepted ones took from when they were due, repetitions included.
+    /// Latency of the accepted transactions from when they were due, including repetitions.
     pub latency: Latency,
-    /// Whether the load was offered as asked for.
+    /// Whether the load was offered at the requested rate.
     pub sent_late: SentLate,
 
-    /// How long after the start all that was accepted was final; none where it never was.
+    /// How long after the start all accepted transactions were final; `None` if they never were.
     pub all_final_after_ms: Option<u64>,
-    /// The same, counted from the last acceptance, rejection or giving up.
+    /// The same, from the last acceptance, rejection or giving up.
     pub all_final_after_offering_ms: Option<u64>,
     /// Accepted and `completed`.
     pub completed: u64,
     /// Accepted and `failed`.
     pub failed: u64,
-    /// The reasons for that, the most frequent ones first.
+    /// The most frequent reasons for that, in this order.
     pub failed_reasons: Vec<FailedReason>,
     /// Accepted and then `rejected` by screening.
     pub screened: u64,
     /// Accepted and `cancelled`.
     pub cancelled: u64,
-    /// Accepted and `in_doubt` when the time was over.
+    /// Accepted and `in_doubt` at the deadline.
     pub in_doubt: u64,
-    /// Accepted and not final when the time was over, or not to be learnt.
+    /// Accepted and not final at the deadline, or Onceward did not answer.
     pub unfinished: u64,
 
-    /// Accepted, and unknown to Onceward, or `completed` without an entry in the ledger.
+    /// Accepted, but unknown to Onceward, or `completed` without an entry in the ledger.
     pub lost: u64,
     /// More than one entry in the ledger.
     pub duplicated: u64,
-    /// `failed`, `rejected` or `cancelled` with an entry in the ledger.
+    /// `failed`, `rejected` or `cancelled`, but with an entry in the ledger.
     pub wrongly_failed: u64,
-    /// An entry with another amount or currency than was submitted.
+    /// An entry with another amount or currency than submitted.
     pub mismatched: u64,
-    /// Some ids of each of these.
+    /// Some ids of each of these four.
     pub examples: Examples,
-    /// Writes that the posting service had still to make when it was audited: where this is not 0,
-    /// there may be duplicates to come that are not counted.
+    /// Late writes that the posting service had not yet applied at the audit: if this is not 0,
+    /// they may add duplicates that are not counted.
     pub late_writes_pending: u64,
 }
 
-/// How long the accepted ones took from when they were due.
+/// Latency of the accepted transactions from when they were due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// Half of them took at most this.
+    /// The median.
     pub p50_ms: f64,
-    /// 90 % of them took at most this.
+    /// The 90th percentile.
     pub p90_ms: f64,
-    /// 99 % of them took at most this.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest one.
+    /// The longest.
     pub max_ms: f64,
 }
 
-/// Whether requests left when they were due, and what held them back where they did not.
+/// How many requests were sent late, and what delayed them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentLate {
-    /// Requests that left more than 100 ms after they were due.
+    /// Requests sent more than 100 ms after they were due.
     pub requests: u64,
-    /// The latest of them.
+    /// The longest delay among them.
     pub max_ms: u64,
-    /// How often sending waited because as many were in flight as there may be.
+    /// How often sending waited because the limit of requests in flight was reached.
     pub in_flight_bound_hits: u64,
-    /// How many requests waited for a connection because there were as many as there may be.
+    /// How many requests waited for a free connection.
     pub connection_bound_hits: u64,
 }
 
@@ -117,23 +117,23 @@ pub struct FailedReason {
     pub count: u64,
 }
 
-/// Ids to look at: the first ten of each kind.
+/// Example ids: the first ten of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Examples {
-    /// Lost ones.
+    /// Lost transactions.
     pub lost: Vec<Uuid>,
-    /// Duplicated ones.
+    /// Duplicated transactions.
     pub duplicated: Vec<Uuid>,
-    /// Wrongly failed ones.
+    /// Wrongly failed transactions.
     pub wrongly_failed: Vec<Uuid>,
-    /// Mismatched ones.
+    /// Mismatched transactions.
     pub mismatched: Vec<Uuid>,
 }
 
 impl Report {
-    /// 0 where Onceward kept its promise to all that it accepted, else 1. A plain `failed` keeps it.
-    /// A run in which nothing was accepted has shown nothing, and is 1 too.
+    /// 0 if Onceward kept its promise for every accepted transaction, otherwise 1. A plain `failed`
+    /// keeps it. A run in which nothing was accepted proves nothing and is 1 too.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let broken = self.lost
@@ -145,7 +145,7 @@ impl Report {
         u8::from(broken > 0 || self.accepted == 0)
     }
 
-    /// Sets the reasons for failures: the most frequent ones, in that order.
+    /// Keeps the most frequent failure reasons, in that order.
     pub(crate) fn set_failed_reasons(&mut self, counts: BTreeMap<String, u64>) {
         let mut reasons: Vec<FailedReason> =
             counts.into_iter().map(|(reason, count)| FailedReason { reason, count }).collect();
@@ -177,7 +177,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_plain_failure_is_no_error_and_each_broken_promise_is() {
+    fn a_plain_failure_exits_with_0_and_each_broken_promise_with_1() {
         assert_eq!(good().exit_code(), 0);
         let rejected = Report { rejected: 3, gave_up: 2, ..good() };
         assert_eq!(rejected.exit_code(), 0);
@@ -195,7 +195,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_json_is_in_camel_case_and_reads_back() {
+    fn the_json_is_in_camel_case_and_can_be_read_back() {
         let json = serde_json::to_value(good()).unwrap();
         assert_eq!(json["wronglyFailed"], 0);
         assert_eq!(json["allFinalAfterMs"], 34_250);
@@ -204,7 +204,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_most_frequent_reasons_come_first_and_the_rest_is_cut() {
+    fn the_most_frequent_reasons_are_listed_first_and_the_rest_is_dropped() {
         let mut report = Report::default();
         report.set_failed_reasons((1..=8).map(|n| (format!("reason {n}"), n)).collect());
         let counts: Vec<u64> = report.failed_reasons.iter().map(|reason| reason.count).collect();

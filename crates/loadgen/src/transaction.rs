@@ -1,4 +1,4 @@
-//! What is submitted: transactions whose content the seed decides and whose ids are new.
+//! The submitted transactions: the seed decides their content, and their ids are new.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde_json::{Number, json};
 use uuid::Uuid;
 
-/// Currencies and how many decimals they have, so that none, two and three all occur.
+/// Currencies and their decimals, chosen so that 0, 2 and 3 decimals all occur.
 const CURRENCIES: [(&str, u32); 5] = [("USD", 2), ("EUR", 2), ("GBP", 2), ("JPY", 0), ("KWD", 3)];
 
 /// The largest amount, in the currency's smallest unit.
@@ -19,23 +19,23 @@ pub(crate) struct Transaction {
     /// Exact, with as many decimals as its currency has.
     pub(crate) amount: Decimal,
     pub(crate) currency: &'static str,
-    /// Which of the run it is, counting from 0.
+    /// Its number in the run, counting from 0.
     pub(crate) number: usize,
 }
 
 impl Transaction {
     /// The transaction with this number in a run from this seed.
     pub(crate) fn draw(seed: u64, number: usize) -> Self {
-        // One generator a transaction, so that its content does not depend on those before it.
-        let mut luck = Xoshiro256PlusPlus::seed_from_u64(seed ^ (number as u64).rotate_left(32));
-        let (currency, decimals) = CURRENCIES[luck.random_range(0..CURRENCIES.len())];
-        let amount = Decimal::new(luck.random_range(1..=LARGEST_AMOUNT), decimals);
+        // One generator per transaction, so that its content does not depend on earlier ones.
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ (number as u64).rotate_left(32));
+        let (currency, decimals) = CURRENCIES[random.random_range(0..CURRENCIES.len())];
+        let amount = Decimal::new(random.random_range(1..=LARGEST_AMOUNT), decimals);
         Self { id: Uuid::new_v4(), amount, currency, number }
     }
 
-    /// The body of its submission: the same every time it is sent.
+    /// The body of its submission, the same every time it is sent.
     pub(crate) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
-        // From its digits, never through a float.
+        // Parsed from its digits, never through a float.
         let amount: Number = self.amount.to_string().parse()?;
         serde_json::to_vec(&json!({
             "id": self.id,
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seed_decides_the_content_and_never_the_id() {
+    fn the_seed_decides_the_content_and_not_the_id() {
         let content = |seed| -> Vec<(Decimal, &str)> {
             let drawn = (0..50).map(|number| Transaction::draw(seed, number));
             drawn.map(|transaction| (transaction.amount, transaction.currency)).collect()
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_have_as_many_decimals_as_their_currency_and_go_out_with_exactly_those() {
+    fn amounts_have_the_decimals_of_their_currency_and_are_sent_with_exactly_those() {
         let mut seen = BTreeSet::new();
         for number in 0..500 {
             let transaction = Transaction::draw(9, number);

@@ -1,4 +1,4 @@
-//! What has come in and what was done to it.
+//! Counters of requests and of injected faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// One way in which a request was mistreated.
+/// A kind of fault that a request met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     Outage,
@@ -50,7 +50,7 @@ pub struct RequestCounts {
     pub post: u64,
     /// GETs by id.
     pub get: u64,
-    /// POSTs answered 400.
+    /// POSTs answered with 400.
     pub invalid: u64,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Counters {
     late_writes_pending: AtomicU64,
 }
 
-// Each counter stands alone and orders nothing else, hence `Relaxed` throughout.
+// The counters are independent and order nothing else, hence `Relaxed` throughout.
 impl Counters {
     pub(crate) fn count_post(&self) {
         self.posts.fetch_add(1, Ordering::Relaxed);
@@ -104,13 +104,13 @@ impl Counters {
         self.late_writes_pending.load(Ordering::Relaxed)
     }
 
-    /// Counts a late write as pending for as long as the answer lives.
+    /// Counts a late write as pending until the returned guard is dropped.
     pub(crate) fn late_write(self: &Arc<Self>) -> LateWrite {
         self.late_writes_pending.fetch_add(1, Ordering::Relaxed);
         LateWrite(Arc::clone(self))
     }
 
-    /// Starts again at 0, except what is pending, which still is.
+    /// Resets all counters to 0, except the number of pending late writes.
     pub(crate) fn reset(&self) {
         let counters = [&self.posts, &self.gets, &self.invalid];
         for counter in counters.into_iter().chain(&self.faults) {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_counts_under_its_own_name() {
+    fn each_fault_kind_is_counted_under_its_own_name() {
         for (position, (kind, name)) in FaultKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, position, "{name}");
             let counters = Counters::default();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_keeps_what_is_pending() {
+    fn a_reset_keeps_the_number_of_pending_late_writes() {
         let counters = Arc::new(Counters::default());
         let pending = counters.late_write();
         counters.count_post();

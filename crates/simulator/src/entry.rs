@@ -1,4 +1,4 @@
-//! What is posted, and the row it becomes.
+//! The body of a POST, and the ledger entry made from it.
 
 use std::time::{Duration, Instant};
 
@@ -18,18 +18,18 @@ pub(crate) struct Submission {
     pub(crate) metadata: Option<Value>,
 }
 
-/// Why a body is no submission.
+/// Why a body is not a valid submission.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidBody {
     #[error("the body is not a transaction: {0}")]
     Malformed(String),
     #[error("`{0}` is missing")]
     Missing(&'static str),
-    #[error("`amount` is neither a number nor a string that holds one")]
+    #[error("`amount` is neither a number nor a string that contains one")]
     Amount,
 }
 
-/// A body before it is known to be whole.
+/// A body before it is known to be complete.
 #[derive(Deserialize)]
 struct Body {
     id: Option<String>,
@@ -41,14 +41,14 @@ struct Body {
 }
 
 impl Submission {
-    /// Reads the body of a POST. Unknown fields are ignored, as the real service does.
+    /// Reads the body of a POST. Unknown fields are ignored, as in the real service.
     pub(crate) fn from_json(body: &[u8]) -> Result<Self, InvalidBody> {
         let body: Body = serde_json::from_slice(body)
             .map_err(|error| InvalidBody::Malformed(error.to_string()))?;
         let amount = match body.amount {
             None => return Err(InvalidBody::Missing("amount")),
             Some(Value::Number(amount)) => amount,
-            // Parsed as JSON text, so the digits stay as they are.
+            // Parsed as JSON, so the digits stay as they are.
             Some(Value::String(amount)) => amount.parse().map_err(|_| InvalidBody::Amount)?,
             Some(_) => return Err(InvalidBody::Amount),
         };
@@ -69,21 +69,21 @@ fn present(field: &'static str, value: Option<String>) -> Result<String, Invalid
 
 /// A row of the ledger.
 ///
-/// It is kept as the JSON that is both a line of the file and what is answered: so the digits stay
-/// as they came, nothing is written twice, and a million rows fit into memory.
+/// It is kept as JSON, which is both a line of the file and the answer: so the digits stay as they
+/// came, nothing is serialised twice, and a million rows fit into memory.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The row's own number: two rows of one id differ in it.
+    /// The row's number, which distinguishes two rows of one id.
     pub(crate) row: u64,
     pub(crate) id: Box<str>,
     /// The whole row, without a line break.
     pub(crate) json: Bytes,
-    /// When it was written, for the visibility lag; none where it was read back from the file,
-    /// since a restart takes longer than any lag.
+    /// When it was written, for the visibility lag; `None` if it was read back from the file, since
+    /// a restart takes longer than any lag.
     written: Option<Instant>,
 }
 
-/// What a row is in JSON.
+/// A row as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row<'a> {
@@ -98,7 +98,7 @@ struct Row<'a> {
     created_at: DateTime<Utc>,
 }
 
-/// What of a row must be known to find it again.
+/// The fields by which a row is found.
 #[derive(Deserialize)]
 struct Key {
     #[serde(rename = "_id")]
@@ -107,7 +107,7 @@ struct Key {
 }
 
 impl Entry {
-    /// The row that a submission becomes now.
+    /// The row that is made from a submission now.
     pub(crate) fn new(row: u64, submission: &Submission) -> Result<Self, serde_json::Error> {
         let json = serde_json::to_vec(&Row {
             row,
@@ -127,13 +127,13 @@ impl Entry {
         })
     }
 
-    /// The row that a line of the file holds.
+    /// The row in a line of the file.
     pub(crate) fn from_line(line: &[u8]) -> Result<Self, serde_json::Error> {
         let Key { row, id } = serde_json::from_slice(line)?;
         Ok(Self { row, id, json: Bytes::copy_from_slice(line.trim_ascii_end()), written: None })
     }
 
-    /// Whether it is older than this.
+    /// Whether it is at least this old.
     pub(crate) fn is_older_than(&self, age_ms: u64) -> bool {
         self.written.is_none_or(|written| written.elapsed() >= Duration::from_millis(age_ms))
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn an_error_names_the_missing_field() {
         for (body, field) in [
             (r#"{"amount":1,"currency":"USD"}"#, "id"),
             (r#"{"id":"","amount":1,"currency":"USD"}"#, "id"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_that_is_no_number_is_invalid() {
+    fn an_amount_that_is_not_a_number_is_invalid() {
         for amount in [r#""abc""#, r#""""#, "true", "[1]", r#""1 2""#] {
             let body = format!(r#"{{"id":"a","amount":{amount},"currency":"USD"}}"#);
             assert_eq!(parse(&body).unwrap_err(), InvalidBody::Amount, "{body}");
@@ -179,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_is_malformed() {
+    fn a_body_that_is_not_an_object_of_the_right_types_is_malformed() {
         for body in ["", "[]", "{", r#"{"id":5,"amount":1,"currency":"USD"}"#] {
             assert!(matches!(parse(body), Err(InvalidBody::Malformed(_))), "{body}");
         }
     }
 
     #[test]
-    fn an_entry_comes_back_from_its_line_as_it_was() {
+    fn an_entry_is_read_back_from_its_line_unchanged() {
         let body = r#"{"id":"txn_1","amount":100.50,"currency":"EUR","description":"d","timestamp":"t","metadata":{"n":1.10}}"#;
         let written = Entry::new(3, &parse(body).unwrap()).unwrap();
         let line = [&written.json[..], b"\n"].concat();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_a_text_does_not_break_the_line() {
+    fn a_line_break_in_the_body_does_not_split_the_line() {
         let body =
             "{\"id\":\"a\",\"amount\":1,\"currency\":\"USD\",\n\"metadata\": {\"n\":\n\"1\\n2\"}}";
         let written = Entry::new(1, &parse(body).unwrap()).unwrap();

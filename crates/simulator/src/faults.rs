@@ -6,68 +6,69 @@ use serde_json::{Map, Value};
 /// The longest duration a fault may ask for: a day.
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Beyond this the log-normal latency is no longer a latency but noise over many orders of magnitude.
+/// Above this the log-normal latency is only noise over many orders of magnitude.
 const WIDEST_SIGMA: f64 = 5.0;
 
 /// What can be made to go wrong, and how often.
 ///
-/// Rates are probabilities from 0 to 1, each drawn on its own. Where several hit one request, the
-/// first in the order of this list decides, which is the order in which a request meets them:
+/// Rates are probabilities from 0 to 1, each drawn independently. If several hit one request, the
+/// first in this list decides, which is the order in which a request meets them:
 /// `outage`, `rate_limit`, `refusal`, then after the latency `reset_before_write`,
 /// `pre_write_failure`, `hang`, `late_write`, and after the write `reset_after_write`,
 /// `post_write_failure`, `garbage`.
 ///
-/// In JSON the names are in camelCase and no others are allowed.
+/// In JSON the names are in camelCase, and unknown names are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Faults {
-    /// Every connection is reset as soon as its request line is in, and requests under way lose
-    /// theirs; nothing is answered. Only `/admin/…` still answers, for else an outage could not be
-    /// ended. (The other kind of outage, where nothing listens, is the process being down.)
+    /// Every connection is reset as soon as its request line has arrived, and so are those of
+    /// requests in flight; nothing is answered. Only `/admin/…` still answers, because otherwise an
+    /// outage could not be ended. (For an outage in which no process listens, stop the process.)
     pub outage: bool,
-    /// A POST or a GET by id answers 429 with `Retry-After`; nothing is saved.
+    /// A POST or a GET by id is answered with 429 and `Retry-After`; nothing is saved.
     pub rate_limit_rate: f64,
-    /// What `Retry-After` says on a 429.
+    /// The value of `Retry-After` on a 429.
     pub retry_after_seconds: u64,
-    /// A POST answers 422, for good: the id alone decides, so a refused id is refused every time.
+    /// A POST is answered with 422. The id alone decides, so a refused id is refused every time.
     pub refusal_rate: f64,
-    /// The middle of the log-normal time a POST takes before it writes.
+    /// The median of the log-normal time that a POST takes before it writes.
     pub latency_median_ms: u64,
     /// The spread of both latencies: the standard deviation of their logarithm.
     pub latency_sigma: f64,
     /// The connection is reset without an answer; nothing is saved.
     pub reset_before_write_rate: f64,
-    /// A POST answers 500; nothing is saved.
+    /// A POST is answered with 500; nothing is saved.
     pub pre_write_failure_rate: f64,
     /// A POST gets no answer for `hang_ms`, then its connection is reset; nothing is saved.
     pub hang_rate: f64,
     /// How long a hanging POST hangs.
     pub hang_ms: u64,
-    /// The connection is reset without an answer, and the write lands `late_write_delay_ms` after
-    /// that, whether or not anybody still waits for it. The delay counts from the reset, so it
+    /// The connection is reset without an answer, and the write is applied `late_write_delay_ms`
+    /// after that, even if its client has disconnected. The delay counts from the reset, so it
     /// compares directly with a client's settle window.
     pub late_write_rate: f64,
-    /// How long after the reset a late write lands.
+    /// How long after the reset a late write is applied.
     pub late_write_delay_ms: u64,
     /// The entry is saved, then the connection is reset without an answer.
     pub reset_after_write_rate: f64,
-    /// The entry is saved, then the POST answers 500, with the same body as before a write.
+    /// The entry is saved, then the POST is answered with 500 and the same body as a failure before
+    /// the write.
     pub post_write_failure_rate: f64,
-    /// The entry is saved, then the POST answers 200 with a body that is not JSON.
+    /// The entry is saved, then the POST is answered with 200 and a body that is not JSON.
     pub garbage_rate: f64,
-    /// The middle of the log-normal time a GET by id takes.
+    /// The median of the log-normal time that a GET by id takes.
     pub verification_latency_median_ms: u64,
-    /// A GET by id answers 500.
+    /// A GET by id is answered with 500.
     pub verification_failure_rate: f64,
-    /// A GET by id answers 200 with a body that is not JSON, whether or not the id is there.
+    /// A GET by id is answered with 200 and a body that is not JSON, whether or not the id exists.
     pub verification_garbage_rate: f64,
-    /// A GET by id answers 404 for an entry younger than this.
+    /// A GET by id is answered with 404 if the entry is younger than this.
     pub visibility_lag_ms: u64,
 }
 
 impl Default for Faults {
-    /// A bad day, not a disaster: 5 % of the posts fail before the write and 5 % after it, and a
-    /// post takes 200 ms, a verification 50 ms in the middle.
+    /// A bad day, not a disaster: 5 % of the POSTs fail before the write and 5 % after it, the
+    /// median POST takes 200 ms, and the median verification 50 ms.
     fn default() -> Self {
         Self {
             latency_median_ms: 200,
@@ -81,8 +82,8 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// No faults and no latency. The durations that only matter together with a rate keep sensible
-    /// values, so that turning on the rate alone does something.
+    /// No faults and no latency. Durations that only matter together with a rate keep sensible
+    /// values, so that setting the rate alone has an effect.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -108,10 +109,11 @@ impl Faults {
         }
     }
 
-    /// These faults with the fields of `changes` put in; what `changes` leaves out stays as it is.
+    /// These faults with the fields of `changes` applied; fields that `changes` omits stay as they
+    /// are.
     ///
     /// # Errors
-    /// A field that does not exist, has the wrong type, or is out of its range; nothing is changed then.
+    /// A field does not exist, has the wrong type, or is out of its range.
     pub fn with_changes(&self, changes: &Map<String, Value>) -> Result<Self, FaultsError> {
         let mut fields = match serde_json::to_value(self) {
             Ok(Value::Object(fields)) => fields,
@@ -126,7 +128,7 @@ impl Faults {
                 });
             }
             fields.insert(field.clone(), value.clone());
-            // One at a time, so that an error is known to be this field's.
+            // One field at a time, so that an error is known to belong to this field.
             changed = serde_json::from_value(Value::Object(fields.clone())).map_err(|error| {
                 FaultsError::Invalid { field: field.clone(), reason: error.to_string() }
             })?;
@@ -157,7 +159,7 @@ impl Faults {
             if !(0.0..=1.0).contains(&rate) {
                 return Err(FaultsError::Invalid {
                     field: field.to_owned(),
-                    reason: format!("{rate} is not a rate from 0 to 1"),
+                    reason: format!("{rate} is not between 0 and 1"),
                 });
             }
         }
@@ -173,29 +175,29 @@ impl Faults {
             if duration_ms > LONGEST_MS {
                 return Err(FaultsError::Invalid {
                     field: field.to_owned(),
-                    reason: "longer than a day".to_owned(),
+                    reason: "must not be longer than a day".to_owned(),
                 });
             }
         }
         if !(0.0..=WIDEST_SIGMA).contains(&self.latency_sigma) {
             return Err(FaultsError::Invalid {
                 field: "latencySigma".to_owned(),
-                reason: format!("{} is not from 0 to {WIDEST_SIGMA}", self.latency_sigma),
+                reason: format!("{} is not between 0 and {WIDEST_SIGMA}", self.latency_sigma),
             });
         }
         Ok(())
     }
 }
 
-/// Why faults were not taken.
+/// Why faults were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultsError {
     /// There is no such field.
-    #[error("`{field}`: there is no such fault; there are {known}")]
+    #[error("`{field}`: no such fault; the faults are {known}")]
     UnknownField {
-        /// The field's name as it was given.
+        /// The name in the request.
         field: String,
-        /// The names there are.
+        /// The existing names.
         known: String,
     },
     /// The value is of the wrong type or out of its range.
@@ -206,13 +208,13 @@ pub enum FaultsError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The present faults could not be read back.
-    #[error("the present faults cannot be written as JSON")]
+    /// The current faults could not be converted.
+    #[error("the current faults cannot be written as JSON")]
     Unreadable,
 }
 
 impl FaultsError {
-    /// The JSON name of the field that is at fault, where one is.
+    /// The JSON name of the field that is wrong, if a field is.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_left_out_keep_their_value() {
+    fn omitted_fields_keep_their_value() {
         let changed =
             change(&Faults::default(), &json!({"hangRate": 0.25, "outage": true})).unwrap();
         let expected = Faults { hang_rate: 0.25, outage: true, ..Faults::default() };
@@ -240,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn every_field_survives_the_way_through_json() {
+    fn every_field_survives_a_round_trip_through_json() {
         let whole = serde_json::to_value(Faults::default()).unwrap();
         assert_eq!(change(&Faults::none(), &whole).unwrap(), Faults::default());
     }
 
     #[test]
-    fn an_error_names_its_field() {
+    fn an_error_names_the_wrong_field() {
         for (changes, field) in [
             (json!({"hangrate": 0.1}), "hangrate"),
             (json!({"refusalRate": 1.01}), "refusalRate"),
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn no_faults_and_the_default_ones_are_valid_and_nan_is_not() {
+    fn no_faults_and_the_default_faults_are_valid_and_nan_is_not() {
         assert_eq!(Faults::none().validate(), Ok(()));
         assert_eq!(Faults::default().validate(), Ok(()));
         let faults = Faults { hang_rate: f64::NAN, ..Faults::none() };

@@ -1,31 +1,29 @@
-//! A posting service that misbehaves on demand, and keeps the ledger that judges its clients.
+//! A posting service that misbehaves on demand and keeps the ledger by which its clients are
+//! audited.
 //!
 //! It speaks the posting service's interface: `POST /transactions` (201 with the stored entry),
 //! `GET /transactions/{id}`, `GET /transactions`, `POST /cleanup`, `GET /health`. An id is any
-//! string and is *not* unique: a second POST makes a second row, and the ledger shows it.
+//! string and is *not* unique: a second POST adds a second row, which the ledger shows.
 //!
-//! Its own side is `GET /admin/faults`, `PUT /admin/faults` and `GET /admin/audit`. A PUT takes the
-//! whole object or a part of it; the fields it leaves out keep their value. An unknown field or a
-//! value out of range is answered 422, names the field, and changes nothing.
+//! Its admin interface is `GET /admin/faults`, `PUT /admin/faults` and `GET /admin/audit`. A PUT
+//! takes the whole object or a part of it; omitted fields keep their value. An unknown field or a
+//! value out of range is answered with 422, which names the field, and changes nothing.
 //!
-//! What goes wrong is said by [`Faults`]; whom it hits is decided by the seed, the id and how many
-//! requests for this id came before, so a run can be repeated. Two things hold however a request
-//! ends: work that has begun goes on when its client has gone, and a row is with the operating
-//! system before its answer goes out, so the ledger survives a `kill -9`.
+//! [`Faults`] sets what goes wrong. The seed, the id and the number of earlier requests for the id
+//! decide which requests are hit, so a run can be repeated. Two things hold however a request ends:
+//! work that has begun continues after its client disconnects, and a row is with the operating
+//! system before its answer is sent, so the ledger survives a `kill -9`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod admin;
 mod audit;
-mod connection;
 mod counters;
-mod draw;
 mod entry;
+mod fault_draw;
 mod faults;
+mod http;
 mod ledger;
-mod server;
 mod service;
-mod transactions;
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,24 +41,24 @@ use ledger::Ledger;
 pub use ledger::LedgerOpenError;
 use service::Service;
 
-/// How long a shutdown waits for clients that are slow to send or to take what is theirs.
+/// How long a shutdown waits for clients that are slow to send a request or to read an answer.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
-/// What a simulator needs to start.
+/// The settings of a simulator.
 #[derive(Debug, Clone)]
 pub struct SimulatorConfig {
     /// Where to listen; port 0 takes a free one.
     pub addr: SocketAddr,
-    /// The ledger's file. It is made where it does not exist, with its folder, and read back where
+    /// The ledger's file. It is created, with its folder, if it does not exist, and read back if
     /// it does.
     pub ledger_path: PathBuf,
-    /// What goes wrong at first.
+    /// The faults at the start.
     pub faults: Faults,
-    /// What decides who is hit.
+    /// Decides which requests are hit.
     pub seed: u64,
 }
 
-/// A running simulator. Dropping it is a crash: connections break and late writes are lost.
+/// A running simulator. Dropping it acts as a crash: connections break and late writes are lost.
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
@@ -72,7 +70,8 @@ impl Simulator {
     /// Binds, reads the ledger back, and serves.
     ///
     /// # Errors
-    /// Faults out of range, an address that cannot be bound, a ledger that cannot be read or is in use.
+    /// The faults are out of range, the address cannot be bound, or the ledger cannot be
+    /// read or is in use.
     pub async fn start(config: SimulatorConfig) -> Result<Self, StartError> {
         config.faults.validate()?;
         let bind_error = |source| StartError::Bind { addr: config.addr, source };
@@ -85,7 +84,7 @@ impl Simulator {
             .unwrap_or_else(|panicked| Err(panicked.into()))
             .map_err(|source| LedgerOpenError::new(config.ledger_path, source))?;
         let service = Arc::new(Service::new(config.seed, ledger, config.faults));
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&service)));
+        let serving = tokio::spawn(http::serve(listener, Arc::clone(&service)));
         tracing::info!(%addr, seed = config.seed, "the posting service is simulated");
         Ok(Self { addr, service, serving })
     }
@@ -96,13 +95,13 @@ impl Simulator {
         self.addr
     }
 
-    /// A way to watch and steer it from within the program.
+    /// A handle to watch and control it from within the program.
     #[must_use]
     pub fn handle(&self) -> SimulatorHandle {
         SimulatorHandle { service: Arc::clone(&self.service) }
     }
 
-    /// Waits until it no longer serves, which by itself it never stops to do. Safe to cancel.
+    /// Waits until it no longer serves; it never stops on its own. Cancel-safe.
     pub async fn wait(&mut self) {
         if !self.serving.is_finished()
             && let Err(error) = (&mut self.serving).await
@@ -111,8 +110,8 @@ impl Simulator {
         }
     }
 
-    /// Stops gracefully, within seconds: no new connections, no more waiting. What was under way is
-    /// finished and late writes are written at once, since the service has got them.
+    /// Stops gracefully, within seconds: no new connections, no more delays. Requests in flight are
+    /// finished, and late writes are written at once, since the service has received them.
     pub async fn shutdown(mut self) {
         self.service.drain.cancel();
         self.service.work.close();
@@ -122,7 +121,7 @@ impl Simulator {
             work.wait().await;
         };
         if tokio::time::timeout(SHUTDOWN_GRACE, drained).await.is_err() {
-            tracing::warn!("the simulator stops although clients still hold connections");
+            tracing::warn!("the simulator stops although clients still have connections open");
             self.service.stop.cancel();
             self.service.work.wait().await;
         }
@@ -134,46 +133,46 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        // `stop` first: with `drain` alone, waiting work would go on at once instead of ending.
+        // `stop` first: `drain` alone makes waiting work continue at once instead of ending.
         self.service.stop.cancel();
         self.service.drain.cancel();
-        // Queued, and carried out without us.
+        // Queued: the ledger's thread carries it out after this.
         drop(self.service.ledger.close());
     }
 }
 
-/// Watches and steers a simulator from within the program. It does not keep it running.
+/// Watches and controls a simulator from within the program. It does not keep it running.
 #[derive(Debug, Clone)]
 pub struct SimulatorHandle {
     service: Arc<Service>,
 }
 
 impl SimulatorHandle {
-    /// What goes wrong at present.
+    /// The faults in effect.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.service.faults()
     }
 
-    /// Changes what goes wrong, from the next request on.
+    /// Changes the faults, from the next request on.
     ///
     /// # Errors
-    /// A field that is out of its range; nothing is changed then.
+    /// A field is out of its range; then nothing is changed.
     pub fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
         self.service.set_faults(faults)
     }
 
-    /// What the ledger and the counters say.
+    /// What the ledger and the counters show.
     #[must_use]
     pub fn audit(&self) -> Audit {
         self.service.audit()
     }
 
-    /// Empties the ledger, its file and the counters, cancels late writes, and says how many rows
-    /// there were. The faults stay as they are.
+    /// Empties the ledger, its file and the counters, cancels late writes, and returns how many
+    /// rows there were. The faults stay as they are.
     ///
     /// # Errors
-    /// The file cannot be emptied, or the simulator has stopped.
+    /// The file cannot be truncated, or the simulator has stopped.
     pub async fn cleanup(&self) -> Result<usize, CleanupError> {
         self.service.cleanup().await.map_err(|error| CleanupError(error.to_string()))
     }
@@ -185,10 +184,10 @@ pub enum StartError {
     /// The faults are out of range.
     #[error("the simulator's faults: {0}")]
     Faults(#[from] FaultsError),
-    /// The ledger's file cannot be taken into use.
+    /// The ledger's file cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerOpenError),
-    /// The address cannot be listened on.
+    /// The simulator cannot listen on the address.
     #[error("the simulator cannot listen on {addr}: {source}")]
     Bind {
         /// The address.

@@ -1,4 +1,4 @@
-//! What the simulator is made of, shared by everything that serves a request.
+//! The simulator's state, shared by all request handlers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use crate::entry::{Entry, Submission};
 use crate::faults::{Faults, FaultsError};
 use crate::ledger::{Ledger, Pending, WriteError};
 
-/// How many duplicated ids an audit names.
+/// How many duplicated ids an audit lists.
 const DUPLICATES_NAMED: usize = 100;
 
 /// The shared state.
@@ -25,20 +25,20 @@ pub(crate) struct Service {
     pub(crate) counters: Arc<Counters>,
     pub(crate) ledger: Ledger,
     faults: watch::Sender<Faults>,
-    requests_so_far: Mutex<HashMap<String, RequestsSoFar>>,
-    /// Replaced by a cleanup, which cancels the late writes of the time before it.
+    request_counts: Mutex<HashMap<String, IdRequestCounts>>,
+    /// Replaced by a cleanup, which cancels the late writes of the previous epoch.
     epoch: Mutex<CancellationToken>,
-    /// The work behind requests, which outlives a client that goes away.
+    /// The work of requests, which outlives a client that disconnects.
     pub(crate) work: TaskTracker,
-    /// A graceful end has begun: no new connections, and nothing waits any longer.
+    /// A graceful shutdown has begun: no new connections, and no more delays.
     pub(crate) drain: CancellationToken,
-    /// The end: connections break and work stops where it is, as in a crash.
+    /// The end: connections break and work stops at once, as in a crash.
     pub(crate) stop: CancellationToken,
 }
 
-/// How many requests there have been for one id.
+/// How many requests have come for one id.
 #[derive(Debug, Default)]
-struct RequestsSoFar {
+struct IdRequestCounts {
     posts: u64,
     gets: u64,
 }
@@ -50,7 +50,7 @@ impl Service {
             counters: Arc::default(),
             ledger,
             faults: watch::Sender::new(faults),
-            requests_so_far: Mutex::default(),
+            request_counts: Mutex::default(),
             epoch: Mutex::default(),
             work: TaskTracker::new(),
             drain: CancellationToken::new(),
@@ -68,7 +68,7 @@ impl Service {
         Ok(())
     }
 
-    /// Changes the faults in one step, so that two changes at once do not undo each other.
+    /// Changes the faults atomically, so that concurrent changes do not undo each other.
     pub(crate) fn change_faults(
         &self,
         change: impl FnOnce(&Faults) -> Result<Faults, FaultsError>,
@@ -84,39 +84,39 @@ impl Service {
         outcome
     }
 
-    /// Returns while an outage lasts; waits for one where none does.
+    /// Returns at once during an outage; otherwise waits for the next one.
     pub(crate) async fn outage(&self) {
         let mut faults = self.faults.subscribe();
-        // The sender lives as long as `self`, so waiting ends with an outage only.
+        // The sender lives as long as `self`, so only an outage ends the wait.
         let _ = faults.wait_for(|faults| faults.outage).await;
     }
 
-    /// How many POSTs of this id came before; counts this one.
+    /// Counts this POST and returns how many of the same id came before.
     pub(crate) fn posts_before(&self, id: &str) -> u64 {
-        self.with_requests_so_far(id, |requests| {
+        self.with_request_counts(id, |requests| {
             requests.posts += 1;
             requests.posts - 1
         })
     }
 
-    /// How many GETs of this id came before; counts this one.
+    /// Counts this GET and returns how many of the same id came before.
     pub(crate) fn gets_before(&self, id: &str) -> u64 {
-        self.with_requests_so_far(id, |requests| {
+        self.with_request_counts(id, |requests| {
             requests.gets += 1;
             requests.gets - 1
         })
     }
 
-    fn with_requests_so_far<T>(&self, id: &str, count: impl FnOnce(&mut RequestsSoFar) -> T) -> T {
-        let mut ids = self.requests_so_far.lock().unwrap_or_else(PoisonError::into_inner);
+    fn with_request_counts<T>(&self, id: &str, count: impl FnOnce(&mut IdRequestCounts) -> T) -> T {
+        let mut ids = self.request_counts.lock().unwrap_or_else(PoisonError::into_inner);
         match ids.get_mut(id) {
             Some(requests) => count(requests),
             None => count(ids.entry(id.to_owned()).or_default()),
         }
     }
 
-    /// Runs the work behind a request in a task of its own: hyper drops a request's future when its
-    /// client goes away, and a posting service does not forget what it has begun.
+    /// Runs the work of a request in its own task: hyper drops a request's future when the client
+    /// disconnects, but a posting service finishes what it has begun.
     pub(crate) fn run_on<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -125,7 +125,7 @@ impl Service {
         self.work.spawn(async move { stop.run_until_cancelled(work).await })
     }
 
-    /// Waits, but not once a graceful end has begun.
+    /// Sleeps, but not once a graceful shutdown has begun.
     pub(crate) async fn pause(&self, duration_ms: u64) {
         if duration_ms == 0 {
             return;
@@ -136,34 +136,34 @@ impl Service {
         }
     }
 
-    /// The time until the next cleanup.
+    /// The current epoch, which the next cleanup cancels.
     pub(crate) fn epoch(&self) -> CancellationToken {
         self.epoch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Queues a row, unless a cleanup has ended the epoch it belongs to.
+    /// Queues a row, unless a cleanup has ended its epoch.
     pub(crate) fn append_within(
         &self,
         epoch: &CancellationToken,
         submission: Submission,
     ) -> Option<Pending<Arc<Entry>>> {
-        // Under the lock that `cleanup` holds while it queues the emptying: so the row is queued
-        // either before the emptying or not at all.
-        let _now = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        // `cleanup` holds this lock while it queues the clearing, so the row is queued either
+        // before the clearing or not at all.
+        let _guard = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         (!epoch.is_cancelled()).then(|| self.ledger.append(submission))
     }
 
     /// Empties the ledger and the counters and cancels late writes; the faults stay.
     pub(crate) async fn cleanup(&self) -> Result<usize, WriteError> {
-        let emptying = {
+        let clearing = {
             let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
             epoch.cancel();
             *epoch = CancellationToken::new();
             self.ledger.clear()
         };
-        let count = emptying.await?;
+        let count = clearing.await?;
         self.counters.reset();
-        self.requests_so_far.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.request_counts.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(count)
     }
 

@@ -1,4 +1,4 @@
-//! Plays Onceward and the posting service behind it, and lies where its script says so.
+//! A stub of Onceward and of the posting service, which misbehaves as its script says.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use loadgen::{LoadConfig, Report};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// What a submission is answered with.
+/// The answer to a submission.
 pub enum Reply {
     Accept,
     Status(u16),
@@ -24,7 +24,7 @@ pub enum Reply {
     Break,
 }
 
-/// What is said of an accepted transaction.
+/// The answer to a poll of an accepted transaction.
 pub enum Shown {
     Status(&'static str),
     Failed(&'static str),
@@ -32,28 +32,28 @@ pub enum Shown {
     Break,
 }
 
-/// The rows that an accepted transaction makes in the ledger.
+/// The rows that an accepted transaction adds to the ledger.
 type Rows = Box<dyn Fn(usize, &Value) -> Vec<Value> + Send + Sync>;
 
-/// What to do at each step. `number` is the transaction's place in the run, `nth` how many requests
-/// for the same came before.
+/// The behaviour at each step. `number` is the transaction's number in the run, `nth` how many
+/// requests for the same transaction came before.
 pub struct Script {
     pub reply: Box<dyn Fn(usize, usize) -> Reply + Send + Sync>,
     pub shown: Box<dyn Fn(usize, usize) -> Shown + Send + Sync>,
     pub rows: Rows,
-    /// What the list is answered with before it is shown: `nth` list, and none to show it.
+    /// The error status for the `nth` list request; `None` to return the list.
     pub list: Box<dyn Fn(usize) -> Option<u16> + Send + Sync>,
-    /// `lateWritesPending` at the `nth` time of asking, if the service says such a thing.
+    /// The late writes of the service, if it reports any.
     pub late_writes: Option<LateWrites>,
-    /// How long a submission takes to be answered.
+    /// How long the answer to a submission takes.
     pub hold: Duration,
-    /// How many submissions must have come before the first one is answered.
+    /// How many submissions must have arrived before the first one is answered.
     pub gather: usize,
 }
 
-/// Rows that only come once somebody has asked for the pending writes so often.
+/// A row that is added once the audit has been read this many times.
 pub struct LateWrites {
-    pub asked_times: usize,
+    pub after_audits: usize,
 }
 
 impl Default for Script {
@@ -70,7 +70,7 @@ impl Default for Script {
     }
 }
 
-/// What the posting service has of a transaction.
+/// The posting service's row of a transaction.
 pub fn row(body: &Value) -> Value {
     json!({"id": body["id"], "amount": body["amount"], "currency": body["currency"]})
 }
@@ -79,7 +79,7 @@ pub fn row(body: &Value) -> Value {
 struct Seen {
     submissions: Vec<Value>,
     numbers: HashMap<String, usize>,
-    times_asked: HashMap<String, usize>,
+    polls: HashMap<String, usize>,
     ledger: Vec<Value>,
     times_listed: usize,
     times_audited: usize,
@@ -115,7 +115,7 @@ impl Stub {
         Self { url, world }
     }
 
-    /// So many requests as fast as they go, with plenty of time to become final.
+    /// A run of this many requests at 1,000 per second, with plenty of time to become final.
     pub fn config(&self, requests: u32) -> LoadConfig {
         LoadConfig {
             rate: 1000.0,
@@ -125,7 +125,7 @@ impl Stub {
         }
     }
 
-    /// The bodies of all submissions, in the order in which they came.
+    /// The bodies of all submissions, in the order of arrival.
     pub fn submissions(&self) -> Vec<Value> {
         self.world.seen.lock().unwrap().submissions.clone()
     }
@@ -140,7 +140,7 @@ impl Stub {
     }
 }
 
-/// Runs so many requests against a script.
+/// Runs this many requests against a script.
 pub async fn run(requests: u32, script: Script) -> (Report, Stub) {
     let stub = Stub::start(script).await;
     let report = loadgen::run(stub.config(requests)).await.unwrap();
@@ -151,9 +151,9 @@ fn number_of(body: &Value) -> usize {
     body["metadata"]["order_id"].as_str().unwrap().parse().unwrap()
 }
 
-/// Ends the connection without an answer, as a crash does, and without a word on standard error.
-fn break_off() -> ! {
-    std::panic::resume_unwind(Box::new("the script wants it"))
+/// Ends the connection without an answer, as a crash does, and prints nothing to standard error.
+fn break_connection() -> ! {
+    std::panic::resume_unwind(Box::new("as the script says"))
 }
 
 async fn submit(State(world): State<Arc<World>>, Json(body): Json<Value>) -> Response {
@@ -182,7 +182,7 @@ async fn submit(State(world): State<Arc<World>>, Json(body): Json<Value>) -> Res
             let header = [("retry-after", seconds.to_string())];
             (StatusCode::from_u16(status).unwrap(), header).into_response()
         }
-        Reply::Break => break_off(),
+        Reply::Break => break_connection(),
     }
 }
 
@@ -192,7 +192,7 @@ async fn show(State(world): State<Arc<World>>, Path(id): Path<String>) -> Respon
         let Some(number) = seen.numbers.get(&id).copied() else {
             return StatusCode::NOT_FOUND.into_response();
         };
-        let times = seen.times_asked.entry(id.clone()).or_default();
+        let times = seen.polls.entry(id.clone()).or_default();
         *times += 1;
         (world.script.shown)(number, *times - 1)
     };
@@ -202,7 +202,7 @@ async fn show(State(world): State<Arc<World>>, Path(id): Path<String>) -> Respon
             json!({"transactionId": id, "status": "failed", "error": {"code": code}})
         }
         Shown::Answer(status) => return StatusCode::from_u16(status).unwrap().into_response(),
-        Shown::Break => break_off(),
+        Shown::Break => break_connection(),
     };
     Json(body).into_response()
 }
@@ -216,15 +216,15 @@ async fn list(State(world): State<Arc<World>>) -> Response {
     }
 }
 
-/// A late write lands at the last time that it is asked for.
+/// The late write is applied when the audit is read for the last of those times.
 async fn audit(State(world): State<Arc<World>>) -> Response {
     let Some(late) = &world.script.late_writes else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let mut seen = world.seen.lock().unwrap();
     seen.times_audited += 1;
-    let pending = late.asked_times.saturating_sub(seen.times_audited);
-    if seen.times_audited == late.asked_times {
+    let pending = late.after_audits.saturating_sub(seen.times_audited);
+    if seen.times_audited == late.after_audits {
         let again = seen.ledger[0].clone();
         seen.ledger.push(again);
     }

@@ -4,22 +4,23 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
-use super::{OpenError, Rows};
+use super::error::OpenError;
+use super::rows::Rows;
 use crate::entry::Entry;
 
-/// What a file held.
+/// The contents of a file.
 #[derive(Debug)]
 pub(super) struct Replayed {
     pub(super) rows: Rows,
-    /// How many bytes of it are whole lines.
+    /// How many bytes of it are complete lines.
     pub(super) length: u64,
-    /// How many bytes follow them: the start of a line whose writing a crash cut short.
+    /// How many bytes follow them: the start of a line that a crash cut short.
     pub(super) torn_bytes: u64,
 }
 
-/// Reads every line. A last one that is not whole was never acknowledged and does not count;
-/// anywhere else, what is not an entry means that somebody else wrote into the file, and a ledger
-/// that judges must not guess.
+/// Reads every line. An incomplete last line was never acknowledged and does not count. Anywhere
+/// else, a line that is not an entry means that another program wrote into the file, and an audit
+/// must not rest on guesses.
 pub(super) fn replay(file: &File) -> Result<Replayed, OpenError> {
     let mut reader = BufReader::new(file);
     let mut rows = Rows::default();
@@ -33,10 +34,10 @@ pub(super) fn replay(file: &File) -> Result<Replayed, OpenError> {
         if read == 0 {
             return Ok(Replayed { rows, length, torn_bytes: 0 });
         }
-        let whole = line.ends_with(b"\n");
+        let is_complete = line.ends_with(b"\n");
         match Entry::from_line(&line) {
-            Ok(entry) if whole => rows.push(Arc::new(entry)),
-            Err(error) if whole && !reader.fill_buf()?.is_empty() => {
+            Ok(entry) if is_complete => rows.push(Arc::new(entry)),
+            Err(error) if is_complete && !reader.fill_buf()?.is_empty() => {
                 return Err(OpenError::Corrupt { line: number, reason: error.to_string() });
             }
             Ok(_) | Err(_) => {
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_lines_all_count() {
+    fn all_complete_lines_count() {
         let replayed = replay_text(&LINE.repeat(3)).unwrap();
         assert_eq!(replayed.rows.summary(0).entries, 3);
         assert_eq!(replayed.length, 3 * LINE.len() as u64);

@@ -1,26 +1,26 @@
-//! The rows in memory, and the counts that judge a client.
+//! The rows in memory, and the counts by which a client is audited.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::entry::Entry;
 
-/// Every row, in the order of writing, with the first one of each id and who has several.
+/// Every row, in the order of writing, with an index by id.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     entries: Vec<Arc<Entry>>,
-    by_id: HashMap<Box<str>, OfOneId>,
-    /// The ids with more than one row, in the order in which they got their second.
+    by_id: HashMap<Box<str>, RowsOfId>,
+    /// The ids with more than one row, in the order in which they got their second row.
     duplicated: Vec<Box<str>>,
 }
 
 #[derive(Debug)]
-struct OfOneId {
+struct RowsOfId {
     first: Arc<Entry>,
     count: usize,
 }
 
-/// The counts that judge a client.
+/// The counts by which a client is audited.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LedgerSummary {
     pub(crate) entries: usize,
@@ -32,34 +32,34 @@ pub(crate) struct LedgerSummary {
 impl Rows {
     pub(crate) fn push(&mut self, entry: Arc<Entry>) {
         match self.by_id.get_mut(&entry.id) {
-            Some(of_this_id) => {
-                of_this_id.count += 1;
-                if of_this_id.count == 2 {
+            Some(rows_of_id) => {
+                rows_of_id.count += 1;
+                if rows_of_id.count == 2 {
                     self.duplicated.push(entry.id.clone());
                 }
             }
             None => {
-                let only = OfOneId { first: Arc::clone(&entry), count: 1 };
+                let only = RowsOfId { first: Arc::clone(&entry), count: 1 };
                 self.by_id.insert(entry.id.clone(), only);
             }
         }
         self.entries.push(entry);
     }
 
-    /// Takes every row out and says how many there were.
+    /// Removes every row and returns how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         let count = self.entries.len();
         *self = Self::default();
         count
     }
 
-    /// The number that the next row gets.
+    /// The number of the next row.
     pub(crate) fn next_row(&self) -> u64 {
         self.entries.last().map_or(1, |last| last.row + 1)
     }
 
     pub(crate) fn first(&self, id: &str) -> Option<Arc<Entry>> {
-        self.by_id.get(id).map(|of_this_id| Arc::clone(&of_this_id.first))
+        self.by_id.get(id).map(|rows_of_id| Arc::clone(&rows_of_id.first))
     }
 
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
@@ -109,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_duplicates_is_cut_and_their_count_is_not() {
+    fn the_list_of_duplicates_is_limited_and_their_count_is_not() {
         let summary = rows(&["a", "a", "b", "b"]).summary(1);
         assert_eq!((summary.duplicated_count, summary.duplicated_ids.len()), (2, 1));
     }
 
     #[test]
-    fn the_first_row_of_an_id_is_the_one_that_is_found() {
+    fn a_lookup_finds_the_first_row_of_an_id() {
         let rows = rows(&["a", "b", "b"]);
         assert_eq!(rows.first("b").map(|entry| entry.row), Some(2));
         assert!(rows.first("c").is_none());

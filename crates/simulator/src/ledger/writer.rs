@@ -7,15 +7,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Rows, WriteError};
+use super::error::WriteError;
+use super::rows::Rows;
 use crate::entry::{Entry, Submission};
 
-/// The most commands that are carried out at one go.
-const GROUP: usize = 4096;
+/// The most commands in one batch.
+const MAX_BATCH: usize = 4096;
 
 type Done<T> = oneshot::Sender<Result<T, WriteError>>;
 
-/// What can be asked of the thread.
+/// A command to the thread.
 #[derive(Debug)]
 pub(super) enum Command {
     Append { submission: Submission, done: Done<Arc<Entry>> },
@@ -23,17 +24,17 @@ pub(super) enum Command {
     Close { done: Done<()> },
 }
 
-/// The far end of the ledger: the only one that writes.
+/// The only writer of the file.
 #[derive(Debug)]
 pub(super) struct Writer {
     file: File,
-    /// How much of the file is whole lines: what to cut it back to after a write that failed.
+    /// The length of the complete lines, to which the file is truncated after a failed write.
     length: u64,
-    /// Whether half a line may follow them.
+    /// Whether an incomplete line may follow them.
     torn: bool,
     rows: Arc<RwLock<Rows>>,
     next_row: u64,
-    /// Lines that are not in the file yet, and whose they are.
+    /// Lines that are not in the file yet, and the entries they belong to.
     lines: Vec<u8>,
     unwritten: Vec<(Arc<Entry>, Done<Arc<Entry>>)>,
 }
@@ -44,11 +45,11 @@ impl Writer {
         Self { file, length, torn: false, rows, next_row, lines: Vec::new(), unwritten: Vec::new() }
     }
 
-    /// Carries out commands until one closes the ledger or nobody is left to send any.
+    /// Carries out commands until one closes the ledger or all senders are gone.
     pub(super) fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut group = Vec::new();
-        while commands.blocking_recv_many(&mut group, GROUP) > 0 {
-            for command in group.drain(..) {
+        let mut batch = Vec::new();
+        while commands.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+            for command in batch.drain(..) {
                 match command {
                     Command::Append { submission, done } => self.add(submission, done),
                     Command::Clear { done } => {
@@ -57,7 +58,7 @@ impl Writer {
                     }
                     Command::Close { done } => {
                         self.flush();
-                        // First the file, whose lock the next simulator may be waiting for.
+                        // The file is closed first: the next simulator may be waiting for its lock.
                         drop(self);
                         let _ = done.send(Ok(()));
                         return;
@@ -82,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Puts every line that is waiting into the file, then into memory, then acknowledges it.
+    /// Writes all waiting lines to the file, then adds them to memory, then acknowledges them.
     fn flush(&mut self) {
         if self.unwritten.is_empty() {
             return;
@@ -98,7 +99,7 @@ impl Writer {
                 }
                 drop(rows);
                 for (entry, done) in unwritten {
-                    // A sender that is gone is a client that has gone: the row stays.
+                    // The row stays even if its client has disconnected.
                     let _ = done.send(Ok(entry));
                 }
             }
@@ -113,7 +114,7 @@ impl Writer {
 
     fn write_lines(&mut self) -> io::Result<()> {
         if self.torn {
-            // Half a line must not stay, or the next one would be glued to it.
+            // An incomplete line must not stay, or the next line would be appended to it.
             self.file.set_len(self.length)?;
         }
         self.torn = true;
@@ -143,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_could_not_be_written_is_not_acknowledged_and_not_there() {
+    fn a_row_that_could_not_be_written_is_neither_acknowledged_nor_visible() {
         let path = tempfile::NamedTempFile::new().unwrap();
         let rows = Arc::default();
-        // Opened for reading only, so that every write fails.
+        // Opened read-only, so that every write fails.
         let writer = Writer::new(File::open(&path).unwrap(), 0, Arc::clone(&rows));
         let (commands, received) = mpsc::unbounded_channel();
         let (done, mut answer) = oneshot::channel();
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_cut_off_before_the_next_one() {
+    fn an_incomplete_line_is_removed_before_the_next_write() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().write_all(b"half a li").unwrap();
         let appending = File::options().append(true).open(&file).unwrap();
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_queued_before_a_close_is_written_and_what_comes_after_is_not() {
+    fn rows_queued_before_a_close_are_written_and_later_rows_are_not() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let appending = File::options().append(true).open(&file).unwrap();
         let writer = Writer::new(appending, 0, Arc::default());

@@ -1,4 +1,4 @@
-//! A simulator on a free port with a ledger of its own, and a client that talks to it.
+//! A simulator on a free port with its own ledger, and a client for it.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,11 +12,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Long enough that no test ever sees its end.
+/// Longer than any test runs.
 pub const FOREVER_MS: u64 = 60 * 60 * 1000;
 
-/// When a condition that should come true at once is taken to never do so.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// When a condition that should hold at once has failed.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Lab {
     pub simulator: Simulator,
@@ -32,20 +32,20 @@ impl Lab {
     pub async fn start_with_seed(faults: Faults, seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let simulator = start_at(ledger_in(&folder), faults, seed).await.unwrap();
-        // The provider of another test in this program serves as well.
+        // An error means that another test in this program has installed one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().timeout(TIMEOUT).build().unwrap();
         Self { simulator, client, folder }
     }
 
-    /// The same ledger under a new simulator, after a graceful end of the old one.
+    /// A new simulator on the same ledger, after a graceful shutdown of the old one.
     pub async fn restart(self) -> Self {
         self.simulator.shutdown().await;
         let simulator = start_at(ledger_in(&self.folder), Faults::none(), 1).await.unwrap();
         Self { simulator, ..self }
     }
 
-    /// The same ledger under a new simulator, after the old one went without a word.
+    /// A new simulator on the same ledger, after a crash of the old one.
     pub async fn crash_and_restart(self) -> Self {
         drop(self.simulator);
         let simulator = start_at(ledger_in(&self.folder), Faults::none(), 1).await.unwrap();
@@ -100,7 +100,7 @@ impl Lab {
         self.handle().audit().faults_injected[kind]
     }
 
-    /// Sends the request of a POST over a connection of its own.
+    /// Sends a POST over its own connection, and does not read the answer.
     pub async fn post_raw(&self, id: &str) -> TcpStream {
         let body = body_of(id).to_string();
         let mut stream = TcpStream::connect(self.simulator.addr()).await.unwrap();
@@ -138,20 +138,20 @@ pub fn body_of(id: &str) -> Value {
     })
 }
 
-/// Whether the other side reset the connection without a byte of an answer.
+/// Whether the other side reset the connection without any answer.
 pub async fn is_reset(stream: &mut TcpStream) -> bool {
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    let error = read.expect("neither an answer nor an end").unwrap_err();
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer)).await;
+    let error = read.expect("neither an answer nor a reset").unwrap_err();
     answer.is_empty() && error.kind() == std::io::ErrorKind::ConnectionReset
 }
 
-/// Waits until the condition holds, however long the machine takes within reason.
+/// Waits until the condition holds; panics after a generous timeout.
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
