@@ -2,7 +2,7 @@
 //! PostgreSQL goes on, the right one.
 #![allow(clippy::unwrap_used)]
 
-#[path = "chaos/proxy.rs"]
+#[path = "chaos/testbed/proxy.rs"]
 #[allow(dead_code)]
 mod proxy;
 mod support;

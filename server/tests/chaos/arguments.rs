@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::scenario::Scenario;
+use crate::scenarios::Scenario;
 
 /// Fault tests with real processes: Onceward, its PostgreSQL and its posting service are killed,
 /// stopped, cut off and restarted under load, and the ledger is compared with what was accepted.

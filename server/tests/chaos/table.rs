@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::judge::Counts;
+use crate::auditor::Counts;
 
 const HEADINGS: [&str; 9] = [
     "scenario",

@@ -17,20 +17,9 @@
 //! the last look at the clock and the leaving of a POST (see `worker`); two people who contradict each
 //! other between reading and deciding.
 
-mod course;
-mod database;
-mod dice;
-mod invariants;
-mod lease;
-mod mutation;
-mod people;
-mod process;
-mod row;
-mod scenario;
-mod schedule;
-mod service;
-mod store;
-mod worker;
+mod checks;
+mod engine;
+mod run;
 mod world;
 
 use std::{
@@ -41,11 +30,11 @@ use std::{
     time::Instant,
 };
 
-use invariants::{
+use checks::invariants::{
     Broken,
     Invariant::{self, *},
 };
-use mutation::Mutation::{self, *};
+use checks::mutation::Mutation::{self, *};
 
 /// Seeds in a usual run.
 const SEEDS: u64 = 5_000;
@@ -115,7 +104,7 @@ fn taking_back_too_early_costs_time_but_not_correctness() {
         return replay(seed, Some(TakenBackAtOnce));
     }
     for seed in 0..SEEDS_OF_A_VARIANT {
-        if let Some(broken) = course::run(seed, Some(TakenBackAtOnce), false).broken {
+        if let Some(broken) = run::run(seed, Some(TakenBackAtOnce), false).broken {
             fail(seed, Some(TakenBackAtOnce), &broken);
         }
     }
@@ -177,7 +166,7 @@ fn fails_when(mutation: Mutation, expected: &[Invariant], seeds: u64) {
         return replay(seed, Some(mutation));
     }
     let first = (0..seeds).find_map(|seed| {
-        let broken = course::run(seed, Some(mutation), false).broken?;
+        let broken = run::run(seed, Some(mutation), false).broken?;
         expected.contains(&broken.invariant).then_some((seed, broken.invariant))
     });
     let Some((seed, invariant)) = first else { panic!("{mutation:?} is not noticed") };
@@ -197,7 +186,7 @@ fn run_all(seeds: u64) -> (u64, Sights, Option<(u64, Broken)>) {
             if seed >= seeds {
                 return (steps, sights, None);
             }
-            let report = course::run(seed, None, false);
+            let report = run::run(seed, None, false);
             steps += report.steps;
             for (sight, times) in report.sights {
                 *sights.entry(sight).or_default() += times;
@@ -230,7 +219,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Shows one seed from its beginning to its end.
 fn replay(seed: u64, mutation: Option<Mutation>) {
-    let report = course::run(seed, mutation, true);
+    let report = run::run(seed, mutation, true);
     for line in &report.trace {
         println!("{line}");
     }
@@ -239,7 +228,7 @@ fn replay(seed: u64, mutation: Option<Mutation>) {
 }
 
 fn fail(seed: u64, mutation: Option<Mutation>, broken: &Broken) -> ! {
-    let trace = course::run(seed, mutation, true).trace;
+    let trace = run::run(seed, mutation, true).trace;
     for line in &trace[trace.len().saturating_sub(LINES)..] {
         eprintln!("{line}");
     }

@@ -5,20 +5,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../support/course.rs"]
-mod course;
+#[path = "../support/breakpoints.rs"]
+mod breakpoints;
+#[path = "../support/drive.rs"]
+mod drive;
 #[path = "../support/invariants.rs"]
 mod invariants;
-#[path = "../support/ledger.rs"]
-mod ledger;
-#[path = "../support/stage.rs"]
-mod stage;
+#[path = "../support/posting_service.rs"]
+mod posting_service;
 
-mod bulk;
-mod moves;
-mod pairs;
+mod action;
+mod bulk_retries;
+mod conflicts;
+mod fixture;
+mod pair;
 mod pauses;
-mod recoveries;
-mod rivals;
-mod scene;
+mod reclaims;
 mod submissions;

@@ -5,10 +5,10 @@ use gateway::{Gateway, Purpose, Turn};
 use tokio::task::JoinHandle;
 
 use crate::{
+    action::Move,
+    breakpoints::{Stop, bounded},
+    fixture::{Scene, Start, Theatre},
     invariants,
-    moves::Move,
-    scene::{Scene, Start, Theatre},
-    stage::{Stop, bounded},
 };
 
 const PAUSE: [&str; 4] = [

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    invariants,
-    scene::Theatre,
-    stage::{Stop, bounded},
-    support,
+    breakpoints::{Stop, bounded},
+    fixture::Theatre,
+    invariants, support,
 };
 
 type Result = std::result::Result<Submitted, SubmitError>;
