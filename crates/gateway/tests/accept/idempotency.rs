@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{self, Scripted, database, gateway, jobs, poster, submission, turn};
+use crate::support::{self, Scripted, database, execute, gateway, jobs, poster, submission};
 
 type Result = std::result::Result<Submitted, SubmitError>;
 
@@ -22,7 +22,7 @@ async fn rows(pool: &PgPool) -> i64 {
     sqlx::query_scalar("select count(*) from transactions").fetch_one(pool).await.unwrap()
 }
 
-/// In one word.
+/// The outcome in one word.
 fn word(result: &Result) -> &'static str {
     match result {
         Ok(submitted) if submitted.replayed => "replayed",
@@ -34,7 +34,7 @@ fn word(result: &Result) -> &'static str {
 }
 
 #[tokio::test]
-async fn a_key_is_one_transaction_for_its_principal() {
+async fn a_key_names_one_transaction_of_its_principal() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let id = Uuid::new_v4();
@@ -68,9 +68,9 @@ async fn a_key_is_one_transaction_for_its_principal() {
     assert_eq!(word(&elsewhere), "stored");
 }
 
-/// A key that was answered must stay found, so it cannot be one of two names of a transaction.
+/// A key that was answered must remain findable, so it cannot be one of two keys of a transaction.
 #[tokio::test]
-async fn a_reference_that_has_another_key_or_none_is_a_conflict_and_takes_no_key() {
+async fn a_reference_stored_with_another_key_or_none_is_a_conflict_and_leaves_the_key_free() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let body = |key: Option<&str>, reference: &str| json!({"idempotencyKey": key, "reference": reference, "amount": 1, "currency": "USD"});
@@ -85,7 +85,7 @@ async fn a_reference_that_has_another_key_or_none_is_a_conflict_and_takes_no_key
 }
 
 #[tokio::test]
-async fn a_repetition_is_answered_as_the_first_was_whatever_has_become_of_it() {
+async fn a_replay_is_answered_like_the_first_submission_whatever_the_state_is_now() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let service = Scripted::new();
@@ -98,8 +98,8 @@ async fn a_repetition_is_answered_as_the_first_was_whatever_has_become_of_it() {
     let text = |transaction: &Transaction| serde_json::to_string(transaction).unwrap();
     service.answers(Ending::NotWritten).answers_status(201);
     for state in [State::Pending, State::Completed] {
-        support::let_pass(&pool, first.transaction_id, 0).await;
-        turn(&poster, &pool, first.transaction_id).await.unwrap();
+        support::let_time_pass(&pool, first.transaction_id, 0).await;
+        execute(&poster, &pool, first.transaction_id).await.unwrap();
         let now = gateway.transaction(first.transaction_id).await.unwrap().unwrap();
         assert!(now.status == state && now != first, "{now:?}");
         for name in ["idempotencyKey", "id", "reference"] {
@@ -117,7 +117,7 @@ async fn a_repetition_is_answered_as_the_first_was_whatever_has_become_of_it() {
 }
 
 #[tokio::test]
-async fn a_hundred_at_once_with_one_key_are_one_row_and_one_job() {
+async fn a_hundred_concurrent_submissions_with_one_key_make_one_row_and_one_job() {
     let pool = database().await;
     let gateways = [gateway(&pool), gateway(&pool)];
     let amount = |i: usize| i / 2 % 2 + 1;
@@ -137,14 +137,14 @@ async fn a_hundred_at_once_with_one_key_are_one_row_and_one_job() {
     assert_eq!((rows(&pool).await, jobs(&pool, id.unwrap()).await), (1, 1));
 }
 
-/// Within one statement, too: whose row it is, is decided by more than the id.
+/// Within one statement, too: the id alone does not decide whose row it is.
 #[tokio::test]
-async fn of_two_keys_with_one_id_only_that_which_is_stored_is_told_so() {
+async fn of_several_keys_with_one_id_only_the_stored_one_is_answered_as_stored() {
     let pool = database().await;
     let gateway = gateway(&pool);
     for _ in 0..20 {
         let id = Uuid::new_v4();
-        // The greater one comes first, and is not stored first.
+        // The greatest key comes first, and is not stored first.
         let keys = ["z", "y", "x"].map(|key| format!("{key} of {id}").replace(' ', "-"));
         let body = |key| json!({"idempotencyKey": key, "id": id, "amount": 1, "currency": "USD"});
         let results = join_all(keys.iter().map(|key| submit(&gateway, body(key)))).await;
@@ -156,16 +156,16 @@ async fn of_two_keys_with_one_id_only_that_which_is_stored_is_told_so() {
     }
 }
 
-/// Two batches that took their locks in different orders would wait for each other for a second, and one
-/// would be thrown back.
+/// Two batches that lock in different orders would wait for each other for a second, and one would
+/// be rolled back.
 #[tokio::test]
 async fn batches_that_share_keys_do_not_deadlock() {
     let pool = database().await;
     let gateways = [gateway(&pool), gateway(&pool)];
-    let mut dice = StdRng::seed_from_u64(1);
+    let mut rng = StdRng::seed_from_u64(1);
     for round in 0..20 {
         let mut keys: Vec<_> = (0..100).flat_map(|key| [key; 4]).collect();
-        keys.shuffle(&mut dice);
+        keys.shuffle(&mut rng);
         let results = join_all(keys.iter().enumerate().map(|(i, key)| {
             let key = format!("{round}-{key}");
             submit(&gateways[i % 2], json!({"idempotencyKey": key, "amount": 1, "currency": "USD"}))
@@ -174,7 +174,7 @@ async fn batches_that_share_keys_do_not_deadlock() {
         let stored = results.iter().filter(|result| word(result) == "stored").count();
         assert_eq!(stored, 100);
     }
-    // What a session counts, it tells when it ends, or when it is asked to.
+    // A session reports its counters when it ends or when it is asked to.
     sqlx::query("select pg_stat_force_next_flush()").execute(&pool).await.unwrap();
     pool.close().await;
     let pool = support::another(&pool);
@@ -202,14 +202,15 @@ async fn a_transaction_is_found_by_its_key() {
     assert_eq!(keys, [filter.idempotency_key]);
 }
 
-/// Submissions whose ids, references, keys and contents meet in every way, at once, on two processes.
+/// Submissions whose ids, references, keys and contents collide in every way, concurrently on two
+/// processes.
 #[tokio::test]
-async fn whatever_meets_every_answer_is_true() {
+async fn every_answer_is_true_whatever_collides() {
     let pool = database().await;
     let gateways = [gateway(&pool), gateway(&pool)];
     for seed in 0..30 {
-        let mut dice = StdRng::seed_from_u64(seed);
-        let mut one_of_three = || Some(dice.random_range(0..4_u64)).filter(|number| *number > 0);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut one_of_three = || Some(rng.random_range(0..4_u64)).filter(|number| *number > 0);
         let name = |prefix: &str, number: u64| format!("{prefix}-{seed}-{number}");
         let submissions: Vec<Submission> = (0..60)
             .map(|_| {
@@ -230,8 +231,8 @@ async fn whatever_meets_every_answer_is_true() {
         )
         .await;
 
-        // Ids, references and keys that meet crosswise can deadlock for a second, and then some are
-        // answered that it is not known whether they are stored. What is there counts.
+        // Ids, references and keys that collide crosswise can deadlock for a second, and some
+        // submissions are then answered as unconfirmed. What is stored counts.
         let stored = gateways[0].transactions(&Filter::default(), None, 100).await.unwrap().data;
         for transaction in &stored {
             assert_eq!(jobs(&pool, transaction.transaction_id).await, 1);

@@ -1,5 +1,5 @@
-//! Accepting submissions: storing them, replays and conflicts. What happens to a stored transaction is in
-//! `posting`.
+//! Accepting submissions: storing them, replays and conflicts. The posting of a stored transaction
+//! is in `posting`, races between processes in `interleaving`.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

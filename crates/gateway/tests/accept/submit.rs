@@ -1,13 +1,13 @@
-//! Accepting: stored with its job in one commit, once however often it is sent.
+//! A submission is stored with its job in one commit, once however often it is sent.
 
-use domain::{Principal, State};
+use domain::Principal;
 use futures::future::join_all;
-use gateway::{Filter, SubmitError, Submitted};
+use gateway::{SubmitError, Submitted};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{self, database, gateway, jobs, submission};
+use crate::support::{database, gateway, jobs, submission};
 
 async fn submit(gateway: &gateway::Gateway, body: Value) -> Result<Submitted, SubmitError> {
     gateway.submit(&Principal::anonymous(), submission(body)).await
@@ -25,7 +25,7 @@ fn conflict(result: Result<Submitted, SubmitError>) -> &'static str {
 }
 
 #[tokio::test]
-async fn what_is_answered_is_stored_with_one_job() {
+async fn an_accepted_submission_is_stored_with_one_job() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let submitted = submit(&gateway, json!({"amount": 5, "currency": "EUR"})).await.unwrap();
@@ -59,7 +59,7 @@ async fn every_field_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn the_same_id_with_the_same_content_is_the_same_transaction() {
+async fn the_same_id_with_the_same_content_is_a_replay() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let id = Uuid::new_v4();
@@ -90,7 +90,7 @@ async fn a_reference_is_unique_for_its_principal() {
 }
 
 #[tokio::test]
-async fn a_hundred_identical_submissions_at_once_are_one_row_and_one_job() {
+async fn a_hundred_identical_concurrent_submissions_make_one_row_and_one_job() {
     let pool = database().await;
     let (one, other) = (gateway(&pool), gateway(&pool));
     let id = Uuid::new_v4();
@@ -106,7 +106,7 @@ async fn a_hundred_identical_submissions_at_once_are_one_row_and_one_job() {
 }
 
 #[tokio::test]
-async fn of_two_contents_under_one_id_one_is_stored_and_the_other_is_told_so() {
+async fn of_two_contents_with_one_id_one_is_stored_and_the_other_is_a_conflict() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let id = Uuid::new_v4();
@@ -128,7 +128,7 @@ async fn of_two_contents_under_one_id_one_is_stored_and_the_other_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_thousand_submissions_at_once_are_all_there() {
+async fn a_thousand_concurrent_submissions_are_all_stored() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let results =
@@ -145,43 +145,10 @@ async fn a_thousand_submissions_at_once_are_all_there() {
 }
 
 #[tokio::test]
-async fn without_a_database_nothing_is_called_stored() {
+async fn without_a_database_a_submission_is_unconfirmed() {
     let pool = database().await;
     let gateway = gateway(&pool);
     pool.close().await;
     let error = submit(&gateway, json!({"amount": 1, "currency": "USD"})).await.unwrap_err();
     assert!(matches!(error, SubmitError::Unconfirmed { .. }) && error.retryable(), "{error:?}");
-}
-
-#[tokio::test]
-async fn pages_go_through_all_of_a_list_once() {
-    let pool = database().await;
-    let gateway = gateway(&pool);
-    for i in 1..=25 {
-        let currency = if i % 5 == 0 { "EUR" } else { "USD" };
-        submit(&gateway, json!({"amount": i, "currency": currency})).await.unwrap();
-    }
-    let filter =
-        Filter { currency: Some(domain::Currency::parse("USD").unwrap()), ..Filter::default() };
-    let (mut seen, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = gateway.transactions(&filter, cursor.as_ref(), 7).await.unwrap();
-        seen.extend(page.data.iter().map(|transaction| transaction.amount.to_string()));
-        let Some(next) = page.next_cursor else { break };
-        cursor = Some(next.parse().unwrap());
-    }
-    let newest_first: Vec<_> =
-        (1..=25).rev().filter(|i| i % 5 != 0).map(|i: u32| i.to_string()).collect();
-    assert_eq!(seen, newest_first);
-    let none = Filter { status: Some(State::Failed), ..Filter::default() };
-    assert!(gateway.transactions(&none, None, 7).await.unwrap().data.is_empty());
-}
-
-#[tokio::test]
-async fn a_cleanup_leaves_nothing() {
-    let pool = database().await;
-    let gateway = gateway(&pool);
-    let id = support::stored(&gateway).await;
-    assert_eq!(gateway.cleanup().await.unwrap(), 1);
-    assert_eq!((rows(&pool).await, jobs(&pool, id).await), (0, 0));
 }

@@ -1,4 +1,4 @@
-//! Statements that take too long are given up, and hold up nothing after them.
+//! Statements that take too long are abandoned, and do not delay the next ones.
 
 use domain::Principal;
 use gateway::{EngineError, Gateway, SubmitError};
@@ -7,14 +7,14 @@ use sqlx::{PgPool, pool::PoolConnection};
 
 use crate::support::{another, database, gateway, jobs, submission};
 
-/// An engine with a single connection, on the database of this pool.
+/// An engine with a single connection to the database of this pool.
 fn with_one_connection(pool: &PgPool) -> Gateway {
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let connect_options = another(pool).connect_options().as_ref().clone();
     gateway(&options.connect_lazy_with(connect_options))
 }
 
-/// Makes whoever asks for a table's rows wait until [`unlock`].
+/// Blocks every statement that needs the table until [`unlock`].
 async fn lock(pool: &PgPool, lock: &'static str) -> PoolConnection<sqlx::Postgres> {
     let mut connection = pool.acquire().await.unwrap();
     sqlx::raw_sql(lock).execute(&mut *connection).await.unwrap();
@@ -33,13 +33,13 @@ async fn waiting(pool: &PgPool) {
 }
 
 #[tokio::test]
-async fn a_question_that_takes_too_long_leaves_the_only_connection_to_the_next() {
+async fn a_query_that_times_out_leaves_the_only_connection_to_the_next_one() {
     let pool = database().await;
     let gateway = with_one_connection(&pool);
     let locked = lock(&pool, "begin; lock table transaction_counts").await;
     let error = gateway.counts().await.unwrap_err();
     assert!(matches!(&error, EngineError::Database(_)) && error.retryable(), "{error:?}");
-    // The first still waits in PostgreSQL.
+    // The first query still waits in PostgreSQL.
     waiting(&pool).await;
     gateway.ping().await.unwrap();
     unlock(locked).await;
@@ -47,7 +47,7 @@ async fn a_question_that_takes_too_long_leaves_the_only_connection_to_the_next()
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_waits_for_leaves_the_only_connection_to_the_next() {
+async fn an_abandoned_query_leaves_the_only_connection_to_the_next_one() {
     let pool = database().await;
     let gateway = with_one_connection(&pool);
     let locked = lock(&pool, "begin; lock table transaction_counts").await;
@@ -68,8 +68,10 @@ async fn a_submission_that_was_not_confirmed_is_stored_once_when_it_is_sent_agai
     let body = json!({"id": id, "amount": "100.50", "currency": "USD"});
     let principal = Principal::anonymous();
     let refused = gateway.submit(&principal, submission(body.clone())).await.unwrap_err();
-    assert!(matches!(refused, SubmitError::Unconfirmed { id: told, .. } if told == id));
-    // Its commit holds the connection until it is given up, however long the table is locked.
+    assert!(
+        matches!(refused, SubmitError::Unconfirmed { id: unconfirmed, .. } if unconfirmed == id)
+    );
+    // Its commit holds the connection until it is abandoned, however long the table is locked.
     while gateway.ping().await.is_err() {}
     waiting(&pool).await;
     unlock(locked).await;

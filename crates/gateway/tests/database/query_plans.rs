@@ -1,4 +1,5 @@
-//! What turns and monitors read, however many rows there are and however PostgreSQL plans its statements.
+//! How many rows executions, fetches and monitors read, however many there are and however
+//! PostgreSQL plans the statements.
 
 use domain::{Principal, protocol::Step};
 use gateway::{
@@ -11,23 +12,23 @@ use crate::support::{Scripted, database, gateway, poster, stored};
 
 const PENDING: i64 = 5_000;
 
-/// The connections have planned while there was one transaction, and PostgreSQL has not looked at the table
-/// since: it knows nothing of those that are pending now.
+/// The connections have planned while there was one transaction, and PostgreSQL has not analyzed
+/// the table since: it does not know of the many that are pending now.
 #[tokio::test]
-async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
+async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pending() {
     let pool = database().await;
     sqlx::query("alter table transactions set (autovacuum_enabled = off)")
         .execute(&pool)
         .await
         .unwrap();
-    // One connection, so that its counters are those of the turn before.
+    // One connection, so that its counters are those of the previous execution.
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
     let one = for_turns(&one);
     let service = Scripted::new();
     let (poster, _) = poster(&one, &service).await;
     let gateway = gateway(&pool);
-    // The sixth time, PostgreSQL makes a plan for good.
+    // On the sixth execution PostgreSQL may choose a generic plan.
     for _ in 0..8 {
         let id = stored(&gateway).await;
         service.answers_status(201);
@@ -47,7 +48,7 @@ async fn a_turn_reads_its_own_rows_however_many_others_are_pending() {
 }
 
 #[tokio::test]
-async fn a_fetch_reads_what_is_due_however_much_waits_for_later() {
+async fn a_fetch_reads_only_due_jobs_however_many_are_due_later() {
     let pool = database().await;
     sqlx::raw_sql(
         "insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
@@ -82,7 +83,7 @@ async fn a_fetch_reads_what_is_due_however_much_waits_for_later() {
 }
 
 #[tokio::test]
-async fn monitors_read_a_few_rows_however_many_transactions_are_due_and_attempts_have_ended() {
+async fn monitors_read_few_rows_however_many_transactions_are_due_and_attempts_have_ended() {
     let pool = database().await;
     store_pending(&pool).await;
     sqlx::raw_sql(
@@ -118,7 +119,7 @@ async fn monitors_read_a_few_rows_however_many_transactions_are_due_and_attempts
     assert!(read < 500, "{read} rows");
 }
 
-/// Many transactions that are due.
+/// Stores many transactions that are due.
 async fn store_pending(pool: &PgPool) {
     sqlx::query(
         "insert into transactions (id, principal, amount, currency, fingerprint)
@@ -140,4 +141,37 @@ async fn rows_read(pool: &PgPool) -> i64 {
     .fetch_one(pool)
     .await
     .unwrap()
+}
+
+#[tokio::test]
+async fn a_fetch_from_a_long_backlog_reads_an_index() {
+    let pool = database().await;
+    sqlx::raw_sql(
+        "insert into apalis.workers (id, worker_type, storage_name) values ('w', 'transactions', 'x');
+         insert into apalis.jobs (job, id, job_type, run_at)
+            select '', n, 'transactions', now() - n * interval '1 ms' from generate_series(1, 50000) n;
+         analyze apalis.jobs;",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    let mut read = Vec::new();
+    for _ in 0..2 {
+        let fetched: i64 =
+            sqlx::query_scalar("select count(*) from apalis.get_jobs('w', 'transactions', 16)")
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+        assert_eq!(fetched, 16);
+        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
+        let rows: i64 = sqlx::query_scalar(
+            "select seq_tup_read from pg_stat_user_tables where schemaname = 'apalis' and relname = 'jobs'",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+        read.push(rows);
+    }
+    assert_eq!(read[0], read[1], "the fetch has read the table from end to end");
 }

@@ -1,4 +1,4 @@
-//! The worker is dropped at each point where its turn waits.
+//! The worker is dropped at each point where its execution waits.
 
 use domain::State;
 use gateway::{Purpose, Turn};
@@ -7,139 +7,143 @@ use tokio::task::JoinHandle;
 use crate::{
     breakpoints::{Point, bounded},
     drive,
-    fixture::{Place, Scene, WORKER},
+    fixture::{Environment, Fixture, WORKER},
     invariants,
-    posting_service::{Look, Post},
+    posting_service::{Post, Verification},
 };
 
 /// Where a statement that changes a transaction waits.
 const POINTS: [Point; 3] =
     ["before statement transactions", "before row transactions", "after row transactions"];
 
-/// Where in its turn the worker is dropped.
+/// Where in its execution the worker is dropped.
 #[derive(Debug, Clone, Copy)]
 enum Wait {
     Claim(Point),
     Post,
     Answer,
-    /// That its attempt has ended, before it is verified.
+    /// While it records the end of its attempt, before the verification.
     End(Point),
-    Look,
-    /// What the verification has shown.
+    Verification,
+    /// While it records the finding of the verification.
     Finding(Point),
-    /// Giving it back after a panic.
-    GiveBack(Point),
+    /// While it releases its claim after a panic.
+    Release(Point),
     Settling(Point),
 }
 
-async fn drop_it(turn: JoinHandle<()>) {
-    turn.abort();
-    assert!(turn.await.unwrap_err().is_cancelled());
+async fn drop_execution(execution: JoinHandle<()>) {
+    execution.abort();
+    assert!(execution.await.unwrap_err().is_cancelled());
 }
 
-/// Drops the turn while its statement stands still, and lets that go on without it.
-async fn drop_at(scene: &Scene<'_>, point: Point, turn: impl FnOnce() -> JoinHandle<()>) {
-    let stop = scene.place.stage.stop(WORKER, point).await;
-    let turn = turn();
+/// Drops the execution while its statement is stopped, then lets the statement continue without it.
+async fn drop_at(fixture: &Fixture<'_>, point: Point, execution: impl FnOnce() -> JoinHandle<()>) {
+    let stop = fixture.env.breakpoints.set(WORKER, point).await;
+    let execution = execution();
     stop.reached().await;
-    drop_it(turn).await;
+    drop_execution(execution).await;
     stop.release().await;
-    scene.place.stage.quiet(WORKER).await;
+    fixture.env.breakpoints.idle(WORKER).await;
 }
 
-async fn drop_in(scene: &Scene<'_>, wait: Wait, post: Post) {
-    let clerk = &scene.worker.clerk;
-    clerk.posts([post]);
-    let post_turn = || scene.turn(Purpose::Post);
+async fn drop_in(fixture: &Fixture<'_>, wait: Wait, post: Post) {
+    let client = &fixture.worker.client;
+    client.script_posts([post]);
+    let execute = || fixture.execute(Purpose::Post);
     match wait {
-        Wait::Claim(point) => drop_at(scene, point, post_turn).await,
-        Wait::Post | Wait::Answer | Wait::Look => {
-            let door = match wait {
-                Wait::Post => &clerk.post,
-                Wait::Answer => &clerk.answer,
-                _ => &clerk.look,
+        Wait::Claim(point) => drop_at(fixture, point, execute).await,
+        Wait::Post | Wait::Answer | Wait::Verification => {
+            let barrier = match wait {
+                Wait::Post => &client.before_post,
+                Wait::Answer => &client.before_answer,
+                _ => &client.before_verification,
             };
-            door.close();
-            let turn = post_turn();
-            bounded("a request under way", door.reached()).await;
-            drop_it(turn).await;
+            barrier.close();
+            let execution = execute();
+            bounded("a request in flight", barrier.reached()).await;
+            drop_execution(execution).await;
         }
-        Wait::End(point) | Wait::GiveBack(point) | Wait::Finding(point) => {
-            let door = if matches!(wait, Wait::Finding(_)) { &clerk.look } else { &clerk.answer };
-            door.close();
-            let turn = post_turn();
-            bounded("a request under way", door.reached()).await;
-            drop_at(scene, point, || {
-                door.open();
-                turn
+        Wait::End(point) | Wait::Release(point) | Wait::Finding(point) => {
+            let barrier = if matches!(wait, Wait::Finding(_)) {
+                &client.before_verification
+            } else {
+                &client.before_answer
+            };
+            barrier.close();
+            let execution = execute();
+            bounded("a request in flight", barrier.reached()).await;
+            drop_at(fixture, point, || {
+                barrier.open();
+                execution
             })
             .await;
         }
         Wait::Settling(point) => {
-            let (idle, id) = (scene.worker.idle.clone(), scene.id);
-            drop_at(scene, point, || {
-                tokio::spawn(async move { idle.turn(id, Purpose::Post, ()).await })
+            let (closed, id) = (fixture.worker.closed.clone(), fixture.id);
+            drop_at(fixture, point, || {
+                tokio::spawn(async move { closed.turn(id, Purpose::Post, ()).await })
             })
             .await;
         }
     }
-    clerk.open();
+    client.open();
 }
 
-async fn each(place: &Place, waits: impl IntoIterator<Item = Wait>, posts: &[Post]) {
+async fn each(env: &Environment, waits: impl IntoIterator<Item = Wait>, posts: &[Post]) {
     for wait in waits {
         for post in posts {
             let context = format!("dropped at {wait:?} of {post:?}");
-            let scene = Scene::new(place, 3).await;
-            drop_in(&scene, wait, *post).await;
-            invariants::check(place.pool(), &context).await;
-            assert_eq!(scene.recover_and_end(&context).await, State::Completed, "{context}");
+            let fixture = Fixture::new(env, 3).await;
+            drop_in(&fixture, wait, *post).await;
+            invariants::check(env.pool(), &context).await;
+            assert_eq!(fixture.recover_and_end(&context).await, State::Completed, "{context}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_is_dropped_in_its_claim_is_replaced() {
-    let place = Place::new().await;
-    each(&place, POINTS.map(Wait::Claim), &[Post::Entered]).await;
+async fn a_worker_dropped_while_it_claims_is_replaced() {
+    let env = Environment::new().await;
+    each(&env, POINTS.map(Wait::Claim), &[Post::Entered]).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_dropped_in_a_request_is_replaced() {
-    let place = Place::new().await;
-    each(&place, [Wait::Post], &[Post::Entered]).await;
-    each(&place, [Wait::Answer, Wait::Look], &[Post::Broken, Post::EnteredThenBroken]).await;
+async fn a_worker_dropped_during_a_request_is_replaced() {
+    let env = Environment::new().await;
+    each(&env, [Wait::Post], &[Post::Entered]).await;
+    each(&env, [Wait::Answer, Wait::Verification], &[Post::Broken, Post::EnteredThenBroken]).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_dropped_while_it_tells_what_it_knows_is_replaced() {
-    let place = Place::new().await;
+async fn a_worker_dropped_while_it_records_a_result_is_replaced() {
+    let env = Environment::new().await;
     let posts = [Post::Broken, Post::EnteredThenBroken];
-    each(&place, POINTS.map(Wait::End).into_iter().chain(POINTS.map(Wait::Finding)), &posts).await;
-    each(&place, POINTS.map(Wait::End), &[Post::Entered, Post::NotWritten]).await;
+    each(&env, POINTS.map(Wait::End).into_iter().chain(POINTS.map(Wait::Finding)), &posts).await;
+    each(&env, POINTS.map(Wait::End), &[Post::Entered, Post::NotWritten]).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_dropped_while_it_gives_back_is_replaced() {
-    let place = Place::new().await;
-    each(&place, POINTS.map(Wait::GiveBack), &[Post::Panic, Post::EnteredThenPanic]).await;
+async fn a_worker_dropped_while_it_releases_its_claim_is_replaced() {
+    let env = Environment::new().await;
+    each(&env, POINTS.map(Wait::Release), &[Post::Panic, Post::EnteredThenPanic]).await;
     let settling = ["before statement jobs", "before row jobs", "after row jobs"];
-    each(&place, settling.map(Wait::Settling), &[Post::Entered]).await;
+    each(&env, settling.map(Wait::Settling), &[Post::Entered]).await;
 }
 
-/// It was dropped with its POST on the way, and the POST arrives when the first verification has not
-/// found it.
+/// The worker is dropped with its POST in flight, and the POST arrives after the first verification
+/// has not found it.
 #[tokio::test]
-async fn what_arrives_late_from_a_worker_that_was_dropped_is_found_before_it_is_posted_again() {
-    let place = Place::new().await;
-    let scene = Scene::new(&place, 3).await;
-    drop_in(&scene, Wait::Post, Post::Entered).await;
-    drive::expire(place.pool(), scene.worker.run).await;
-    assert_eq!(gateway::recover(place.pool(), &scene.policy).await.unwrap(), 1);
-    let other = &scene.other;
-    other.clerk.looks([Look::Honest]);
-    let turn = other.poster.process(scene.id, Purpose::Verify, ()).await.unwrap();
-    assert!(matches!(turn, Turn::Took(domain::protocol::Step::Retry { .. })), "{turn:?}");
-    scene.ledger.enter(scene.id);
-    assert_eq!(scene.end("a late arrival").await, State::Completed);
+async fn a_late_post_of_a_dropped_worker_is_found_before_the_next_post() {
+    let env = Environment::new().await;
+    let fixture = Fixture::new(&env, 3).await;
+    drop_in(&fixture, Wait::Post, Post::Entered).await;
+    drive::expire(env.pool(), fixture.worker.run).await;
+    assert_eq!(gateway::recover(env.pool(), &fixture.policy).await.unwrap(), 1);
+    let other = &fixture.other;
+    other.client.script_verifications([Verification::Honest]);
+    let execution = other.poster.process(fixture.id, Purpose::Verify, ()).await.unwrap();
+    assert!(matches!(execution, Turn::Took(domain::protocol::Step::Retry { .. })), "{execution:?}");
+    fixture.ledger.enter(fixture.id);
+    assert_eq!(fixture.end("a late arrival").await, State::Completed);
 }

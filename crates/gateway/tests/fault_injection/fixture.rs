@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    breakpoints::{Stage, bounded, patient},
+    breakpoints::{Breakpoints, bounded, pool},
     drive,
-    posting_service::{Clerk, Ledger, Look, Post},
+    posting_service::{Ledger, LedgerClient, Post, Verification},
     proxy::Proxy,
     support::{self, LIMITS, POLICY},
 };
@@ -19,20 +19,20 @@ use crate::{
 /// The name of the worker's sessions.
 pub const WORKER: &str = "worker";
 
-/// Where transactions are worked on, one after the other.
-pub struct Place {
-    pub stage: Stage,
+/// The database in which a test's transactions are executed one after another.
+pub struct Environment {
+    pub breakpoints: Breakpoints,
     pub proxy: Proxy,
     pub gateway: Gateway,
     connections: PgPool,
 }
 
-impl Place {
+impl Environment {
     pub async fn new() -> Self {
-        let stage = Stage::new(support::database().await).await;
-        let proxy = Proxy::start(&stage.pool).await;
-        let connections = patient(proxy.options(&stage.pool, WORKER), 4);
-        Self { gateway: support::gateway(&stage.pool), stage, proxy, connections }
+        let breakpoints = Breakpoints::new(support::database().await).await;
+        let proxy = Proxy::start(&breakpoints.pool).await;
+        let connections = pool(proxy.options(&breakpoints.pool, WORKER), 4);
+        Self { gateway: support::gateway(&breakpoints.pool), breakpoints, proxy, connections }
     }
 
     /// The worker's connections.
@@ -41,22 +41,22 @@ impl Place {
     }
 
     pub fn pool(&self) -> &PgPool {
-        &self.stage.pool
+        &self.breakpoints.pool
     }
 }
 
-/// Who works on transactions, under a lease of his own.
-pub struct Hand {
+/// A worker with a lease of its own.
+pub struct TestWorker {
     pub run: Uuid,
-    pub clerk: Arc<Clerk>,
+    pub client: Arc<LedgerClient>,
     pub poster: Arc<Poster>,
-    /// Of a gate that lets nothing through.
-    pub idle: Arc<Poster>,
+    /// A poster that admits nothing.
+    pub closed: Arc<Poster>,
 }
 
-impl Hand {
+impl TestWorker {
     async fn new(own: &PgPool, over: &PgPool, ledger: &Arc<Ledger>, policy: Policy) -> Self {
-        let (run, clerk) = (Uuid::now_v7(), Clerk::new(ledger));
+        let (run, client) = (Uuid::now_v7(), LedgerClient::new(ledger));
         sqlx::query("insert into workers (id, expires_at) values ($1, now() + interval '1 hour')")
             .bind(run)
             .execute(own)
@@ -64,78 +64,79 @@ impl Hand {
             .unwrap();
         let poster = |closing: CancellationToken| {
             let gate = Arc::new(Gate::new(LIMITS, closing));
-            Arc::new(Poster::new(over.clone(), clerk.clone(), gate, policy, run))
+            Arc::new(Poster::new(over.clone(), client.clone(), gate, policy, run))
         };
         let closed = CancellationToken::new();
         closed.cancel();
-        let (poster, idle) = (poster(CancellationToken::new()), poster(closed));
-        Self { run, clerk, poster, idle }
+        let (poster, closed) = (poster(CancellationToken::new()), poster(closed));
+        Self { run, client, poster, closed }
     }
 }
 
 /// One transaction.
-pub struct Scene<'a> {
-    pub place: &'a Place,
+pub struct Fixture<'a> {
+    pub env: &'a Environment,
     pub id: Uuid,
     pub policy: Policy,
     pub ledger: Arc<Ledger>,
     /// Works over connections that break.
-    pub worker: Hand,
-    /// Works over those that do not.
-    pub other: Hand,
+    pub worker: TestWorker,
+    /// Works over connections that do not break.
+    pub other: TestWorker,
 }
 
-impl<'a> Scene<'a> {
-    pub async fn new(place: &'a Place, max_attempts: u32) -> Self {
-        // Nothing comes back by chance while it is looked at.
+impl<'a> Fixture<'a> {
+    pub async fn new(env: &'a Environment, max_attempts: u32) -> Self {
+        // So long that no retry becomes due during the test.
         let backoff = Backoff { base: Duration::from_secs(600), max: Duration::from_secs(600) };
         let policy = Policy { max_attempts, backoff, ..POLICY };
-        let (ledger, pool) = (Ledger::new(), place.pool());
+        let (ledger, pool) = (Ledger::new(), env.pool());
         Self {
-            place,
-            id: drive::stored(&place.gateway).await,
+            env,
+            id: drive::stored(&env.gateway).await,
             policy,
-            worker: Hand::new(pool, &place.connections, &ledger, policy).await,
-            other: Hand::new(pool, pool, &ledger, policy).await,
+            worker: TestWorker::new(pool, &env.connections, &ledger, policy).await,
+            other: TestWorker::new(pool, pool, &ledger, policy).await,
             ledger,
         }
     }
 
-    /// Brings it to where a verification is due.
+    /// Brings it to the state in which a verification is due.
     pub async fn doubt(&self, post: Post) {
-        self.other.clerk.posts([post]);
-        self.other.clerk.looks([Look::Failed]);
+        self.other.client.script_posts([post]);
+        self.other.client.script_verifications([Verification::Failed]);
         self.other.poster.process(self.id, Purpose::Post, ()).await.unwrap();
-        drive::let_pass(self.place.pool(), self.id).await;
+        drive::let_windows_pass(self.env.pool(), self.id).await;
     }
 
-    /// One turn of the worker's, in a task of its own.
-    pub fn turn(&self, purpose: Purpose) -> tokio::task::JoinHandle<()> {
+    /// Runs one execution of the worker in a task of its own.
+    pub fn execute(&self, purpose: Purpose) -> tokio::task::JoinHandle<()> {
         let (poster, id) = (self.worker.poster.clone(), self.id);
         tokio::spawn(async move { poster.turn(id, purpose, ()).await })
     }
 
     pub async fn is_claimed(&self) -> bool {
         let text = "select claimed_by is not null from transactions where id = $1";
-        sqlx::query_scalar(text).bind(self.id).fetch_one(self.place.pool()).await.unwrap()
+        sqlx::query_scalar(text).bind(self.id).fetch_one(self.env.pool()).await.unwrap()
     }
 
     pub async fn losses(&self) -> i32 {
         let text = "select lost_claims from transactions where id = $1";
-        sqlx::query_scalar(text).bind(self.id).fetch_one(self.place.pool()).await.unwrap()
+        sqlx::query_scalar(text).bind(self.id).fetch_one(self.env.pool()).await.unwrap()
     }
 
-    /// The worker is lost, what it held is taken back, and another brings it to its end.
+    /// Lets the worker's lease expire, reclaims what it held, and lets another worker drive the
+    /// transaction to its end.
     pub async fn recover_and_end(&self, context: &str) -> State {
-        let pool = self.place.pool();
+        let pool = self.env.pool();
         drive::expire(pool, self.worker.run).await;
         gateway::recover(pool, &self.policy).await.unwrap();
         self.end(context).await
     }
 
     pub async fn end(&self, context: &str) -> State {
-        let (pool, poster) = (self.place.pool(), &self.other.poster);
-        let end = drive::to_its_end(pool, poster, &self.ledger, self.id, context);
+        let (pool, poster) = (self.env.pool(), &self.other.poster);
+        let end = drive::to_the_end(pool, poster, &self.ledger, self.id, context);
         bounded(context, end).await
     }
 }

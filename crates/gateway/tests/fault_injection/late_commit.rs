@@ -1,4 +1,4 @@
-//! A claim that is committed when nobody waits for it any more.
+//! A claim that is committed after its execution has been abandoned.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,26 +9,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     breakpoints::bounded,
-    fixture::{Place, Scene, WORKER},
+    fixture::{Environment, Fixture, WORKER},
     invariants,
     support::{self, LIMITS},
 };
 
-/// The turn gives up when its connection breaks, and finds nothing that it holds. Then the claim is
-/// committed, under a lease that is renewed on and on.
+/// The execution gives up when its connection breaks, and finds that it holds nothing. Then the
+/// claim is committed, under a lease that keeps being renewed.
 #[tokio::test]
-async fn a_claim_whose_commit_comes_after_its_turn_has_given_up_is_taken_back() {
-    let place = Place::new().await;
-    let stop = place.stage.stop(WORKER, "before row transactions").await;
-    let scene = Scene::new(&place, 3).await;
+async fn a_claim_that_is_committed_after_its_execution_gave_up_is_released() {
+    let env = Environment::new().await;
+    let stop = env.breakpoints.set(WORKER, "before row transactions").await;
+    let fixture = Fixture::new(&env, 3).await;
     let closing = CancellationToken::new();
     let worker = Worker {
-        pool: place.connections(),
-        upkeep_pool: support::another(place.pool()),
-        apalis_pool: support::another(place.pool()),
-        posting: scene.worker.clerk.clone(),
+        pool: env.connections(),
+        upkeep_pool: support::another(env.pool()),
+        apalis_pool: support::another(env.pool()),
+        posting: fixture.worker.client.clone(),
         settings: WorkerSettings {
-            policy: scene.policy,
+            policy: fixture.policy,
             limits: LIMITS,
             grace: Duration::from_secs(1),
         },
@@ -36,28 +36,28 @@ async fn a_claim_whose_commit_comes_after_its_turn_has_given_up_is_taken_back() 
     };
     let running = tokio::spawn(worker.run(closing.clone()));
     stop.reached().await;
-    place.proxy.cut();
-    // The next turn waits behind the claim that nobody waits for.
-    place.stage.blocked_by_another(WORKER).await;
+    env.proxy.cut();
+    // The next execution waits behind the abandoned claim.
+    env.breakpoints.blocked_by_another(WORKER).await;
     stop.release().await;
-    let taken_back = async {
-        while scene.is_claimed().await
-            || scene.ledger.posts(scene.id) > 0
-            || !has_fence(&scene).await
+    let released = async {
+        while fixture.is_claimed().await
+            || fixture.ledger.posts(fixture.id) > 0
+            || !was_claimed_and_released(&fixture).await
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    bounded("the claim is taken back", taken_back).await;
-    assert_eq!(scene.losses().await, 0, "nobody was lost over it");
+    bounded("the claim is released", released).await;
+    assert_eq!(fixture.losses().await, 0, "it does not count as a lost worker");
     closing.cancel();
     bounded("the end of the worker", running).await.unwrap();
-    invariants::check(place.pool(), "a forgotten claim").await;
-    assert_eq!(scene.end("a forgotten claim").await, State::Completed);
+    invariants::check(env.pool(), "an abandoned claim").await;
+    assert_eq!(fixture.end("an abandoned claim").await, State::Completed);
 }
 
-/// Whether it was claimed and taken back.
-async fn has_fence(scene: &Scene<'_>) -> bool {
+/// Whether it was claimed and reclaimed.
+async fn was_claimed_and_released(fixture: &Fixture<'_>) -> bool {
     let text = "select fence >= 2 from transactions where id = $1";
-    sqlx::query_scalar(text).bind(scene.id).fetch_one(scene.place.pool()).await.unwrap()
+    sqlx::query_scalar(text).bind(fixture.id).fetch_one(fixture.env.pool()).await.unwrap()
 }

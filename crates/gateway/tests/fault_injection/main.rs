@@ -1,5 +1,5 @@
-//! Each step of a transaction's turn, failed once and repeated once. Whatever becomes of it: after the
-//! recovery the transaction comes to its end, and is posted exactly once.
+//! Each step of an execution is failed once and repeated once. Whatever happens, after the recovery
+//! the transaction reaches its end and is posted exactly once.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! What rivals do to a transaction, and where they can be stopped in it.
+//! What contenders do to a transaction, and where each action can be stopped.
 
 use std::sync::Arc;
 
@@ -8,42 +8,42 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     breakpoints::{self, Failure},
-    fixture::{Scene, Theatre},
+    fixture::{Fixture, TestDatabase},
     support::LIMITS,
 };
 
-/// What one does.
+/// An action of a contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
-    /// Claims it to post, and stands before the POST.
+pub enum Action {
+    /// Claims it to post, and stops before the POST.
     Claim,
-    /// Claims it to verify, and stands before the question.
+    /// Claims it to verify, and stops before the request.
     Verify,
-    /// Takes a whole turn, whose POST breaks and whose verification fails.
-    Turn,
-    /// Records what the request that is under way comes to.
-    Finish,
-    /// Takes the claims of dead runs back.
-    Recover,
-    /// Takes them back, and claims it to verify.
-    TakeOver,
-    /// Gives the claim of its own run back.
-    GiveBack,
-    /// Settles the job of a transaction that it may not post now.
-    Settle,
+    /// Runs a whole execution, whose POST breaks and whose verification fails.
+    Execute,
+    /// Records the result of the request in flight.
+    Record,
+    /// Reclaims the claims of dead runs.
+    Reclaim,
+    /// Reclaims them, then claims the transaction to verify it.
+    ReclaimAndClaim,
+    /// Releases the claim of its own run.
+    Release,
+    /// Settles the job of a transaction that may not be posted now.
+    SettleJob,
     Cancel,
     Retry,
     ResolveCompleted,
     ResolveFailed,
 }
 
-/// Where a move can be stopped.
+/// A point at which an action can be stopped.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     pub at: breakpoints::Point,
-    /// Whether it holds then what a rival has to wait for.
+    /// Whether it holds a lock there that the other contender waits for.
     pub holds: bool,
-    /// Whether nothing but its commit is left to come.
+    /// Whether only its commit is left.
     pub last: bool,
 }
 
@@ -70,14 +70,14 @@ const INTERVENTION: Point = Point::holding("before row interventions");
 const JOB: Point = Point::holding("before row jobs");
 const DONE: Point = Point::last("after row transactions");
 
-impl Move {
-    /// Where it can be stopped.
+impl Action {
+    /// The points at which it can be stopped.
     pub fn points(self) -> &'static [Point] {
         match self {
             Self::Claim => &[SNAPSHOT, LOCKED, ATTEMPT, DONE],
-            Self::Verify | Self::Turn | Self::Finish => &[SNAPSHOT, LOCKED, DONE],
-            Self::Recover | Self::TakeOver | Self::GiveBack => &[SNAPSHOT, LOCKED, JOB, DONE],
-            Self::Settle => {
+            Self::Verify | Self::Execute | Self::Record => &[SNAPSHOT, LOCKED, DONE],
+            Self::Reclaim | Self::ReclaimAndClaim | Self::Release => &[SNAPSHOT, LOCKED, JOB, DONE],
+            Self::SettleJob => {
                 const EARLY: Point = Point::early("before statement jobs");
                 const LAST: Point = Point::last("after row jobs");
                 &[EARLY, JOB, LAST]
@@ -88,63 +88,66 @@ impl Move {
         }
     }
 
-    /// Whether it tries again by itself where its connection is lost.
+    /// Whether it retries by itself when its connection is lost.
     pub fn persists(self) -> bool {
-        matches!(self, Self::GiveBack | Self::Settle)
+        matches!(self, Self::Release | Self::SettleJob)
     }
 
-    /// Makes it, as the actor of this number, and gives what it comes to in words.
-    pub async fn make(self, scene: &Scene, number: usize) -> &'static str {
-        let (actor, id) = (&scene.actors[number], scene.id);
+    /// Runs it as the contender with this number, and returns its outcome in words.
+    pub async fn run(self, fixture: &Fixture, number: usize) -> &'static str {
+        let (contender, id) = (&fixture.contenders[number], fixture.id);
         match self {
-            Self::Claim => claimed(actor.begin(id, Purpose::Post).await),
-            Self::Verify => claimed(actor.begin(id, Purpose::Verify).await),
-            Self::Turn => match actor.poster.process(id, Purpose::Post, ()).await {
-                Ok(Turn::Took(_)) => "had its turn",
+            Self::Claim => claimed(contender.begin(id, Purpose::Post).await),
+            Self::Verify => claimed(contender.begin(id, Purpose::Verify).await),
+            Self::Execute => match contender.poster.process(id, Purpose::Post, ()).await {
+                Ok(Turn::Took(_)) => "executed",
                 other => claimed(Some(other)),
             },
-            Self::Finish => match actor.finish().await {
-                Some(Ok(Turn::Took(_))) => "took",
+            Self::Record => match contender.finish().await {
+                Some(Ok(Turn::Took(_))) => "recorded",
                 Some(Ok(Turn::TakenOver)) => "taken over",
-                Some(Err(_)) => "broken",
+                Some(Err(_)) => "error",
                 other => panic!("{other:?}"),
             },
-            Self::Recover => match gateway::recover(&actor.session.pool, &scene.policy).await {
+            Self::Reclaim => match gateway::recover(&contender.session.pool, &fixture.policy).await
+            {
                 Ok(0) => "nothing",
-                Ok(1) => "took back",
+                Ok(1) => "reclaimed",
                 Ok(other) => panic!("{other}"),
-                Err(_) => "broken",
+                Err(_) => "error",
             },
-            Self::TakeOver => match gateway::recover(&actor.session.pool, &scene.policy).await {
-                Ok(0) => claimed(actor.begin(id, Purpose::Verify).await),
-                Ok(_) => {
-                    assert!(actor.begin(id, Purpose::Verify).await.is_none());
-                    "took over"
+            Self::ReclaimAndClaim => {
+                match gateway::recover(&contender.session.pool, &fixture.policy).await {
+                    Ok(0) => claimed(contender.begin(id, Purpose::Verify).await),
+                    Ok(_) => {
+                        assert!(contender.begin(id, Purpose::Verify).await.is_none());
+                        "reclaimed and claimed"
+                    }
+                    Err(_) => "error",
                 }
-                Err(_) => "broken",
-            },
-            Self::GiveBack => give_back(scene, number).await,
-            Self::Settle => {
-                actor.idle_poster.turn(id, Purpose::Post, ()).await;
+            }
+            Self::Release => release_claim(fixture, number).await,
+            Self::SettleJob => {
+                contender.closed_poster.turn(id, Purpose::Post, ()).await;
                 "settled"
             }
-            Self::Cancel => scene.intervene(number, Intervention::Cancel).await,
-            Self::Retry => scene.intervene(number, Intervention::Retry).await,
+            Self::Cancel => fixture.intervene(number, Intervention::Cancel).await,
+            Self::Retry => fixture.intervene(number, Intervention::Retry).await,
             Self::ResolveCompleted => {
-                scene.intervene(number, Intervention::Resolve(Resolution::Completed)).await
+                fixture.intervene(number, Intervention::Resolve(Resolution::Completed)).await
             }
             Self::ResolveFailed => {
-                scene.intervene(number, Intervention::Resolve(Resolution::Failed)).await
+                fixture.intervene(number, Intervention::Resolve(Resolution::Failed)).await
             }
         }
     }
 }
 
-/// How often what came of a move has raised the fence.
+/// By how much this outcome raises the fence.
 pub fn raises(outcome: &str) -> i64 {
     match outcome {
-        "took over" => 2,
-        "claimed" | "had its turn" | "took back" | "gave back" | "done" => 1,
+        "reclaimed and claimed" => 2,
+        "claimed" | "executed" | "reclaimed" | "released" | "done" => 1,
         _ => 0,
     }
 }
@@ -153,30 +156,31 @@ fn claimed(ended: Option<Result<Turn, EngineError>>) -> &'static str {
     match ended {
         None => "claimed",
         Some(Ok(Turn::NotDue)) => "not due",
-        Some(Err(_)) => "broken",
+        Some(Err(_)) => "error",
         other => panic!("{other:?}"),
     }
 }
 
-/// The job is delivered a second time, to the run that has it under way already, and the claim breaks.
-async fn give_back(scene: &Scene, number: usize) -> &'static str {
-    let (actor, holder) = (&scene.actors[number], &scene.actors[1 - number]);
-    let before = scene.fence().await;
+/// The job is delivered again to the run that is executing it, and the claim fails.
+async fn release_claim(fixture: &Fixture, number: usize) -> &'static str {
+    let (contender, holder) = (&fixture.contenders[number], &fixture.contenders[1 - number]);
+    let before = fixture.fence().await;
     let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
-    let pool = scene.breaking.clone().unwrap();
-    let poster = Poster::new(pool, actor.clerk.clone(), gate, scene.policy, holder.run);
-    poster.turn(scene.id, Purpose::Post, ()).await;
-    if scene.fence().await > before { "gave back" } else { "nothing" }
+    let pool = fixture.breaking.clone().unwrap();
+    let poster = Poster::new(pool, contender.client.clone(), gate, fixture.policy, holder.run);
+    poster.turn(fixture.id, Purpose::Post, ()).await;
+    if fixture.fence().await > before { "released" } else { "nothing" }
 }
 
-/// Connections of which the first breaks in its first change, and the next is the actor's session.
-pub async fn breaking(theatre: &Theatre, number: usize) -> sqlx::PgPool {
-    let pool = theatre.stage.connections("breaking", 1);
+/// A pool whose first connection breaks in its first change, and whose next connection is the
+/// contender's session.
+pub async fn breaking(database: &TestDatabase, number: usize) -> sqlx::PgPool {
+    let pool = database.breakpoints.connections("breaking", 1);
     sqlx::query("select 1").execute(&pool).await.unwrap();
-    let next = theatre.sessions[number].pool.connect_options();
+    let next = database.sessions[number].pool.connect_options();
     pool.set_connect_options((*next).clone());
-    theatre.stage.disarm("breaking").await;
+    database.breakpoints.disarm("breaking").await;
     let point = "before statement transactions";
-    theatre.stage.fail("breaking", point, 1, Failure::Terminate).await;
+    database.breakpoints.fail("breaking", point, 1, Failure::Terminate).await;
     pool
 }

@@ -1,4 +1,4 @@
-//! A bulk retry against a single one, and against another worker that carries it on.
+//! A bulk retry against a single retry, and against another worker that continues it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    breakpoints::{Stop, bounded},
-    fixture::{Scene, Start, Theatre},
+    breakpoints::{Breakpoint, bounded},
+    fixture::{Fixture, Start, TestDatabase},
     invariants,
     support::{self, LIMITS, POLICY},
 };
 
-/// Workers fetch nothing but bulk retries.
+/// Makes workers fetch only bulk retries.
 const BULK_RETRIES_ONLY: &str = "
     alter function apalis.get_jobs(text, text, integer) rename to get_any_jobs;
     create function apalis.get_jobs(worker_id text, v_job_type text, v_job_count integer default 5)
@@ -33,12 +33,12 @@ struct Running {
 }
 
 impl Running {
-    /// A worker whose changes are made over this session.
-    fn start(theatre: &Theatre, session: usize) -> Self {
+    /// A worker that makes its changes over this session.
+    fn start(database: &TestDatabase, session: usize) -> Self {
         let worker = Worker {
-            pool: theatre.sessions[session].pool.clone(),
-            upkeep_pool: support::another(&theatre.own.pool),
-            apalis_pool: support::another(&theatre.own.pool),
+            pool: database.sessions[session].pool.clone(),
+            upkeep_pool: support::another(&database.own.pool),
+            apalis_pool: support::another(&database.own.pool),
             posting: Arc::new(HttpPosting::new("http://127.0.0.1:9", POLICY.timeout).unwrap()),
             settings: WorkerSettings { policy: POLICY, limits: LIMITS, grace: Duration::ZERO },
             wake: Arc::new(Notify::new()),
@@ -53,10 +53,10 @@ impl Running {
     }
 }
 
-/// Failed transactions, and a bulk retry of them all.
+/// Failed transactions, and a bulk retry of all of them.
 struct Bulk {
-    theatre: Theatre,
-    scenes: Vec<Scene>,
+    database: TestDatabase,
+    fixtures: Vec<Fixture>,
     id: Uuid,
 }
 
@@ -64,22 +64,22 @@ const COUNT: u64 = 4;
 
 impl Bulk {
     async fn new() -> Self {
-        let theatre = Theatre::new().await;
-        sqlx::raw_sql(BULK_RETRIES_ONLY).execute(&theatre.own.pool).await.unwrap();
-        let mut scenes = Vec::new();
+        let database = TestDatabase::new().await;
+        sqlx::raw_sql(BULK_RETRIES_ONLY).execute(&database.own.pool).await.unwrap();
+        let mut fixtures = Vec::new();
         for _ in 0..COUNT {
-            scenes.push(Scene::new(&theatre, Start::Failed, 0).await);
+            fixtures.push(Fixture::new(&database, Start::Failed, 0).await);
         }
-        let gateway = &theatre.own.gateway;
+        let gateway = &database.own.gateway;
         let all =
             gateway.retry_all(&Principal::anonymous(), Filter::default(), None).await.unwrap();
-        Self { theatre, scenes, id: all.bulk_retry_id }
+        Self { database, fixtures, id: all.bulk_retry_id }
     }
 
     async fn finished(&self) -> BulkRetry {
         let finished = async {
             loop {
-                let found = self.theatre.own.gateway.bulk_retry(self.id).await.unwrap().unwrap();
+                let found = self.database.own.gateway.bulk_retry(self.id).await.unwrap().unwrap();
                 if found.finished_at.is_some() {
                     return found;
                 }
@@ -89,29 +89,29 @@ impl Bulk {
         bounded("the end of a bulk retry", finished).await
     }
 
-    /// Retries one of them, over this session.
+    /// Retries one of them over this session.
     fn retry_one(&self, session: usize) -> JoinHandle<bool> {
-        let (gateway, id) = (self.theatre.sessions[session].gateway.clone(), self.scenes[0].id);
+        let (gateway, id) = (self.database.sessions[session].gateway.clone(), self.fixtures[0].id);
         tokio::spawn(async move {
             let principal = Principal::anonymous();
             gateway.intervene(&principal, id, Intervention::Retry, None).await.is_ok()
         })
     }
 
-    /// Every one of them was retried; the one by the bulk retry too, where that came first.
+    /// Checks that every one of them was retried, also by the bulk retry if that came first.
     async fn end(self, context: &str, retried_by_bulk: u64) {
         let bulk = self.finished().await;
         assert_eq!((bulk.examined, bulk.retried), (COUNT, retried_by_bulk), "{context}");
-        invariants::check(&self.theatre.own.pool, context).await;
-        for scene in self.scenes {
-            scene.end(context).await;
+        invariants::check(&self.database.own.pool, context).await;
+        for fixture in self.fixtures {
+            fixture.end(context).await;
         }
     }
 }
 
-async fn first_waits_second_comes(bulk: &Bulk, stop: Stop, mut second: JoinHandle<bool>) {
+async fn first_waits_second_comes(bulk: &Bulk, stop: Breakpoint, mut second: JoinHandle<bool>) {
     let early = tokio::select! {
-        () = bulk.theatre.stage.blocked("second") => None,
+        () = bulk.database.breakpoints.blocked("second") => None,
         done = &mut second => Some(done.unwrap()),
     };
     stop.release().await;
@@ -119,11 +119,11 @@ async fn first_waits_second_comes(bulk: &Bulk, stop: Stop, mut second: JoinHandl
         Some(done) => done,
         None => bounded("a single retry", second).await.unwrap(),
     };
-    assert!(done, "a single retry is made, whoever is first");
+    assert!(done, "a single retry is made in either order");
 }
 
 #[tokio::test]
-async fn a_single_retry_that_comes_into_a_bulk_retry_is_made_beside_it_or_after_it() {
+async fn a_single_retry_during_a_bulk_retry_is_made_beside_it_or_after_it() {
     let points = [
         ("before statement transactions", COUNT - 1),
         ("before row transactions", COUNT),
@@ -133,8 +133,8 @@ async fn a_single_retry_that_comes_into_a_bulk_retry_is_made_beside_it_or_after_
     ];
     let cases = points.map(async |(point, retried)| {
         let bulk = Bulk::new().await;
-        let stop = bulk.theatre.stage.stop("first", point).await;
-        let worker = Running::start(&bulk.theatre, 0);
+        let stop = bulk.database.breakpoints.set("first", point).await;
+        let worker = Running::start(&bulk.database, 0);
         stop.reached().await;
         let single = bulk.retry_one(1);
         first_waits_second_comes(&bulk, stop, single).await;
@@ -146,16 +146,16 @@ async fn a_single_retry_that_comes_into_a_bulk_retry_is_made_beside_it_or_after_
 }
 
 #[tokio::test]
-async fn a_bulk_retry_passes_over_what_a_single_one_has_retried_meanwhile() {
+async fn a_bulk_retry_skips_a_transaction_that_was_retried_singly_meanwhile() {
     for (point, retried) in
         [("before row transactions", COUNT - 1), ("after row transactions", COUNT - 1)]
     {
         let bulk = Bulk::new().await;
-        let stop = bulk.theatre.stage.stop("first", point).await;
+        let stop = bulk.database.breakpoints.set("first", point).await;
         let single = bulk.retry_one(0);
         stop.reached().await;
-        let worker = Running::start(&bulk.theatre, 1);
-        bulk.theatre.stage.blocked("second").await;
+        let worker = Running::start(&bulk.database, 1);
+        bulk.database.breakpoints.blocked("second").await;
         stop.release().await;
         assert!(single.await.unwrap());
         bulk.finished().await;
@@ -172,15 +172,15 @@ async fn deliver_again(pool: &PgPool) {
 }
 
 #[tokio::test]
-async fn two_workers_that_carry_on_one_bulk_retry_retry_each_transaction_once() {
+async fn two_workers_on_one_bulk_retry_retry_each_transaction_once() {
     for roll_back in [false, true] {
         let bulk = Bulk::new().await;
-        let stop = bulk.theatre.stage.stop("first", "before row transactions").await;
-        let first = Running::start(&bulk.theatre, 0);
+        let stop = bulk.database.breakpoints.set("first", "before row transactions").await;
+        let first = Running::start(&bulk.database, 0);
         stop.reached().await;
-        deliver_again(&bulk.theatre.own.pool).await;
-        let second = Running::start(&bulk.theatre, 1);
-        bulk.theatre.stage.blocked("second").await;
+        deliver_again(&bulk.database.own.pool).await;
+        let second = Running::start(&bulk.database, 1);
+        bulk.database.breakpoints.blocked("second").await;
         if roll_back {
             stop.roll_back().await;
         } else {

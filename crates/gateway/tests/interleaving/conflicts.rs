@@ -1,28 +1,28 @@
-//! Who can meet over a transaction, and who wins.
+//! Which actions can compete for a transaction, and which of them wins.
 
 use crate::{
-    action::Move::{
-        Cancel, Claim, Finish, GiveBack, Recover, ResolveCompleted, ResolveFailed, Retry, Settle,
-        TakeOver, Turn, Verify,
+    action::Action::{
+        Cancel, Claim, Execute, Reclaim, ReclaimAndClaim, Record, Release, ResolveCompleted,
+        ResolveFailed, Retry, SettleJob, Verify,
     },
     fixture::Start,
     pair::{Pair, all},
     posting_service::{
-        Look::{Failed, Honest, Mismatch},
         Post::{Broken, Entered, EnteredThenBroken, NotWritten, Refused},
+        Verification::{Failed, Honest, Mismatch},
     },
 };
 
 #[tokio::test]
-async fn over_a_transaction_that_is_due() {
+async fn contention_for_a_due_transaction_has_one_winner() {
     let start = Start::Due;
     all([
         Pair::new(start, [Claim, Claim], ["claimed", "not due"], ["not due", "claimed"]),
         Pair::either(start, [Claim, Verify], ["claimed", "not due"]),
         Pair::new(start, [Claim, Cancel], ["claimed", "not permitted"], ["not due", "done"]),
         Pair::new(start, [Claim, Retry], ["claimed", "not permitted"], ["claimed", "done"]),
-        // What was pending, and is pending again, has been sent meanwhile.
-        Pair::new(start, [Cancel, Turn], ["done", "not due"], ["not permitted", "had its turn"]),
+        // A transaction that is pending again has been sent meanwhile.
+        Pair::new(start, [Cancel, Execute], ["done", "not due"], ["not permitted", "executed"]),
         Pair::new(start, [Cancel, Cancel], ["done", "not permitted"], ["not permitted", "done"]),
         Pair::new(start, [Cancel, Retry], ["done", "not permitted"], ["done", "done"]),
         Pair::either(start, [Retry, Retry], ["done", "done"]),
@@ -31,22 +31,22 @@ async fn over_a_transaction_that_is_due() {
 }
 
 #[tokio::test]
-async fn over_the_job_of_a_transaction_that_may_not_be_posted_now() {
+async fn settling_a_job_does_not_disturb_other_actions() {
     all([
-        Pair::either(Start::Due, [Settle, Settle], ["settled", "settled"]),
-        Pair::either(Start::Due, [Settle, Claim], ["settled", "claimed"]),
-        Pair::either(Start::Due, [Settle, Turn], ["settled", "had its turn"]),
-        Pair::either(Start::Due, [Settle, Cancel], ["settled", "done"]),
-        Pair::either(Start::Later, [Settle, Retry], ["settled", "done"]),
-        Pair::either(Start::Doubtful, [Settle, Verify], ["settled", "claimed"]),
-        Pair::either(Start::InDoubt, [Settle, ResolveFailed], ["settled", "done"]),
-        Pair::either(Start::InDoubt, [Settle, Retry], ["settled", "done"]),
+        Pair::either(Start::Due, [SettleJob, SettleJob], ["settled", "settled"]),
+        Pair::either(Start::Due, [SettleJob, Claim], ["settled", "claimed"]),
+        Pair::either(Start::Due, [SettleJob, Execute], ["settled", "executed"]),
+        Pair::either(Start::Due, [SettleJob, Cancel], ["settled", "done"]),
+        Pair::either(Start::Later, [SettleJob, Retry], ["settled", "done"]),
+        Pair::either(Start::Doubtful, [SettleJob, Verify], ["settled", "claimed"]),
+        Pair::either(Start::InDoubt, [SettleJob, ResolveFailed], ["settled", "done"]),
+        Pair::either(Start::InDoubt, [SettleJob, Retry], ["settled", "done"]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn over_a_transaction_that_waits_for_its_verification() {
+async fn contention_for_a_due_verification_has_one_winner() {
     let start = Start::Doubtful;
     all([
         Pair::new(start, [Verify, Verify], ["claimed", "not due"], ["not due", "claimed"]),
@@ -58,81 +58,87 @@ async fn over_a_transaction_that_waits_for_its_verification() {
 }
 
 #[tokio::test]
-async fn over_the_claim_of_a_dead_worker() {
+async fn contention_for_the_claim_of_a_dead_worker_has_one_winner() {
     let start = Start::Orphaned;
     all([
-        Pair::new(start, [Recover, Recover], ["took back", "nothing"], ["nothing", "took back"]),
-        Pair::new(start, [Recover, TakeOver], ["took back", "claimed"], ["nothing", "took over"]),
-        Pair::either(start, [Recover, Verify], ["took back", "not due"]),
-        Pair::either(start, [Recover, Claim], ["took back", "not due"]),
-        Pair::either(start, [Recover, Retry], ["took back", "not permitted"]),
-        Pair::either(start, [Recover, Cancel], ["took back", "not permitted"]),
-        Pair::either(start, [Recover, Settle], ["took back", "settled"]),
+        Pair::new(start, [Reclaim, Reclaim], ["reclaimed", "nothing"], ["nothing", "reclaimed"]),
+        Pair::new(
+            start,
+            [Reclaim, ReclaimAndClaim],
+            ["reclaimed", "claimed"],
+            ["nothing", "reclaimed and claimed"],
+        ),
+        Pair::either(start, [Reclaim, Verify], ["reclaimed", "not due"]),
+        Pair::either(start, [Reclaim, Claim], ["reclaimed", "not due"]),
+        Pair::either(start, [Reclaim, Retry], ["reclaimed", "not permitted"]),
+        Pair::either(start, [Reclaim, Cancel], ["reclaimed", "not permitted"]),
+        Pair::either(start, [Reclaim, SettleJob], ["reclaimed", "settled"]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn over_what_a_post_has_come_to_and_a_worker_that_is_taken_for_dead() {
-    let taken_over = ["taken over", "took back"];
-    let pair =
-        |post| Pair::new(Start::Posting(post), [Finish, Recover], ["took", "nothing"], taken_over);
+async fn the_result_of_a_post_is_recorded_or_its_claim_is_reclaimed() {
+    let taken_over = ["taken over", "reclaimed"];
+    let pair = |post| {
+        Pair::new(Start::Posting(post), [Record, Reclaim], ["recorded", "nothing"], taken_over)
+    };
     let ended = [Entered, Refused, NotWritten].map(pair);
-    // That the attempt has ended is told before it is verified; the claim still holds then.
+    // The end of the attempt is recorded before it is verified; the claim still holds then.
     let verified = [Broken, EnteredThenBroken].map(|post| pair(post).in_between(taken_over));
     let again = Start::PostingAgain(Entered);
-    let again = Pair::new(again, [Finish, Recover], ["took", "nothing"], taken_over);
+    let again = Pair::new(again, [Record, Reclaim], ["recorded", "nothing"], taken_over);
     all(ended.into_iter().chain(verified).chain([again])).await;
 }
 
 #[tokio::test]
-async fn over_what_a_post_has_come_to_and_who_has_taken_it_over() {
+async fn only_the_current_claim_records_a_result() {
     let start = Start::Overtaken;
     all([
-        Pair::either(start, [Finish, Finish], ["taken over", "took"]),
-        Pair::either(start, [Finish, Finish], ["took", "taken over"]),
+        Pair::either(start, [Record, Record], ["taken over", "recorded"]),
+        Pair::either(start, [Record, Record], ["recorded", "taken over"]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn over_what_a_post_has_come_to_and_others() {
-    let gives_back = |post| {
+async fn the_result_of_a_post_wins_over_other_actions_unless_its_claim_was_released() {
+    let releases = |post| {
         Pair::new(
             Start::Posting(post),
-            [Finish, GiveBack],
-            ["took", "nothing"],
-            ["taken over", "gave back"],
+            [Record, Release],
+            ["recorded", "nothing"],
+            ["taken over", "released"],
         )
     };
     let broken = Start::Posting(Broken);
     all([
-        gives_back(Entered),
-        gives_back(Refused),
-        Pair::either(Start::Posting(NotWritten), [Finish, Cancel], ["took", "not permitted"]),
-        Pair::either(Start::Posting(Refused), [Finish, Retry], ["took", "not permitted"]),
-        Pair::either(Start::Posting(NotWritten), [Finish, Claim], ["took", "not due"]),
-        Pair::either(Start::Posting(NotWritten), [Finish, Settle], ["took", "settled"]),
-        Pair::either(broken, [Finish, Settle], ["took", "settled"]),
+        releases(Entered),
+        releases(Refused),
+        Pair::either(Start::Posting(NotWritten), [Record, Cancel], ["recorded", "not permitted"]),
+        Pair::either(Start::Posting(Refused), [Record, Retry], ["recorded", "not permitted"]),
+        Pair::either(Start::Posting(NotWritten), [Record, Claim], ["recorded", "not due"]),
+        Pair::either(Start::Posting(NotWritten), [Record, SettleJob], ["recorded", "settled"]),
+        Pair::either(broken, [Record, SettleJob], ["recorded", "settled"]),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn over_what_a_verification_has_shown_and_a_worker_that_is_taken_for_dead() {
-    let looks =
+async fn a_finding_is_recorded_or_its_claim_is_reclaimed() {
+    let findings =
         [(Broken, Honest), (EnteredThenBroken, Honest), (Broken, Failed), (Broken, Mismatch)];
-    let pairs = looks.into_iter().flat_map(|(post, look)| {
-        [Start::Checking(post, look), Start::Asking(post, look)].map(|start| {
-            let taken_over = ["taken over", "took back"];
-            Pair::new(start, [Finish, Recover], ["took", "nothing"], taken_over)
+    let pairs = findings.into_iter().flat_map(|(post, finding)| {
+        [Start::VerifyingAfterPost(post, finding), Start::Verifying(post, finding)].map(|start| {
+            let taken_over = ["taken over", "reclaimed"];
+            Pair::new(start, [Record, Reclaim], ["recorded", "nothing"], taken_over)
         })
     });
     all(pairs).await;
 }
 
 #[tokio::test]
-async fn over_a_transaction_that_is_in_doubt() {
+async fn contention_for_a_transaction_in_doubt_has_consistent_outcomes() {
     let start = Start::InDoubt;
     all([
         Pair::new(start, [Verify, Verify], ["claimed", "not due"], ["not due", "claimed"]),
@@ -165,25 +171,26 @@ async fn over_a_transaction_that_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn over_a_verification_of_what_is_in_doubt_and_a_person() {
-    // What the verification shows, and whether it leaves a person something to resolve or to retry.
-    let looks = [
+async fn a_verification_in_doubt_and_an_operator_do_not_overwrite_each_other() {
+    // The finding of the verification, and whether it leaves the operator something to resolve or
+    // to retry.
+    let findings = [
         (EnteredThenBroken, Honest, "not permitted", "not permitted"),
         (Broken, Honest, "not permitted", "done"),
         (Broken, Failed, "done", "done"),
         (Broken, Mismatch, "done", "done"),
     ];
-    let pairs = looks.into_iter().flat_map(|(post, look, resolved, retried)| {
-        let start = Start::AskingInDoubt(post, look);
-        let pair = |rival, after| {
-            Pair::new(start, [Finish, rival], ["took", after], ["taken over", "done"])
+    let pairs = findings.into_iter().flat_map(|(post, finding, resolved, retried)| {
+        let start = Start::VerifyingInDoubt(post, finding);
+        let pair = |action, after| {
+            Pair::new(start, [Record, action], ["recorded", after], ["taken over", "done"])
         };
         [pair(ResolveCompleted, resolved), pair(Retry, retried)]
     });
-    let start = Start::AskingInDoubt(Broken, Failed);
+    let start = Start::VerifyingInDoubt(Broken, Failed);
     let others = [
-        Pair::new(start, [Finish, Recover], ["took", "nothing"], ["taken over", "took back"]),
-        Pair::either(start, [Finish, Settle], ["took", "settled"]),
+        Pair::new(start, [Record, Reclaim], ["recorded", "nothing"], ["taken over", "reclaimed"]),
+        Pair::either(start, [Record, SettleJob], ["recorded", "settled"]),
     ];
     all(pairs.chain(others)).await;
 }

@@ -1,4 +1,5 @@
-//! One transaction, brought to where two rivals meet over it, and afterwards to its end.
+//! One transaction, brought to the state in which two contenders compete for it, and afterwards
+//! driven to its end.
 
 use std::{
     sync::{Arc, Mutex},
@@ -13,40 +14,40 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    breakpoints::{Stage, bounded},
+    breakpoints::{Breakpoints, bounded},
     drive,
-    posting_service::{Clerk, Ledger, Look, Post},
+    posting_service::{Ledger, LedgerClient, Post, Verification},
     support::{self, LIMITS, POLICY},
 };
 
-/// Where the transaction stands when the rivals come.
+/// The state of the transaction when the contenders come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// Submitted.
     Due,
-    /// Put off: due within the next hour.
+    /// Postponed: due within the next hour.
     Later,
-    /// Pending, with an attempt of which nobody knows whether it arrived, and due.
+    /// Pending and due, with an attempt that may have arrived.
     Doubtful,
-    /// In doubt, with no attempts left, and due.
+    /// In doubt and due, with no attempts left.
     InDoubt,
     /// Refused by the posting service.
     Failed,
-    /// Claimed by a run that is dead, with an attempt under way.
+    /// Claimed by a dead run, with an attempt in flight.
     Orphaned,
-    /// Taken back from the holder, whose POST is still under way, and claimed to be verified by the
-    /// other.
+    /// Reclaimed from the holder, whose POST is still in flight, and claimed by the other to verify
+    /// it.
     Overtaken,
-    /// Claimed, with a POST under way that will end so.
+    /// Claimed, with a POST in flight that will end like this.
     Posting(Post),
     /// The same, after an attempt that is proven not to have arrived.
     PostingAgain(Post),
-    /// After a POST that broke, with a verification under way that will show this.
-    Checking(Post, Look),
-    /// [`Start::Doubtful`], claimed, with a verification under way that will show this.
-    Asking(Post, Look),
-    /// [`Start::InDoubt`], claimed, with a verification under way that will show this.
-    AskingInDoubt(Post, Look),
+    /// After a POST that broke, with a verification in flight that will find this.
+    VerifyingAfterPost(Post, Verification),
+    /// [`Start::Doubtful`], claimed, with a verification in flight that will find this.
+    Verifying(Post, Verification),
+    /// [`Start::InDoubt`], claimed, with a verification in flight that will find this.
+    VerifyingInDoubt(Post, Verification),
 }
 
 impl Start {
@@ -57,10 +58,10 @@ impl Start {
 
     fn policy(self) -> Policy {
         let max_attempts = match self {
-            Self::InDoubt | Self::AskingInDoubt(..) => 1,
+            Self::InDoubt | Self::VerifyingInDoubt(..) => 1,
             _ => 3,
         };
-        // Nothing waits for chance.
+        // So long that no retry becomes due by chance.
         let none = Backoff { base: Duration::from_secs(3600), max: Duration::from_secs(3600) };
         Policy { max_attempts, backoff: none, ..POLICY }
     }
@@ -72,45 +73,47 @@ pub struct Session {
     pub gateway: Gateway,
 }
 
-/// The sessions of one test.
-pub struct Theatre {
-    pub stage: Stage,
+/// The database of one test, with two sessions that can be stopped and one that is not.
+pub struct TestDatabase {
+    pub breakpoints: Breakpoints,
     pub sessions: [Arc<Session>; 2],
     pub own: Arc<Session>,
 }
 
-impl Theatre {
+impl TestDatabase {
     pub async fn new() -> Self {
-        let stage = Stage::new(support::database().await).await;
+        let breakpoints = Breakpoints::new(support::database().await).await;
         let session = |name| {
-            let pool = stage.connections(name, 1);
+            let pool = breakpoints.connections(name, 1);
             Arc::new(Session { gateway: support::gateway(&pool), pool })
         };
-        let own =
-            Arc::new(Session { gateway: support::gateway(&stage.pool), pool: stage.pool.clone() });
-        Self { sessions: [session("first"), session("second")], own, stage }
+        let own = Arc::new(Session {
+            gateway: support::gateway(&breakpoints.pool),
+            pool: breakpoints.pool.clone(),
+        });
+        Self { sessions: [session("first"), session("second")], own, breakpoints }
     }
 }
 
-/// One who works on the transaction, over a session of his own and under a lease of his own.
-pub struct Actor {
+/// A contender for the transaction, with its own session and lease.
+pub struct Contender {
     pub session: Arc<Session>,
-    pub clerk: Arc<Clerk>,
+    pub client: Arc<LedgerClient>,
     pub run: Uuid,
     pub poster: Arc<Poster>,
-    /// Lets nothing through.
-    pub idle_poster: Poster,
-    pub turn: Mutex<Option<JoinHandle<Result<Turn, EngineError>>>>,
+    /// A poster that admits nothing.
+    pub closed_poster: Poster,
+    pub execution: Mutex<Option<JoinHandle<Result<Turn, EngineError>>>>,
 }
 
-impl Actor {
+impl Contender {
     async fn new(
         session: &Arc<Session>,
         ledger: &Arc<Ledger>,
         policy: Policy,
         own: &PgPool,
     ) -> Self {
-        let (run, clerk) = (Uuid::now_v7(), Clerk::new(ledger));
+        let (run, client) = (Uuid::now_v7(), LedgerClient::new(ledger));
         sqlx::query("insert into workers (id, expires_at) values ($1, now() + interval '1 hour')")
             .bind(run)
             .execute(own)
@@ -118,7 +121,7 @@ impl Actor {
             .unwrap();
         let poster = |closing: CancellationToken| {
             let gate = Arc::new(Gate::new(LIMITS, closing));
-            Poster::new(session.pool.clone(), clerk.clone(), gate, policy, run)
+            Poster::new(session.pool.clone(), client.clone(), gate, policy, run)
         };
         let closed = CancellationToken::new();
         closed.cancel();
@@ -126,93 +129,93 @@ impl Actor {
             session: session.clone(),
             run,
             poster: Arc::new(poster(CancellationToken::new())),
-            idle_poster: poster(closed),
-            clerk,
-            turn: Mutex::default(),
+            closed_poster: poster(closed),
+            client,
+            execution: Mutex::default(),
         }
     }
 
-    /// Begins a turn, and gives how it ended, unless it stands before a door.
+    /// Begins an execution. Returns how it ended, or nothing if it is stopped at a barrier.
     pub async fn begin(&self, id: Uuid, purpose: Purpose) -> Option<Result<Turn, EngineError>> {
-        let door = match purpose {
-            Purpose::Post => &self.clerk.post,
-            Purpose::Verify => &self.clerk.look,
+        let barrier = match purpose {
+            Purpose::Post => &self.client.before_post,
+            Purpose::Verify => &self.client.before_verification,
         };
-        door.close();
+        barrier.close();
         let poster = self.poster.clone();
-        let mut turn = tokio::spawn(async move { poster.process(id, purpose, ()).await });
+        let mut execution = tokio::spawn(async move { poster.process(id, purpose, ()).await });
         let ended = tokio::select! {
-            () = door.reached() => None,
-            ended = &mut turn => Some(ended.unwrap()),
+            () = barrier.reached() => None,
+            ended = &mut execution => Some(ended.unwrap()),
         };
         if ended.is_none() {
-            *self.turn.lock().unwrap() = Some(turn);
+            *self.execution.lock().unwrap() = Some(execution);
         }
         ended
     }
 
-    /// Opens the doors that the turn stands before, and gives how it ended.
+    /// Opens the barriers at which the execution is stopped, and returns how it ended.
     pub async fn finish(&self) -> Option<Result<Turn, EngineError>> {
-        self.clerk.open_reached();
-        let turn = self.turn.lock().unwrap().take();
-        match turn {
-            Some(turn) => Some(bounded("the end of a turn", turn).await.unwrap()),
+        self.client.open_reached();
+        let execution = self.execution.lock().unwrap().take();
+        match execution {
+            Some(execution) => Some(bounded("the end of an execution", execution).await.unwrap()),
             None => None,
         }
     }
 }
 
-/// One transaction and those who work on it.
-pub struct Scene {
+/// One transaction and its contenders.
+pub struct Fixture {
     pub id: Uuid,
     pub policy: Policy,
     pub ledger: Arc<Ledger>,
-    pub actors: [Actor; 2],
-    /// Connections that break; see [`crate::action::Move::GiveBack`].
+    pub contenders: [Contender; 2],
+    /// Connections that break; see [`crate::action::Action::Release`].
     pub breaking: Option<PgPool>,
-    own: Actor,
+    own: Contender,
     pool: PgPool,
 }
 
-impl Scene {
-    /// A new transaction, at its start. What is under way there is `holder`'s.
-    pub async fn new(theatre: &Theatre, start: Start, holder: usize) -> Self {
+impl Fixture {
+    /// A new transaction in its start state. Whatever is in flight there belongs to `holder`.
+    pub async fn new(database: &TestDatabase, start: Start, holder: usize) -> Self {
         let (ledger, policy) = (Ledger::new(), start.policy());
-        let pool = theatre.stage.pool.clone();
-        let actor = async |session| Actor::new(session, &ledger, policy, &pool).await;
-        let [first, second] = &theatre.sessions;
-        let scene = Self {
-            id: drive::stored(&theatre.own.gateway).await,
-            actors: [actor(first).await, actor(second).await],
-            own: actor(&theatre.own).await,
+        let pool = database.breakpoints.pool.clone();
+        let contender = async |session| Contender::new(session, &ledger, policy, &pool).await;
+        let [first, second] = &database.sessions;
+        let fixture = Self {
+            id: drive::stored(&database.own.gateway).await,
+            contenders: [contender(first).await, contender(second).await],
+            own: contender(&database.own).await,
             policy,
             ledger: ledger.clone(),
             breaking: None,
             pool: pool.clone(),
         };
-        scene.reach(start, &scene.actors[holder], &scene.actors[1 - holder]).await;
-        scene
+        fixture.reach(start, &fixture.contenders[holder], &fixture.contenders[1 - holder]).await;
+        fixture
     }
 
-    async fn reach(&self, start: Start, holder: &Actor, other: &Actor) {
+    async fn reach(&self, start: Start, holder: &Contender, other: &Contender) {
         let own = &self.own;
         match start {
             Start::Due => {}
             Start::Later => {
-                own.clerk.posts([Post::NotWritten]);
-                self.turn(Purpose::Post).await;
+                own.client.script_posts([Post::NotWritten]);
+                self.execute(Purpose::Post).await;
             }
             Start::Doubtful | Start::InDoubt => self.doubt(Post::Broken).await,
             Start::Failed => {
-                own.clerk.posts([Post::Refused]);
-                self.turn(Purpose::Post).await;
+                own.client.script_posts([Post::Refused]);
+                self.execute(Purpose::Post).await;
             }
             Start::Orphaned => {
                 assert!(own.begin(self.id, Purpose::Post).await.is_none());
-                let turn = own.turn.lock().unwrap().take().unwrap();
-                turn.abort();
-                let _ = turn.await;
-                own.clerk.open();
+                let execution = own.execution.lock().unwrap().take().unwrap();
+                execution.abort();
+                let _ = execution.await;
+                own.client.open();
                 self.expire(own.run).await;
             }
             Start::Overtaken => {
@@ -222,45 +225,45 @@ impl Scene {
                 assert!(other.begin(self.id, Purpose::Verify).await.is_none());
             }
             Start::Posting(post) => {
-                holder.clerk.posts([post]);
+                holder.client.script_posts([post]);
                 assert!(holder.begin(self.id, Purpose::Post).await.is_none());
             }
             Start::PostingAgain(post) => {
                 self.doubt(Post::Broken).await;
-                self.turn(Purpose::Verify).await;
-                drive::let_pass(&self.pool, self.id).await;
-                holder.clerk.posts([post]);
+                self.execute(Purpose::Verify).await;
+                drive::let_windows_pass(&self.pool, self.id).await;
+                holder.client.script_posts([post]);
                 assert!(holder.begin(self.id, Purpose::Post).await.is_none());
             }
-            Start::Checking(post, look) => {
-                holder.clerk.posts([post]);
-                holder.clerk.looks([look]);
-                holder.clerk.look.close();
+            Start::VerifyingAfterPost(post, finding) => {
+                holder.client.script_posts([post]);
+                holder.client.script_verifications([finding]);
+                holder.client.before_verification.close();
                 assert!(holder.begin(self.id, Purpose::Post).await.is_none());
-                holder.clerk.post.open();
-                holder.clerk.look.reached().await;
+                holder.client.before_post.open();
+                holder.client.before_verification.reached().await;
             }
-            Start::Asking(post, look) | Start::AskingInDoubt(post, look) => {
+            Start::Verifying(post, finding) | Start::VerifyingInDoubt(post, finding) => {
                 self.doubt(post).await;
-                holder.clerk.looks([look]);
+                holder.client.script_verifications([finding]);
                 assert!(holder.begin(self.id, Purpose::Verify).await.is_none());
             }
         }
     }
 
     async fn doubt(&self, post: Post) {
-        self.own.clerk.posts([post]);
-        self.own.clerk.looks([Look::Failed]);
-        self.turn(Purpose::Post).await;
-        drive::let_pass(&self.pool, self.id).await;
+        self.own.client.script_posts([post]);
+        self.own.client.script_verifications([Verification::Failed]);
+        self.execute(Purpose::Post).await;
+        drive::let_windows_pass(&self.pool, self.id).await;
     }
 
-    async fn turn(&self, purpose: Purpose) {
-        let turn = self.own.poster.process(self.id, purpose, ()).await.unwrap();
-        assert!(matches!(turn, Turn::Took(_)), "{turn:?}");
+    async fn execute(&self, purpose: Purpose) {
+        let execution = self.own.poster.process(self.id, purpose, ()).await.unwrap();
+        assert!(matches!(execution, Turn::Took(_)), "{execution:?}");
     }
 
-    /// The lease of this run has run out.
+    /// Lets the lease of this run expire.
     pub async fn expire(&self, run: Uuid) {
         drive::expire(&self.pool, run).await;
     }
@@ -276,8 +279,8 @@ impl Scene {
         sqlx::query_scalar(text).bind(self.id).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// How the attempts that have ended did so: for each its fence, and what was recorded then. What a
-    /// later verification finds is not among it.
+    /// How the attempts that have ended did so: the fence of each, and what was recorded at its
+    /// end. What a later verification finds is not included.
     pub async fn ends(&self) -> Vec<(i64, String)> {
         let text =
             "select fence, concat_ws(' ', ended_at, http_status, transport_error, answer_excerpt)
@@ -285,33 +288,34 @@ impl Scene {
         sqlx::query_as(text).bind(self.id).fetch_all(&self.pool).await.unwrap()
     }
 
-    /// Ends what is under way and takes the transaction to its end, which must be one that is allowed.
+    /// Ends everything in flight and drives the transaction to its end, which must be a permitted
+    /// one.
     pub async fn end(&self, context: &str) {
-        for actor in self.actors.iter().chain([&self.own]) {
-            actor.clerk.open();
-            let _ = actor.finish().await;
-            self.expire(actor.run).await;
+        for contender in self.contenders.iter().chain([&self.own]) {
+            contender.client.open();
+            let _ = contender.finish().await;
+            self.expire(contender.run).await;
         }
         gateway::recover(&self.pool, &self.policy).await.unwrap();
-        drive::to_its_end(&self.pool, &self.own.poster, &self.ledger, self.id, context).await;
+        drive::to_the_end(&self.pool, &self.own.poster, &self.ledger, self.id, context).await;
     }
 
-    /// Removes it, so that those after it need not be looked through with it.
+    /// Removes it, so that later checks need not read it.
     pub async fn forget(&self) {
         let query = sqlx::query("delete from transactions where id = $1").bind(self.id);
         query.execute(&self.pool).await.unwrap();
     }
 
-    /// Does what a person does.
-    pub async fn intervene(&self, actor: usize, intervention: Intervention) -> &'static str {
+    /// Intervenes as an operator does.
+    pub async fn intervene(&self, contender: usize, intervention: Intervention) -> &'static str {
         use gateway::InterventionError::{Changing, Engine, NoSuchTransaction, NotPermitted};
-        let gateway = &self.actors[actor].session.gateway;
+        let gateway = &self.contenders[contender].session.gateway;
         match gateway.intervene(&Principal::anonymous(), self.id, intervention, None).await {
             Ok(_) => "done",
             Err(NotPermitted(_)) => "not permitted",
             Err(Changing) => "changing",
-            Err(NoSuchTransaction) => "not there",
-            Err(Engine(_)) => "broken",
+            Err(NoSuchTransaction) => "not found",
+            Err(Engine(_)) => "error",
         }
     }
 }

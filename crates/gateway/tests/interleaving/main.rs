@@ -1,5 +1,6 @@
-//! Two sessions of PostgreSQL over one row, each conditional update stopped in its middle while the
-//! other comes: exactly one of them makes the change, and the other says that it did not.
+//! Two sessions of PostgreSQL compete for one row. Each conditional update is stopped in the middle
+//! while the other session runs: exactly one of them makes the change, and the other reports that
+//! it did not.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

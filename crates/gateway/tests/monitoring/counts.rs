@@ -1,4 +1,5 @@
-//! The counts are those of the table, in every snapshot, whoever writes and puts together meanwhile.
+//! The counts equal those of the table in every snapshot, whatever is written and compacted
+//! meanwhile.
 
 use std::sync::{
     Arc,
@@ -10,7 +11,7 @@ use sqlx::PgPool;
 
 use crate::support::{another, database, gateway, stored};
 
-/// What differs between the counts and the table, in one snapshot.
+/// The differences between the counts and the table, in one snapshot.
 async fn differences(pool: &PgPool) -> Vec<String> {
     sqlx::query_scalar(
         "select state || ' ' || tried || ' ' || sum(added) from (
@@ -24,12 +25,12 @@ async fn differences(pool: &PgPool) -> Vec<String> {
     .unwrap()
 }
 
-async fn parts(pool: &PgPool) -> i64 {
-    let parts = sqlx::query_scalar("select count(*) from transaction_counts");
-    parts.fetch_one(pool).await.unwrap()
+async fn deltas(pool: &PgPool) -> i64 {
+    let deltas = sqlx::query_scalar("select count(*) from transaction_counts");
+    deltas.fetch_one(pool).await.unwrap()
 }
 
-/// One of the ways in which rows come, change and go, and sometimes do not after all.
+/// One of the ways in which rows are added, changed and removed, some of them rolled back.
 fn write(step: usize) -> &'static str {
     [
         "insert into transactions (id, principal, amount, currency, fingerprint)
@@ -61,19 +62,20 @@ fn write(step: usize) -> &'static str {
 }
 
 #[tokio::test]
-async fn the_counts_are_right_in_every_snapshot_while_many_write_and_put_together() {
+async fn the_counts_are_right_in_every_snapshot_during_writes_and_compactions() {
     let pool = database().await;
-    let written = Arc::new(AtomicBool::new(false));
-    let until_written = |work: fn(PgPool) -> _| {
-        let (pool, written) = (another(&pool), written.clone());
+    let all_written = Arc::new(AtomicBool::new(false));
+    let until_all_written = |work: fn(PgPool) -> _| {
+        let (pool, all_written) = (another(&pool), all_written.clone());
         tokio::spawn(async move {
-            while !written.load(Ordering::Relaxed) {
+            while !all_written.load(Ordering::Relaxed) {
                 tokio::spawn(work(pool.clone())).await.unwrap();
             }
         })
     };
-    let putting: Vec<_> =
-        (0..3).map(|_| until_written(|pool| async move { sweep(&pool).await.unwrap() })).collect();
+    let compacting: Vec<_> = (0..3)
+        .map(|_| until_all_written(|pool| async move { sweep(&pool).await.unwrap() }))
+        .collect();
     let writers: Vec<_> = (0..3)
         .map(|writer| {
             let pool = another(&pool);
@@ -84,41 +86,41 @@ async fn the_counts_are_right_in_every_snapshot_while_many_write_and_put_togethe
             })
         })
         .collect();
-    let looks = async {
-        let mut looks = 0;
+    let reads = async {
+        let mut reads = 0;
         while !writers.iter().all(|writer| writer.is_finished()) {
-            assert_eq!(differences(&pool).await, [""; 0], "after {looks} looks");
-            looks += 1;
+            assert_eq!(differences(&pool).await, [""; 0], "after {reads} reads");
+            reads += 1;
         }
-        looks
+        reads
     };
-    assert!(looks.await > 10);
+    assert!(reads.await > 10);
     for writer in writers {
         writer.await.unwrap();
     }
-    written.store(true, Ordering::Relaxed);
-    for task in putting {
+    all_written.store(true, Ordering::Relaxed);
+    for task in compacting {
         task.await.unwrap();
     }
     sweep(&pool).await.unwrap();
     assert_eq!(differences(&pool).await, [""; 0]);
-    // One for each state, tried or not, and the queue that goes with it.
-    assert!(parts(&pool).await <= 4);
+    // One row for each combination of state, tried and queue.
+    assert!(deltas(&pool).await <= 4);
 }
 
 #[tokio::test]
-async fn a_cleanup_empties_the_counts_that_are_being_put_together() {
+async fn a_cleanup_empties_counts_that_are_being_compacted() {
     let pool = database().await;
     let gateway = gateway(&pool);
     tokio::join!(stored(&gateway), stored(&gateway));
-    let mut putting = pool.acquire().await.unwrap();
+    let mut compacting = pool.acquire().await.unwrap();
     sqlx::raw_sql(
         "begin;
-         with part as (delete from transaction_counts returning state, tried, queue, added)
+         with delta as (delete from transaction_counts returning state, tried, queue, added)
          insert into transaction_counts (state, tried, queue, added)
-         select state, tried, queue, sum(added) from part group by 1, 2, 3;",
+         select state, tried, queue, sum(added) from delta group by 1, 2, 3;",
     )
-    .execute(&mut *putting)
+    .execute(&mut *compacting)
     .await
     .unwrap();
     let cleanup = tokio::spawn(async move { (gateway.cleanup().await.unwrap(), gateway) });
@@ -126,16 +128,16 @@ async fn a_cleanup_empties_the_counts_that_are_being_put_together() {
         select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
     )";
     while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&pool).await.unwrap() {}
-    sqlx::raw_sql("commit").execute(&mut *putting).await.unwrap();
+    sqlx::raw_sql("commit").execute(&mut *compacting).await.unwrap();
     let (cleaned, gateway) = cleanup.await.unwrap();
     assert_eq!(cleaned, 2);
-    assert_eq!(parts(&pool).await, 0);
+    assert_eq!(deltas(&pool).await, 0);
     stored(&gateway).await;
     assert_eq!(gateway.counts().await.unwrap().accepted(), 1);
 }
 
 #[tokio::test]
-async fn whoever_finds_many_parts_puts_them_together() {
+async fn a_reader_that_finds_many_deltas_compacts_them() {
     let pool = database().await;
     let gateway = gateway(&pool);
     stored(&gateway).await;
@@ -149,11 +151,11 @@ async fn whoever_finds_many_parts_puts_them_together() {
     for _ in 0..3 {
         assert_eq!(gateway.counts().await.unwrap().pending, 1);
     }
-    assert!(parts(&pool).await < 5000);
+    assert!(deltas(&pool).await < 5000);
 }
 
 #[tokio::test]
-async fn the_migrations_count_what_is_there() {
+async fn the_migrations_count_the_existing_rows() {
     let pool = database().await;
     let gateway = gateway(&pool);
     tokio::join!(stored(&gateway), stored(&gateway));
@@ -176,13 +178,13 @@ async fn the_migrations_count_what_is_there() {
 }
 
 #[tokio::test]
-async fn a_count_below_zero_is_told_as_zero() {
+async fn a_negative_count_is_reported_as_zero() {
     let pool = database().await;
     let gateway = gateway(&pool);
-    let parts = "insert into transaction_counts (state, tried, queue, added)
+    let deltas = "insert into transaction_counts (state, tried, queue, added)
         select 'pending', true, queue_of(now(), null), -1
         union all select 'in_doubt', true, queue_of(now(), now()), -1";
-    sqlx::query(parts).execute(&pool).await.unwrap();
+    sqlx::query(deltas).execute(&pool).await.unwrap();
     let counts = gateway.counts().await.unwrap();
     assert_eq!((counts.pending, counts.in_doubt), (0, 0));
     let health = gateway.health().await.unwrap();

@@ -1,11 +1,11 @@
-//! Emptying everything while others ask and write.
+//! A cleanup while other sessions read and write.
 
 use sqlx::PgPool;
 use tokio::task::yield_now;
 
-use crate::support::{another, database, gateway, stored};
+use crate::support::{another, database, gateway, jobs, stored};
 
-/// Whether somebody waits for a table.
+/// Whether a session waits for a lock on a table.
 async fn is_waited_for(pool: &PgPool, table: &str) -> bool {
     sqlx::query_scalar(
         "select exists (select from pg_locks where relation = $1::regclass and not granted)",
@@ -17,11 +17,11 @@ async fn is_waited_for(pool: &PgPool, table: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_cleanup_gives_way_to_whoever_asks_for_the_tables_in_another_order() {
+async fn a_cleanup_yields_to_a_query_that_locks_the_tables_in_another_order() {
     let pool = database().await;
     let (cleaning, asking) = (gateway(&pool), gateway(&another(&pool)));
     stored(&cleaning).await;
-    // It reaches this table, and has locked others by then.
+    // The cleanup comes to this table after it has locked others.
     let mut holding = pool.acquire().await.unwrap();
     let hold = "begin; lock table attempts in access share mode";
     sqlx::raw_sql(hold).execute(&mut *holding).await.unwrap();
@@ -36,4 +36,15 @@ async fn a_cleanup_gives_way_to_whoever_asks_for_the_tables_in_another_order() {
     sqlx::raw_sql("commit").execute(&mut *holding).await.unwrap();
     health.await.unwrap().unwrap();
     assert_eq!(cleanup.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_cleanup_leaves_nothing() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let id = stored(&gateway).await;
+    assert_eq!(gateway.cleanup().await.unwrap(), 1);
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from transactions").fetch_one(&pool).await.unwrap();
+    assert_eq!((rows, jobs(&pool, id).await), (0, 0));
 }

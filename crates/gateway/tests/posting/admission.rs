@@ -1,4 +1,4 @@
-//! What the gate keeps back, and what goes on meanwhile, on a real PostgreSQL.
+//! What admission control holds back, and what continues meanwhile, on a real PostgreSQL.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::{
-    self, LIMITS, POLICY, Scripted, database, gateway, jobs, let_pass, purpose, stored,
+    self, LIMITS, POLICY, Scripted, database, gateway, jobs, let_time_pass, purpose, stored,
 };
 
-struct Scene {
+struct Fixture {
     pool: sqlx::PgPool,
     gateway: gateway::Gateway,
     service: Arc<Scripted>,
@@ -19,92 +19,92 @@ struct Scene {
     poster: Poster,
 }
 
-async fn scene() -> Scene {
+async fn fixture() -> Fixture {
     let pool = database().await;
     let (gateway, service) = (gateway(&pool), Scripted::new());
     let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
     let poster = Poster::new(pool.clone(), service.clone(), gate.clone(), POLICY, Uuid::now_v7());
-    Scene { pool, gateway, service, gate, poster }
+    Fixture { pool, gateway, service, gate, poster }
 }
 
-impl Scene {
-    async fn turn(&self, id: Uuid) -> Turn {
-        support::turn(&self.poster, &self.pool, id).await.unwrap()
+impl Fixture {
+    async fn execute(&self, id: Uuid) -> Turn {
+        support::execute(&self.poster, &self.pool, id).await.unwrap()
     }
 
     async fn attempts(&self, id: Uuid) -> usize {
         self.gateway.attempts(id).await.unwrap().len()
     }
 
-    /// Makes so many attempts in vain that the breaker opens.
-    async fn nothing_gets_through(&self) {
+    /// Makes failing attempts until the circuit breaker opens.
+    async fn open_the_breaker(&self) {
         while self.gate.circuit() == Circuit::Closed {
             let id = stored(&self.gateway).await;
             self.service.answers(Ending::NotWritten);
-            self.turn(id).await;
+            self.execute(id).await;
         }
     }
 }
 
 #[tokio::test]
-async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_used_up() {
-    let scene = scene().await;
-    scene.nothing_gets_through().await;
-    let id = stored(&scene.gateway).await;
-    assert_eq!(scene.turn(id).await, Turn::Held);
-    // The whole turn leaves its job for whoever can post.
-    scene.poster.turn(id, Purpose::Post, ()).await;
-    assert_eq!((scene.attempts(id).await, jobs(&scene.pool, id).await), (0, 1));
-    assert_eq!(support::state(&scene.gateway, id).await, State::Pending);
+async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_is_used_up() {
+    let fixture = fixture().await;
+    fixture.open_the_breaker().await;
+    let id = stored(&fixture.gateway).await;
+    assert_eq!(fixture.execute(id).await, Turn::Held);
+    // The execution leaves its job for a worker that can post.
+    fixture.poster.turn(id, Purpose::Post, ()).await;
+    assert_eq!((fixture.attempts(id).await, jobs(&fixture.pool, id).await), (0, 1));
+    assert_eq!(support::state(&fixture.gateway, id).await, State::Pending);
 }
 
 #[tokio::test]
-async fn a_probe_that_gets_through_lets_the_others_go() {
-    let scene = scene().await;
-    scene.nothing_gets_through().await;
-    scene.gate.opened().await; // a probe is due
-    let id = stored(&scene.gateway).await;
-    scene.service.answers_status(201);
-    assert_eq!(scene.turn(id).await, Turn::Took(Step::Complete));
-    assert_eq!(scene.gate.circuit(), Circuit::Closed);
+async fn a_successful_probe_closes_the_breaker() {
+    let fixture = fixture().await;
+    fixture.open_the_breaker().await;
+    fixture.gate.opened().await; // a probe is due
+    let id = stored(&fixture.gateway).await;
+    fixture.service.answers_status(201);
+    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.gate.circuit(), Circuit::Closed);
 }
 
 #[tokio::test]
-async fn verification_goes_on_while_nothing_is_posted() {
-    let scene = scene().await;
-    let id = stored(&scene.gateway).await;
-    scene.service.answers(Ending::TimedOut).shows(Finding::Failed);
-    assert!(matches!(scene.turn(id).await, Turn::Took(Step::Retry { .. })));
-    scene.nothing_gets_through().await;
-    scene.gateway.pause(&Principal::anonymous(), None).await.unwrap();
-    let_pass(&scene.pool, id, 60).await;
-    assert_eq!(purpose(&scene.pool, id).await, Purpose::Verify);
-    scene.service.shows(Finding::Found);
-    assert_eq!(scene.turn(id).await, Turn::Took(Step::Complete));
+async fn verifications_continue_while_posting_is_stopped() {
+    let fixture = fixture().await;
+    let id = stored(&fixture.gateway).await;
+    fixture.service.answers(Ending::TimedOut).shows(Finding::Failed);
+    assert!(matches!(fixture.execute(id).await, Turn::Took(Step::Retry { .. })));
+    fixture.open_the_breaker().await;
+    fixture.gateway.pause(&Principal::anonymous(), None).await.unwrap();
+    let_time_pass(&fixture.pool, id, 60).await;
+    assert_eq!(purpose(&fixture.pool, id).await, Purpose::Verify);
+    fixture.service.shows(Finding::Found);
+    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
 }
 
 #[tokio::test]
-async fn from_the_pause_on_no_worker_claims_what_it_would_post() {
-    let scene = scene().await;
-    let id = stored(&scene.gateway).await;
+async fn from_the_commit_of_a_pause_no_worker_claims_to_post() {
+    let fixture = fixture().await;
+    let id = stored(&fixture.gateway).await;
     let ann = Principal::named("ann".to_owned());
-    scene.gateway.pause(&ann, Some("the service is moving house")).await.unwrap();
-    // Whoever pauses a second time does not take the first one's place.
-    scene.gateway.pause(&Principal::named("bob".to_owned()), None).await.unwrap();
-    let pause = scene.gateway.posting().await.unwrap().paused.unwrap();
+    fixture.gateway.pause(&ann, Some("the service is moving house")).await.unwrap();
+    // A second pause does not replace the first.
+    fixture.gateway.pause(&Principal::named("bob".to_owned()), None).await.unwrap();
+    let pause = fixture.gateway.posting().await.unwrap().paused.unwrap();
     assert_eq!(pause.paused_by, "ann");
     assert_eq!(pause.reason.as_deref(), Some("the service is moving house"));
-    // This worker's gate has not heard of it yet.
-    assert_eq!(scene.turn(id).await, Turn::NotDue);
-    assert_eq!(scene.attempts(id).await, 0);
+    // This worker's admission control has not polled the pause yet.
+    assert_eq!(fixture.execute(id).await, Turn::NotDue);
+    assert_eq!(fixture.attempts(id).await, 0);
 
-    scene.gateway.resume(&ann, None).await.unwrap();
-    assert!(scene.gateway.posting().await.unwrap().paused.is_none());
-    scene.service.answers_status(201);
-    assert_eq!(scene.turn(id).await, Turn::Took(Step::Complete));
+    fixture.gateway.resume(&ann, None).await.unwrap();
+    assert!(fixture.gateway.posting().await.unwrap().paused.is_none());
+    fixture.service.answers_status(201);
+    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
     let recorded: Vec<(String, String)> =
         sqlx::query_as("select principal, action from interventions order by id")
-            .fetch_all(&scene.pool)
+            .fetch_all(&fixture.pool)
             .await
             .unwrap();
     let names = [("ann", "pause"), ("ann", "resume")];

@@ -1,4 +1,5 @@
-//! One transaction's turn, on a real PostgreSQL, against a posting service that follows a script.
+//! One execution of a transaction, on a real PostgreSQL, against a posting service that follows a
+//! script.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +13,10 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::support::{
-    self, POLICY, Scripted, database, gateway, jobs, let_pass, poster, state, stored,
+    self, POLICY, Scripted, database, gateway, jobs, let_time_pass, poster, state, stored,
 };
 
-struct Scene {
+struct Fixture {
     pool: PgPool,
     gateway: gateway::Gateway,
     service: Arc<Scripted>,
@@ -24,27 +25,27 @@ struct Scene {
     id: Uuid,
 }
 
-async fn scene() -> Scene {
+async fn fixture() -> Fixture {
     let pool = database().await;
     let gateway = gateway(&pool);
     let service = Scripted::new();
     let (poster, run) = poster(&pool, &service).await;
     let id = stored(&gateway).await;
-    Scene { pool, gateway, service, poster: Arc::new(poster), run, id }
+    Fixture { pool, gateway, service, poster: Arc::new(poster), run, id }
 }
 
-impl Scene {
-    async fn turn(&self) -> Turn {
-        support::turn(&self.poster, &self.pool, self.id).await.unwrap()
+impl Fixture {
+    async fn execute(&self) -> Turn {
+        support::execute(&self.poster, &self.pool, self.id).await.unwrap()
     }
 
-    /// An attempt that is answered with an error, and proven absent when its window has passed.
-    async fn attempt_in_vain(&self) {
+    /// An attempt that is answered with an error and proven absent after its window.
+    async fn fail_an_attempt(&self) {
         self.service.answers_status(500).shows(Finding::Absent);
-        assert!(matches!(self.turn().await, Turn::Took(Step::Retry { .. })));
-        let_pass(&self.pool, self.id, 60).await;
+        assert!(matches!(self.execute().await, Turn::Took(Step::Retry { .. })));
+        let_time_pass(&self.pool, self.id, 60).await;
         self.service.shows(Finding::Absent);
-        assert!(matches!(self.turn().await, Turn::Took(Step::PostAgain { .. })));
+        assert!(matches!(self.execute().await, Turn::Took(Step::PostAgain { .. })));
     }
 
     async fn state(&self) -> State {
@@ -62,307 +63,308 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_posted_transaction_is_completed_and_its_job_gone() {
-    let scene = scene().await;
-    scene.service.answers_status(201);
-    assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
-    let transaction = scene.gateway.transaction(scene.id).await.unwrap().unwrap();
+async fn a_posted_transaction_is_completed_and_its_job_deleted() {
+    let fixture = fixture().await;
+    fixture.service.answers_status(201);
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Completed, 1));
     assert!(transaction.completed_at.is_some() && transaction.error.is_none());
-    assert_eq!(scene.outcomes().await, [Some(Outcome::Posted)]);
-    assert_eq!(scene.jobs().await, 0);
-    assert_eq!(scene.turn().await, Turn::NotDue);
+    assert_eq!(fixture.outcomes().await, [Some(Outcome::Posted)]);
+    assert_eq!(fixture.jobs().await, 0);
+    assert_eq!(fixture.execute().await, Turn::NotDue);
 }
 
 #[tokio::test]
-async fn a_refused_transaction_fails_after_one_attempt_with_the_services_reason() {
-    let scene = scene().await;
-    scene.service.answers_status(422);
-    assert_eq!(scene.turn().await, Turn::Took(Step::Fail(Failure::Refused)));
-    let transaction = scene.gateway.transaction(scene.id).await.unwrap().unwrap();
+async fn a_refused_transaction_fails_after_one_attempt_with_the_reason_of_the_service() {
+    let fixture = fixture().await;
+    fixture.service.answers_status(422);
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Fail(Failure::Refused)));
+    let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Failed, 1));
     let error = transaction.error.unwrap();
     assert!(error.contains("422") && error.contains("what it said"), "{error}");
-    assert_eq!(scene.jobs().await, 0);
+    assert_eq!(fixture.jobs().await, 0);
 }
 
 #[tokio::test]
-async fn a_failure_after_the_write_is_completed_in_the_same_turn() {
-    let scene = scene().await;
-    scene.service.answers_status(500).shows(Finding::Found);
-    assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
-    assert_eq!(scene.service.asked(), ["post", "verify"]);
-    let attempts = scene.gateway.attempts(scene.id).await.unwrap();
+async fn an_error_after_the_write_completes_in_the_same_execution() {
+    let fixture = fixture().await;
+    fixture.service.answers_status(500).shows(Finding::Found);
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.service.requests(), ["post", "verify"]);
+    let attempts = fixture.gateway.attempts(fixture.id).await.unwrap();
     assert_eq!(attempts[0].outcome, Some(Outcome::Posted));
     assert_eq!(attempts[0].http_status, Some(500));
     assert_eq!(attempts[0].verifications[0].finding, Finding::Found);
 }
 
 #[tokio::test]
-async fn after_a_time_out_the_next_post_waits_for_the_settle_window_and_a_verification() {
-    let scene = scene().await;
-    scene.service.answers(Ending::TimedOut).shows(Finding::Absent);
-    assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
-    assert_eq!((scene.state().await, scene.jobs().await), (State::Pending, 1));
-    // Due before its time, it asks again and does not post.
-    let_pass(&scene.pool, scene.id, 10).await;
-    scene.service.shows(Finding::Absent);
-    assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
-    // Past the window it asks once more, and only then posts.
-    let_pass(&scene.pool, scene.id, 31).await;
-    scene.service.shows(Finding::Absent).answers_status(201);
-    assert!(matches!(scene.turn().await, Turn::Took(Step::PostAgain { .. })));
-    assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
-    assert_eq!(scene.service.asked(), ["post", "verify", "verify", "verify", "post"]);
-    assert_eq!(scene.outcomes().await, [Some(Outcome::Unknown), Some(Outcome::Posted)]);
-    let attempts = scene.gateway.attempts(scene.id).await.unwrap();
+async fn after_a_timeout_the_next_post_waits_for_the_settle_window_and_a_verification() {
+    let fixture = fixture().await;
+    fixture.service.answers(Ending::TimedOut).shows(Finding::Absent);
+    assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+    assert_eq!((fixture.state().await, fixture.jobs().await), (State::Pending, 1));
+    // Executed before the window has passed, it verifies again and does not post.
+    let_time_pass(&fixture.pool, fixture.id, 10).await;
+    fixture.service.shows(Finding::Absent);
+    assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+    // After the window it verifies once more, and only then posts.
+    let_time_pass(&fixture.pool, fixture.id, 31).await;
+    fixture.service.shows(Finding::Absent).answers_status(201);
+    assert!(matches!(fixture.execute().await, Turn::Took(Step::PostAgain { .. })));
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.service.requests(), ["post", "verify", "verify", "verify", "post"]);
+    assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown), Some(Outcome::Posted)]);
+    let attempts = fixture.gateway.attempts(fixture.id).await.unwrap();
     assert_eq!(attempts[0].verifications.len(), 3);
 }
 
 #[tokio::test]
-async fn a_verification_that_fails_never_leads_to_a_post() {
-    let scene = scene().await;
-    scene.service.answers_status(500).shows(Finding::Failed);
-    assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
+async fn a_failed_verification_never_leads_to_a_post() {
+    let fixture = fixture().await;
+    fixture.service.answers_status(500).shows(Finding::Failed);
+    assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
     for _ in 0..5 {
-        let_pass(&scene.pool, scene.id, 3600).await;
-        scene.service.shows(Finding::Failed);
-        assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
+        let_time_pass(&fixture.pool, fixture.id, 3600).await;
+        fixture.service.shows(Finding::Failed);
+        assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
     }
-    assert_eq!(scene.service.asked().iter().filter(|asked| **asked == "post").count(), 1);
+    assert_eq!(fixture.service.requests().iter().filter(|asked| **asked == "post").count(), 1);
 }
 
 #[tokio::test]
-async fn with_no_attempts_left_unknown_is_in_doubt_until_verification_tells() {
-    let scene = scene().await;
+async fn an_unknown_outcome_with_no_attempts_left_is_in_doubt_until_a_verification_decides() {
+    let fixture = fixture().await;
     for _ in 0..2 {
-        scene.attempt_in_vain().await;
+        fixture.fail_an_attempt().await;
     }
-    scene.service.answers(Ending::Broken).shows(Finding::Failed);
+    fixture.service.answers(Ending::Broken).shows(Finding::Failed);
     let doubtful = |turn: &Turn| {
         matches!(
             turn,
             Turn::Took(Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(_) })
         )
     };
-    let turn = scene.turn().await;
+    let turn = fixture.execute().await;
     assert!(doubtful(&turn), "{turn:?}");
-    assert_eq!((scene.state().await, scene.jobs().await), (State::InDoubt, 1));
-    let_pass(&scene.pool, scene.id, 60).await;
-    scene.service.shows(Finding::Failed);
-    assert!(doubtful(&scene.turn().await));
-    assert_eq!(scene.state().await, State::InDoubt);
-    let_pass(&scene.pool, scene.id, 0).await;
-    scene.service.shows(Finding::Found);
-    assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
-    assert_eq!((scene.state().await, scene.jobs().await), (State::Completed, 0));
+    assert_eq!((fixture.state().await, fixture.jobs().await), (State::InDoubt, 1));
+    let_time_pass(&fixture.pool, fixture.id, 60).await;
+    fixture.service.shows(Finding::Failed);
+    assert!(doubtful(&fixture.execute().await));
+    assert_eq!(fixture.state().await, State::InDoubt);
+    let_time_pass(&fixture.pool, fixture.id, 0).await;
+    fixture.service.shows(Finding::Found);
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!((fixture.state().await, fixture.jobs().await), (State::Completed, 0));
 }
 
 #[tokio::test]
-async fn only_proven_absence_with_no_attempts_left_is_called_failed() {
-    let scene = scene().await;
+async fn with_no_attempts_left_only_proven_absence_fails_a_transaction() {
+    let fixture = fixture().await;
     for _ in 0..2 {
-        scene.attempt_in_vain().await;
+        fixture.fail_an_attempt().await;
     }
-    scene.service.answers(Ending::TimedOut).shows(Finding::Absent);
-    scene.turn().await;
-    assert_eq!(scene.state().await, State::InDoubt);
-    let_pass(&scene.pool, scene.id, 60).await;
-    scene.service.shows(Finding::Absent);
-    assert_eq!(scene.turn().await, Turn::Took(Step::Fail(Failure::ProvenAbsent)));
-    assert_eq!(scene.state().await, State::Failed);
-    assert_eq!(scene.outcomes().await.len(), 3);
+    fixture.service.answers(Ending::TimedOut).shows(Finding::Absent);
+    fixture.execute().await;
+    assert_eq!(fixture.state().await, State::InDoubt);
+    let_time_pass(&fixture.pool, fixture.id, 60).await;
+    fixture.service.shows(Finding::Absent);
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Fail(Failure::ProvenAbsent)));
+    assert_eq!(fixture.state().await, State::Failed);
+    assert_eq!(fixture.outcomes().await.len(), 3);
 }
 
 #[tokio::test]
-async fn what_was_not_sent_uses_up_no_attempt() {
-    let scene = scene().await;
+async fn a_post_that_was_not_sent_uses_up_no_attempt() {
+    let fixture = fixture().await;
     for _ in 0..5 {
-        scene.service.answers(Ending::NotWritten);
-        assert!(matches!(scene.turn().await, Turn::Took(Step::Retry { .. })));
-        let_pass(&scene.pool, scene.id, 0).await;
+        fixture.service.answers(Ending::NotWritten);
+        assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+        let_time_pass(&fixture.pool, fixture.id, 0).await;
     }
-    let transaction = scene.gateway.transaction(scene.id).await.unwrap().unwrap();
+    let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Pending, 0));
-    assert_eq!(scene.outcomes().await, [Some(Outcome::NotSent); 5]);
-    scene.service.answers_status(200);
-    assert_eq!(scene.turn().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.outcomes().await, [Some(Outcome::NotSent); 5]);
+    fixture.service.answers_status(200);
+    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
 }
 
 #[tokio::test]
-async fn an_entry_that_is_not_ours_is_left_to_a_person() {
-    let scene = scene().await;
-    scene.service.answers_status(409).shows(Finding::Mismatch);
+async fn a_foreign_entry_under_the_id_is_left_to_an_operator() {
+    let fixture = fixture().await;
+    fixture.service.answers_status(409).shows(Finding::Mismatch);
     let step = Step::InDoubt { reason: DoubtReason::Mismatch, at: None };
-    assert_eq!(scene.turn().await, Turn::Took(step));
-    assert_eq!((scene.state().await, scene.jobs().await), (State::InDoubt, 0));
+    assert_eq!(fixture.execute().await, Turn::Took(step));
+    assert_eq!((fixture.state().await, fixture.jobs().await), (State::InDoubt, 0));
 }
 
 #[tokio::test]
 async fn an_attempt_is_in_the_table_before_its_post_arrives() {
-    let scene = scene().await;
+    let fixture = fixture().await;
     let hold = Arc::new(Notify::new());
-    *scene.service.hold.lock().unwrap() = Some(hold.clone());
-    scene.service.answers_status(201);
-    let (poster, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { poster.process(id, Purpose::Post, ()).await });
-    scene.service.arrived.notified().await;
-    assert_eq!(scene.outcomes().await, [None]);
-    assert_eq!(scene.state().await, State::Processing);
+    *fixture.service.hold.lock().unwrap() = Some(hold.clone());
+    fixture.service.answers_status(201);
+    let (poster, id) = (fixture.poster.clone(), fixture.id);
+    let execution = tokio::spawn(async move { poster.process(id, Purpose::Post, ()).await });
+    fixture.service.arrived.notified().await;
+    assert_eq!(fixture.outcomes().await, [None]);
+    assert_eq!(fixture.state().await, State::Processing);
     let open: i64 = sqlx::query_scalar(
         "select count(*) from pg_stat_activity
          where datname = current_database() and state like 'idle in transaction%'",
     )
-    .fetch_one(&scene.pool)
+    .fetch_one(&fixture.pool)
     .await
     .unwrap();
     assert_eq!(open, 0, "a database transaction is open across the network call");
     hold.notify_one();
-    assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(execution.await.unwrap().unwrap(), Turn::Took(Step::Complete));
 }
 
-/// Otherwise fewer than may be posted at once are, for the time that recording takes.
+/// Otherwise, while results are recorded, fewer POSTs would be in flight than the limit permits.
 #[tokio::test]
-async fn another_may_be_posted_while_what_became_of_one_is_recorded() {
-    let scene = scene().await;
+async fn the_permit_is_released_before_the_result_is_recorded() {
+    let fixture = fixture().await;
     let hold = Arc::new(Notify::new());
-    *scene.service.hold.lock().unwrap() = Some(hold.clone());
-    scene.service.answers_status(201);
-    let (poster, id) = (scene.poster.clone(), scene.id);
-    let (place, left) = oneshot::channel::<()>();
-    let turn = tokio::spawn(async move { poster.process(id, Purpose::Post, place).await });
-    scene.service.arrived.notified().await;
-    let mut locked = scene.pool.acquire().await.unwrap();
+    *fixture.service.hold.lock().unwrap() = Some(hold.clone());
+    fixture.service.answers_status(201);
+    let (poster, id) = (fixture.poster.clone(), fixture.id);
+    let (permit, released) = oneshot::channel::<()>();
+    let execution = tokio::spawn(async move { poster.process(id, Purpose::Post, permit).await });
+    fixture.service.arrived.notified().await;
+    let mut locked = fixture.pool.acquire().await.unwrap();
     for statement in ["begin", "select from transactions for update"] {
         sqlx::query(statement).execute(&mut *locked).await.unwrap();
     }
     hold.notify_one();
-    assert!(left.await.is_err(), "dropped");
-    assert!(!turn.is_finished());
+    assert!(released.await.is_err(), "dropped");
+    assert!(!execution.is_finished());
     sqlx::query("rollback").execute(&mut *locked).await.unwrap();
-    assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(execution.await.unwrap().unwrap(), Turn::Took(Step::Complete));
 }
 
 #[tokio::test]
 async fn two_workers_do_not_claim_the_same_transaction() {
-    let scene = scene().await;
+    let fixture = fixture().await;
     let hold = Arc::new(Notify::new());
-    *scene.service.hold.lock().unwrap() = Some(hold.clone());
-    scene.service.answers_status(201);
-    let (other, _) = poster(&scene.pool, &scene.service).await;
-    let (first, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { first.process(id, Purpose::Post, ()).await });
-    scene.service.arrived.notified().await;
-    assert_eq!(other.process(scene.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
+    *fixture.service.hold.lock().unwrap() = Some(hold.clone());
+    fixture.service.answers_status(201);
+    let (other, _) = poster(&fixture.pool, &fixture.service).await;
+    let (first, id) = (fixture.poster.clone(), fixture.id);
+    let execution = tokio::spawn(async move { first.process(id, Purpose::Post, ()).await });
+    fixture.service.arrived.notified().await;
+    assert_eq!(other.process(fixture.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
     hold.notify_one();
-    assert_eq!(turn.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(execution.await.unwrap().unwrap(), Turn::Took(Step::Complete));
 }
 
 #[tokio::test]
-async fn a_worker_that_was_taken_for_dead_changes_nothing_when_it_wakes() {
-    let scene = scene().await;
+async fn a_worker_whose_claims_were_reclaimed_changes_nothing_when_it_resumes() {
+    let fixture = fixture().await;
     let hold = Arc::new(Notify::new());
-    *scene.service.hold.lock().unwrap() = Some(hold.clone());
-    scene.service.answers(Ending::NotWritten);
-    let (stalled, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { stalled.process(id, Purpose::Post, ()).await });
-    scene.service.arrived.notified().await;
+    *fixture.service.hold.lock().unwrap() = Some(hold.clone());
+    fixture.service.answers(Ending::NotWritten);
+    let (suspended, id) = (fixture.poster.clone(), fixture.id);
+    let execution = tokio::spawn(async move { suspended.process(id, Purpose::Post, ()).await });
+    fixture.service.arrived.notified().await;
 
     sqlx::query("update workers set expires_at = now() - interval '1 second' where id = $1")
-        .bind(scene.run)
-        .execute(&scene.pool)
+        .bind(fixture.run)
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 1);
-    let taken_back = scene.gateway.transaction(scene.id).await.unwrap();
+    assert_eq!(gateway::recover(&fixture.pool, &POLICY).await.unwrap(), 1);
+    let reclaimed = fixture.gateway.transaction(fixture.id).await.unwrap();
 
     hold.notify_one();
-    assert_eq!(turn.await.unwrap().unwrap(), Turn::TakenOver);
-    assert_eq!(scene.gateway.transaction(scene.id).await.unwrap(), taken_back);
-    assert_eq!(scene.outcomes().await, [Some(Outcome::Unknown)]);
+    assert_eq!(execution.await.unwrap().unwrap(), Turn::TakenOver);
+    assert_eq!(fixture.gateway.transaction(fixture.id).await.unwrap(), reclaimed);
+    assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown)]);
 }
 
 #[tokio::test]
-async fn what_a_dead_worker_held_is_verified_before_it_is_posted_again() {
-    let scene = scene().await;
+async fn a_claim_of_a_dead_worker_is_verified_before_the_next_post() {
+    let fixture = fixture().await;
     let hold = Arc::new(Notify::new());
-    *scene.service.hold.lock().unwrap() = Some(hold.clone());
-    let (dying, id) = (scene.poster.clone(), scene.id);
-    let turn = tokio::spawn(async move { dying.process(id, Purpose::Post, ()).await });
-    scene.service.arrived.notified().await;
-    turn.abort();
-    let _ = turn.await;
-    *scene.service.hold.lock().unwrap() = None;
+    *fixture.service.hold.lock().unwrap() = Some(hold.clone());
+    let (dying, id) = (fixture.poster.clone(), fixture.id);
+    let execution = tokio::spawn(async move { dying.process(id, Purpose::Post, ()).await });
+    fixture.service.arrived.notified().await;
+    execution.abort();
+    let _ = execution.await;
+    *fixture.service.hold.lock().unwrap() = None;
 
-    // Its lease still holds: nobody touches it.
-    assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 0);
-    let (other, _) = poster(&scene.pool, &scene.service).await;
-    assert_eq!(other.process(scene.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
+    // While its lease holds, no worker touches its claim.
+    assert_eq!(gateway::recover(&fixture.pool, &POLICY).await.unwrap(), 0);
+    let (other, _) = poster(&fixture.pool, &fixture.service).await;
+    assert_eq!(other.process(fixture.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
 
     sqlx::query("delete from workers where id = $1")
-        .bind(scene.run)
-        .execute(&scene.pool)
+        .bind(fixture.run)
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    assert_eq!(gateway::recover(&scene.pool, &POLICY).await.unwrap(), 1);
-    assert_eq!((scene.state().await, scene.jobs().await), (State::Pending, 1));
-    scene.service.shows(Finding::Absent);
+    assert_eq!(gateway::recover(&fixture.pool, &POLICY).await.unwrap(), 1);
+    assert_eq!((fixture.state().await, fixture.jobs().await), (State::Pending, 1));
+    fixture.service.shows(Finding::Absent);
     assert!(matches!(
-        support::turn(&other, &scene.pool, scene.id).await.unwrap(),
+        support::execute(&other, &fixture.pool, fixture.id).await.unwrap(),
         Turn::Took(Step::Retry { .. })
     ));
-    // It may be alive and cut off: until its own time-out what it sent is not given up, and the
-    // settle window begins only then.
-    let_pass(&scene.pool, scene.id, 32).await;
-    scene.service.shows(Finding::Absent);
+    // The dead worker may be alive and disconnected. Its request counts as given up only after the
+    // posting timeout, and the settle window begins only then.
+    let_time_pass(&fixture.pool, fixture.id, 32).await;
+    fixture.service.shows(Finding::Absent);
     assert!(matches!(
-        support::turn(&other, &scene.pool, scene.id).await.unwrap(),
+        support::execute(&other, &fixture.pool, fixture.id).await.unwrap(),
         Turn::Took(Step::Retry { .. })
     ));
-    let_pass(&scene.pool, scene.id, 12).await;
-    scene.service.shows(Finding::Found);
+    let_time_pass(&fixture.pool, fixture.id, 12).await;
+    fixture.service.shows(Finding::Found);
     assert_eq!(
-        support::turn(&other, &scene.pool, scene.id).await.unwrap(),
+        support::execute(&other, &fixture.pool, fixture.id).await.unwrap(),
         Turn::Took(Step::Complete)
     );
-    assert_eq!(scene.service.asked(), ["post", "verify", "verify", "verify"]);
+    assert_eq!(fixture.service.requests(), ["post", "verify", "verify", "verify"]);
 }
 
 #[tokio::test]
-async fn a_turn_that_panics_gives_its_transaction_back() {
-    let scene = scene().await;
-    // The script is empty: the POST panics.
-    scene.poster.turn(scene.id, Purpose::Post, ()).await;
-    assert_eq!((scene.state().await, scene.jobs().await), (State::Pending, 1));
-    assert_eq!(scene.outcomes().await, [Some(Outcome::Unknown)]);
+async fn an_execution_that_panics_releases_its_claim() {
+    let fixture = fixture().await;
+    // The script is empty, so the POST panics.
+    fixture.poster.turn(fixture.id, Purpose::Post, ()).await;
+    assert_eq!((fixture.state().await, fixture.jobs().await), (State::Pending, 1));
+    assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown)]);
 }
 
 #[tokio::test]
-async fn a_job_without_a_transaction_is_dropped_and_one_too_early_comes_again() {
-    let scene = scene().await;
+async fn a_job_without_a_transaction_is_deleted_and_an_early_one_is_postponed() {
+    let fixture = fixture().await;
     sqlx::query("update transactions set next_attempt_at = now() + interval '1 hour'")
-        .execute(&scene.pool)
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    scene.poster.turn(scene.id, Purpose::Post, ()).await;
+    fixture.poster.turn(fixture.id, Purpose::Post, ()).await;
     let due: bool = sqlx::query_scalar(
         "select run_at > now() + interval '50 minutes' and status = 'Pending' from apalis.jobs",
     )
-    .fetch_one(&scene.pool)
+    .fetch_one(&fixture.pool)
     .await
     .unwrap();
     assert!(due);
-    sqlx::query("delete from transactions").execute(&scene.pool).await.unwrap();
-    scene.poster.turn(scene.id, Purpose::Post, ()).await;
-    assert_eq!(scene.jobs().await, 0);
+    sqlx::query("delete from transactions").execute(&fixture.pool).await.unwrap();
+    fixture.poster.turn(fixture.id, Purpose::Post, ()).await;
+    assert_eq!(fixture.jobs().await, 0);
 }
 
 #[tokio::test]
-async fn what_the_service_asks_for_is_waited_for() {
-    let scene = scene().await;
+async fn a_retry_waits_as_long_as_retry_after_demands() {
+    let fixture = fixture().await;
     let retry_after = Some(Duration::from_secs(3600));
-    scene.service.answers(Ending::Answered { status: 403, readable: true, retry_after });
-    scene.turn().await;
-    let due = scene.gateway.transaction(scene.id).await.unwrap().unwrap().next_attempt_at.unwrap();
+    fixture.service.answers(Ending::Answered { status: 403, readable: true, retry_after });
+    fixture.execute().await;
+    let due =
+        fixture.gateway.transaction(fixture.id).await.unwrap().unwrap().next_attempt_at.unwrap();
     assert!(due > chrono::Utc::now() + chrono::TimeDelta::minutes(50), "{due}");
 }

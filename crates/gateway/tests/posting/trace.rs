@@ -1,12 +1,12 @@
-//! The trace of a submission goes on to the posting service.
+//! The trace of a submission continues at the posting service.
 
 use domain::{Ending, Finding, Principal, TraceParent};
 use serde_json::json;
 
-use crate::support::{Scripted, database, gateway, let_pass, poster, submission, turn};
+use crate::support::{Scripted, database, execute, gateway, let_time_pass, poster, submission};
 
 #[tokio::test]
-async fn every_request_about_a_transaction_is_in_the_trace_of_its_submission_or_in_its_own() {
+async fn every_request_continues_the_trace_of_the_submission_or_starts_one_for_the_transaction() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let clients = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
@@ -20,10 +20,10 @@ async fn every_request_about_a_transaction_is_in_the_trace_of_its_submission_or_
         service.answers(Ending::TimedOut).shows(Finding::Absent).shows(Finding::Absent);
         service.answers_status(201);
         for _ in 0..3 {
-            let_pass(&pool, id, 60).await;
-            turn(&poster, &pool, id).await.unwrap();
+            let_time_pass(&pool, id, 60).await;
+            execute(&poster, &pool, id).await.unwrap();
         }
-        assert_eq!(service.asked(), ["post", "verify", "verify", "post"]);
+        assert_eq!(service.requests(), ["post", "verify", "verify", "post"]);
         let expected = trace_parent.unwrap_or(TraceParent::of_transaction(id));
         assert_eq!(*service.traces.lock().unwrap(), [expected; 4]);
         assert!(trace_parent.is_some() || expected.trace_id() == id.simple().to_string());

@@ -1,5 +1,5 @@
-//! The posting client against a server that ends a request in every way there is: what the client
-//! makes of it, and what it has sent.
+//! The posting client against a server that ends requests in every possible way: what the client
+//! concludes, and what it has sent.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/scripted_server.rs"]
@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use domain::{Amount, Currency};
 use gateway::{BootInstant, HttpPosting, Posting};
-use scripted_server::Act;
+use scripted_server::Action;
 use uuid::Uuid;
 
-/// For what must not depend on how busy the machine is.
+/// A timeout that a busy machine does not reach.
 const LONG: Duration = Duration::from_secs(30);
-/// For what ends by time-out.
+/// A timeout that is meant to expire.
 const SHORT: Duration = Duration::from_millis(700);
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -40,12 +40,12 @@ fn posting() -> Posting {
     }
 }
 
-/// A time that does not pass in a test.
-fn in_time() -> BootInstant {
+/// A deadline that does not pass in a test.
+fn far_deadline() -> BootInstant {
     BootInstant::now() + 2 * LONG
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> Act {
+fn answer(status: &str, headers: &str, body: &str) -> Action {
     let length = body.len();
-    Act::Say(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"))
+    Action::Send(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"))
 }

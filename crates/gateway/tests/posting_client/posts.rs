@@ -1,4 +1,4 @@
-//! Every way a POST can end, and what is known of the attempt then.
+//! Every way a POST can end, and what is then known of the attempt.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use gateway::{Answer, PostingService};
 use tokio::net::TcpListener;
 
 use crate::{
-    LONG, SHORT, answer, client, in_time, posting,
-    scripted_server::{Act, Wire},
+    LONG, SHORT, answer, client, far_deadline, posting,
+    scripted_server::{Action, ScriptedServer},
 };
 
 type Known = (Outcome, Option<Window>);
@@ -24,16 +24,16 @@ fn answered(status: u16, readable: bool) -> Ending {
     Ending::Answered { status, readable, retry_after: None }
 }
 
-/// Posts once to a server that follows the script, which must see one request at most.
-async fn post(script: Vec<Act>, timeout: Duration) -> (Answer, Wire) {
-    let wire = Wire::start(script).await;
-    let answer = client(&wire.url(), timeout).post(&posting(), in_time()).await;
-    assert!(wire.requests() <= 1, "sent more than once: {:?}", wire.seen());
-    (answer, wire)
+/// Posts once to a server that follows the script and must see at most one request.
+async fn post(script: Vec<Action>, timeout: Duration) -> (Answer, ScriptedServer) {
+    let server = ScriptedServer::start(script).await;
+    let answer = client(&server.url(), timeout).post(&posting(), far_deadline()).await;
+    assert!(server.requests() <= 1, "sent more than once: {:?}", server.received());
+    (answer, server)
 }
 
 #[tokio::test]
-async fn each_answer_is_known_for_what_it_proves() {
+async fn each_answer_proves_the_right_outcome() {
     let cases: &[(&[&str], bool, Known)] = &[
         (&["200 OK", "201 Created", "202 Accepted"], true, POSTED),
         (
@@ -58,27 +58,27 @@ async fn each_answer_is_known_for_what_it_proves() {
         statuses.iter().map(move |status| (*status, *readable, *known))
     });
     join_all(statuses.map(async |(status, readable, known)| {
-        // Where a redirect leads, the same server would see a second request.
-        let said = answer(status, "location: /transactions\r\n", r#"{"said": true}"#);
-        let (answer, wire) = post(vec![Act::ReadRequest, said], LONG).await;
+        // A redirect that is followed shows as a second request at the same server.
+        let reply = answer(status, "location: /transactions\r\n", r#"{"reply": true}"#);
+        let (answer, server) = post(vec![Action::ReadRequest, reply], LONG).await;
         let number: u16 = status.split(' ').next().unwrap().parse().unwrap();
-        // These have no body by definition (RFC 9110), whatever is sent after them.
+        // These have no body by definition (RFC 9110), whatever follows them.
         let readable = readable && !matches!(number, 101 | 304);
         assert_eq!(answer.ending, answered(number, readable), "{status}");
         assert_eq!(answer.ending.outcome(), known, "{status}");
-        assert_eq!(wire.requests(), 1, "{status}");
+        assert_eq!(server.requests(), 1, "{status}");
         if readable {
-            assert_eq!(answer.excerpt.as_deref(), Some(r#"{"said": true}"#), "{status}");
+            assert_eq!(answer.excerpt.as_deref(), Some(r#"{"reply": true}"#), "{status}");
         }
     }))
     .await;
 }
 
 #[tokio::test]
-async fn a_success_that_cannot_be_read_proves_nothing() {
+async fn an_unreadable_success_proves_nothing() {
     let long = format!("\"{}\"", "x".repeat(64 * 1024));
     let just_short_enough = format!("\"{}\"", "x".repeat(64 * 1024 - 2));
-    let raw = |text: &str| Act::Say(format!("HTTP/1.1 200 OK\r\n{text}"));
+    let raw = |text: &str| Action::Send(format!("HTTP/1.1 200 OK\r\n{text}"));
     let cases = [
         ("garbage", answer("200 OK", "", "<html>It works!</html>"), LONG, UNKNOWN_VISIBLE),
         ("nothing", answer("200 OK", "", ""), LONG, UNKNOWN_VISIBLE),
@@ -95,8 +95,8 @@ async fn a_success_that_cannot_be_read_proves_nothing() {
         ("too much", answer("200 OK", "", &long), LONG, UNKNOWN_VISIBLE),
         ("not too much", answer("200 OK", "", &just_short_enough), LONG, POSTED),
     ];
-    join_all(cases.map(async |(what, said, timeout, known)| {
-        let (answer, _) = post(vec![Act::ReadRequest, said], timeout).await;
+    join_all(cases.map(async |(what, reply, timeout, known)| {
+        let (answer, _) = post(vec![Action::ReadRequest, reply], timeout).await;
         assert!(matches!(answer.ending, Ending::Answered { .. }), "{what}: {answer:?}");
         assert_eq!(answer.ending.outcome(), known, "{what}: {answer:?}");
     }))
@@ -104,35 +104,50 @@ async fn a_success_that_cannot_be_read_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_not_waited_for_beyond_the_time_for_one_request() {
-    let head = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{".to_owned());
-    let (answer, _) = post(vec![Act::ReadRequest, head, Act::Hold], SHORT).await;
+async fn a_stalled_body_is_given_up_at_the_request_timeout() {
+    let head = Action::Send("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{".to_owned());
+    let (answer, _) = post(vec![Action::ReadRequest, head, Action::Hold], SHORT).await;
     assert_eq!(answer.ending, answered(200, false));
     assert_eq!(answer.ending.outcome(), UNKNOWN_VISIBLE);
     assert!(answer.transport_error.is_some());
 }
 
 #[tokio::test]
-async fn what_broke_after_the_request_was_handed_over_is_unknown_for_the_settle_window() {
-    let say = |text: &str| Act::Say(text.to_owned());
+async fn a_connection_that_breaks_leaves_the_outcome_unknown_for_the_settle_window() {
+    let say = |text: &str| Action::Send(text.to_owned());
     let cases = [
-        ("closed", vec![Act::ReadRequest], LONG, Ending::Broken),
-        ("reset", vec![Act::ReadRequest, Act::Reset], LONG, Ending::Broken),
-        ("reset after the head", vec![Act::ReadHead, Act::Reset], LONG, Ending::Broken),
-        ("silent", vec![Act::ReadRequest, Act::Hold], SHORT, Ending::TimedOut),
-        ("never read", vec![Act::Hold], SHORT, Ending::TimedOut),
-        ("no HTTP", vec![Act::ReadRequest, say("SSH-2.0-OpenSSH_9.9\r\n")], LONG, Ending::Broken),
-        ("half a head", vec![Act::ReadRequest, say("HTTP/1.1 200 OK\r\nx")], LONG, Ending::Broken),
-        ("no status", vec![Act::ReadRequest, say("HTTP/1.1 fine\r\n\r\n{}")], LONG, Ending::Broken),
+        ("closed", vec![Action::ReadRequest], LONG, Ending::Broken),
+        ("reset", vec![Action::ReadRequest, Action::Reset], LONG, Ending::Broken),
+        ("reset after the head", vec![Action::ReadHead, Action::Reset], LONG, Ending::Broken),
+        ("silent", vec![Action::ReadRequest, Action::Hold], SHORT, Ending::TimedOut),
+        ("never read", vec![Action::Hold], SHORT, Ending::TimedOut),
         (
-            "only told to go on",
-            vec![Act::ReadRequest, say("HTTP/1.1 100 Continue\r\n\r\n")],
+            "no HTTP",
+            vec![Action::ReadRequest, say("SSH-2.0-OpenSSH_9.9\r\n")],
             LONG,
             Ending::Broken,
         ),
         (
-            "told to go on, then silent",
-            vec![Act::ReadRequest, say("HTTP/1.1 103 Early Hints\r\n\r\n"), Act::Hold],
+            "half a head",
+            vec![Action::ReadRequest, say("HTTP/1.1 200 OK\r\nx")],
+            LONG,
+            Ending::Broken,
+        ),
+        (
+            "no status",
+            vec![Action::ReadRequest, say("HTTP/1.1 fine\r\n\r\n{}")],
+            LONG,
+            Ending::Broken,
+        ),
+        (
+            "only an interim answer",
+            vec![Action::ReadRequest, say("HTTP/1.1 100 Continue\r\n\r\n")],
+            LONG,
+            Ending::Broken,
+        ),
+        (
+            "an interim answer, then silent",
+            vec![Action::ReadRequest, say("HTTP/1.1 103 Early Hints\r\n\r\n"), Action::Hold],
             SHORT,
             Ending::TimedOut,
         ),
@@ -147,35 +162,35 @@ async fn what_broke_after_the_request_was_handed_over_is_unknown_for_the_settle_
 }
 
 #[tokio::test]
-async fn an_answer_after_an_interim_one_counts() {
-    let interim = Act::Say("HTTP/1.1 100 Continue\r\n\r\n".to_owned());
+async fn the_answer_after_an_interim_one_counts() {
+    let interim = Action::Send("HTTP/1.1 100 Continue\r\n\r\n".to_owned());
     let (answer, _) =
-        post(vec![Act::ReadRequest, interim, answer("201 Created", "", "{}")], LONG).await;
+        post(vec![Action::ReadRequest, interim, answer("201 Created", "", "{}")], LONG).await;
     assert_eq!(answer.ending.outcome(), POSTED);
 }
 
-/// A body that no socket buffer holds, of which the server has read the head only.
+/// The body is larger than any socket buffer, and the server has read only the head.
 #[tokio::test]
-async fn a_request_that_broke_in_the_middle_of_its_body_is_not_called_not_sent() {
+async fn a_request_that_breaks_in_the_middle_of_its_body_does_not_count_as_not_sent() {
     let mut posting = posting();
     let filling = serde_json::Value::from("x".repeat(32 << 20));
     posting.metadata = Some(serde_json::Map::from_iter([("filling".to_owned(), filling)]));
     for (script, timeout, ending) in [
-        (vec![Act::ReadHead, Act::Reset], LONG, Ending::Broken),
-        (vec![Act::ReadHead, Act::Hold], SHORT, Ending::TimedOut),
+        (vec![Action::ReadHead, Action::Reset], LONG, Ending::Broken),
+        (vec![Action::ReadHead, Action::Hold], SHORT, Ending::TimedOut),
     ] {
-        let wire = Wire::start(script).await;
-        let answer = client(&wire.url(), timeout).post(&posting, in_time()).await;
+        let server = ScriptedServer::start(script).await;
+        let answer = client(&server.url(), timeout).post(&posting, far_deadline()).await;
         assert_eq!(answer.ending, ending, "{answer:?}");
-        assert_eq!(wire.requests(), 1);
+        assert_eq!(server.requests(), 1);
     }
 }
 
 #[tokio::test]
-async fn what_never_got_a_connection_was_not_sent() {
+async fn a_post_without_a_connection_was_not_sent() {
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let plain = Wire::start([answer("400 Bad Request", "", "no TLS here")]).await;
-    let refusing_tls = Wire::start([]).await;
+    let plain = ScriptedServer::start([answer("400 Bad Request", "", "no TLS here")]).await;
+    let refusing_tls = ScriptedServer::start([]).await;
     let cases = [
         ("connection refused", format!("http://{unused}")),
         ("name not found", "http://posting.invalid".to_owned()),
@@ -183,7 +198,7 @@ async fn what_never_got_a_connection_was_not_sent() {
         ("closed instead of TLS", refusing_tls.url().replace("http:", "https:")),
     ];
     join_all(cases.map(async |(what, url)| {
-        let answer = client(&url, LONG).post(&posting(), in_time()).await;
+        let answer = client(&url, LONG).post(&posting(), far_deadline()).await;
         assert_eq!(answer.ending, Ending::NotWritten, "{what}: {answer:?}");
         assert_eq!(answer.ending.outcome(), NOT_SENT, "{what}");
         let error = answer.transport_error.unwrap();
@@ -193,11 +208,11 @@ async fn what_never_got_a_connection_was_not_sent() {
     assert_eq!(plain.requests() + refusing_tls.requests(), 0);
 }
 
-/// Whether the request is on its way when the end of the connection is noticed is a race, and either
-/// way it was not read. It must only never be taken for an answer, or be sent again.
+/// Whether the request is in flight when the client notices the closed connection is a race; either
+/// way it was not read. It must never count as answered and never be sent again.
 #[tokio::test]
-async fn a_connection_that_is_closed_unread_proves_at_most_that_nothing_was_sent() {
-    for script in [vec![], vec![Act::Reset]] {
+async fn a_connection_closed_unread_is_broken_or_not_written() {
+    for script in [vec![], vec![Action::Reset]] {
         for _ in 0..20 {
             let (answer, _) = post(script.clone(), LONG).await;
             assert!(matches!(answer.ending, Ending::Broken | Ending::NotWritten), "{answer:?}");
@@ -206,7 +221,7 @@ async fn a_connection_that_is_closed_unread_proves_at_most_that_nothing_was_sent
 }
 
 #[tokio::test]
-async fn what_is_asked_for_with_retry_after_is_read_in_both_its_forms() {
+async fn retry_after_is_read_as_seconds_and_as_a_date() {
     let in_seconds = |text: &str| (text.to_owned(), Some(120.0));
     let date = chrono::Utc::now() + chrono::TimeDelta::seconds(120);
     let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -221,12 +236,12 @@ async fn what_is_asked_for_with_retry_after_is_read_in_both_its_forms() {
     ];
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         join_all(cases.iter().map(async |(text, expected)| {
-            let said = answer(status, &format!("retry-after: {text}\r\n"), "{}");
-            let (answer, _) = post(vec![Act::ReadRequest, said], LONG).await;
+            let reply = answer(status, &format!("retry-after: {text}\r\n"), "{}");
+            let (answer, _) = post(vec![Action::ReadRequest, reply], LONG).await;
             let seconds = answer.ending.retry_after().map(|time| time.as_secs_f64());
             match (expected, seconds) {
                 (None, None) => {}
-                // A date has no fractions, and time goes by.
+                // A date has no fractions of a second, and time passes.
                 (Some(most), Some(seconds)) if (most - 30.0..=*most).contains(&seconds) => {}
                 _ => panic!("{text:?}: {seconds:?}"),
             }
@@ -235,10 +250,10 @@ async fn what_is_asked_for_with_retry_after_is_read_in_both_its_forms() {
     }
 }
 
-impl Act {
+impl Action {
     fn with_status(self, status: &str) -> Self {
         match self {
-            Self::Say(text) => Self::Say(text.replace("200 OK", status)),
+            Self::Send(text) => Self::Send(text.replace("200 OK", status)),
             other => other,
         }
     }

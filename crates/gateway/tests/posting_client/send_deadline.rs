@@ -1,4 +1,4 @@
-//! A POST leaves in time, or not at all.
+//! A POST leaves before its deadline, or not at all.
 
 use std::time::Duration;
 
@@ -9,53 +9,53 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{
     LONG, answer, client, posting,
-    scripted_server::{Act, Wire},
+    scripted_server::{Action, ScriptedServer},
 };
 
 const CREATED: &str = "201 Created";
 
-fn answering() -> [Act; 2] {
-    [Act::ReadRequest, answer(CREATED, "", "{}")]
+fn answering() -> [Action; 2] {
+    [Action::ReadRequest, answer(CREATED, "", "{}")]
 }
 
 #[tokio::test]
-async fn a_post_whose_time_is_over_sends_no_byte_of_its_body() {
-    let wire = Wire::start(answering()).await;
-    let client = client(&wire.url(), LONG);
+async fn a_post_after_its_deadline_sends_no_byte_of_its_body() {
+    let server = ScriptedServer::start(answering()).await;
+    let client = client(&server.url(), LONG);
     let answer = client.post(&posting(), BootInstant::now()).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
     let error = answer.transport_error.unwrap();
     assert!(error.contains("held up for too long"), "{error}");
-    assert_eq!(wire.bodies(), "");
+    assert_eq!(server.bodies(), "");
 
-    // Nor over a connection that is there already.
+    // Nor over a connection that is open already.
     client.post(&posting(), BootInstant::now() + LONG).await;
-    let before = wire.bodies();
+    let before = server.bodies();
     let answer = client.post(&posting(), BootInstant::now()).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
-    assert_eq!(wire.bodies(), before);
+    assert_eq!(server.bodies(), before);
 }
 
-/// The process stands still between the beginning of the connect and its end.
+/// The process is suspended between the start of the connect and its end.
 #[tokio::test]
-async fn a_post_whose_time_passes_while_the_process_is_held_up_sends_no_byte_of_its_body() {
-    let wire = Wire::start(answering()).await;
-    let client = client(&wire.url(), LONG);
+async fn a_post_whose_deadline_passes_while_the_process_is_suspended_sends_no_byte_of_its_body() {
+    let server = ScriptedServer::start(answering()).await;
+    let client = client(&server.url(), LONG);
     let (posting, time) = (posting(), Duration::from_millis(50));
     let leaves_before = BootInstant::now() + time;
     let mut post = client.post(&posting, leaves_before);
-    // One thread: nothing goes on in the background until it is awaited again.
+    // On one thread nothing proceeds in the background until the next await.
     assert!(poll!(&mut post).is_pending());
     std::thread::sleep(time);
     let answer = post.await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
-    assert_eq!(wire.bodies(), "");
+    assert_eq!(server.bodies(), "");
 }
 
-/// A listener whose queue is full does not answer; the client's system tries again after a second.
+/// A listener whose queue is full does not answer; the client's kernel tries again after a second.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_post_whose_time_passes_during_the_connect_sends_no_byte_of_its_body() {
+async fn a_post_whose_deadline_passes_during_the_connect_sends_no_byte_of_its_body() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -70,15 +70,15 @@ async fn a_post_whose_time_passes_during_the_connect_sends_no_byte_of_its_body()
         answer = &mut post => panic!("it got through a full queue: {answer:?}"),
         () = tokio::time::sleep(time) => {}
     }
-    let wire = Wire::on(listener, answering());
+    let server = ScriptedServer::on(listener, answering());
     let answer = post.await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
-    assert_eq!(wire.bodies(), "");
+    assert_eq!(server.bodies(), "");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_connect_that_takes_too_long_was_not_sent() {
+async fn a_post_whose_connect_times_out_was_not_sent() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -89,11 +89,11 @@ async fn a_connect_that_takes_too_long_was_not_sent() {
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
 }
 
-/// The time for one request is over while the body has not been asked for: from then on it cannot
-/// leave any more, although the connect goes on in the background.
+/// The timeout expires before the connection asks for the body. From then on the body cannot leave,
+/// although the connect continues in the background.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_was_called_not_sent_does_not_leave_over_a_connection_that_comes_late() {
+async fn a_post_reported_as_not_sent_does_not_leave_over_a_late_connection() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -103,11 +103,11 @@ async fn what_was_called_not_sent_does_not_leave_over_a_connection_that_comes_la
     let late = posting();
     let answer = client.post(&late, BootInstant::now() + LONG).await;
     assert_eq!(answer.ending, Ending::NotWritten, "{answer:?}");
-    let wire = Wire::on(listener, answering());
-    // One that gets through shows that the way is free.
+    let server = ScriptedServer::on(listener, answering());
+    // A POST that gets through shows that the connection works.
     let next = posting();
-    while !wire.bodies().contains(&next.id.to_string()) {
+    while !server.bodies().contains(&next.id.to_string()) {
         client.post(&next, BootInstant::now() + LONG).await;
     }
-    assert!(!wire.bodies().contains(&late.id.to_string()));
+    assert!(!server.bodies().contains(&late.id.to_string()));
 }

@@ -1,4 +1,4 @@
-//! Every way a verification can end, and what it shows then.
+//! Every way a verification can end, and what it then proves.
 
 use std::time::Duration;
 
@@ -9,18 +9,22 @@ use tokio::net::TcpListener;
 
 use crate::{
     LONG, SHORT, answer, client, posting,
-    scripted_server::{Act, Wire},
+    scripted_server::{Action, ScriptedServer},
 };
 
-async fn verify(posting: &Posting, script: Vec<Act>, timeout: Duration) -> (Sighting, Wire) {
-    let wire = Wire::start(script).await;
-    let sighting = client(&wire.url(), timeout).verify(posting).await;
-    assert!(wire.requests() <= 1, "asked more than once: {:?}", wire.seen());
-    (sighting, wire)
+async fn verify(
+    posting: &Posting,
+    script: Vec<Action>,
+    timeout: Duration,
+) -> (Sighting, ScriptedServer) {
+    let server = ScriptedServer::start(script).await;
+    let sighting = client(&server.url(), timeout).verify(posting).await;
+    assert!(server.requests() <= 1, "asked more than once: {:?}", server.received());
+    (sighting, server)
 }
 
 #[tokio::test]
-async fn each_answer_shows_what_it_proves_and_nothing_more() {
+async fn each_answer_yields_the_finding_that_it_proves() {
     let posting = posting();
     let id = posting.id;
     let entry = |amount: &str, currency: &str| {
@@ -52,7 +56,7 @@ async fn each_answer_shows_what_it_proves_and_nothing_more() {
         ("an entry in a string", ok, raw.clone(), Finding::Failed),
         ("data in a string", ok, format!(r#"{{"data": {raw}}}"#), Finding::Failed),
         ("two amounts", ok, twice, Finding::Failed),
-        ("more than is looked at", ok, more, Finding::Found),
+        ("fields that are not read", ok, more, Finding::Found),
         ("empty", ok, String::new(), Finding::Failed),
         ("null", ok, "null".to_owned(), Finding::Failed),
         ("garbage", ok, "<html>It works!</html>".to_owned(), Finding::Failed),
@@ -69,38 +73,38 @@ async fn each_answer_shows_what_it_proves_and_nothing_more() {
         ("down", "503 Service Unavailable", "{}".to_owned(), Finding::Failed),
     ];
     join_all(cases.iter().map(async |(what, status, body, finding)| {
-        let script = vec![Act::ReadRequest, answer(status, "location: /\r\n", body)];
-        let (sighting, wire) = verify(&posting, script, LONG).await;
+        let script = vec![Action::ReadRequest, answer(status, "location: /\r\n", body)];
+        let (sighting, server) = verify(&posting, script, LONG).await;
         assert_eq!(sighting.finding, *finding, "{what}: {sighting:?}");
         assert_eq!(sighting.http_status, status.split(' ').next().unwrap().parse().ok(), "{what}");
         let trouble = matches!(finding, Finding::Failed | Finding::Mismatch);
         assert_eq!(sighting.error.is_some(), trouble, "{what}: {sighting:?}");
-        assert!(wire.seen()[0].starts_with(&format!("GET /transactions/{id} HTTP/1.1\r\n")));
+        assert!(server.received()[0].starts_with(&format!("GET /transactions/{id} HTTP/1.1\r\n")));
     }))
     .await;
 }
 
-/// Some say it in JSON, some with a page, some with nothing at all.
+/// Services answer a 404 with JSON, with a page, or with no body.
 #[tokio::test]
 async fn a_404_counts_as_absent_whatever_its_body() {
     for body in ["", "<h1>Not Found</h1>", r#"{"error": "no such entry"}"#] {
-        let said = answer("404 Not Found", "content-type: text/html\r\n", body);
-        let (sighting, _) = verify(&posting(), vec![Act::ReadRequest, said], LONG).await;
+        let reply = answer("404 Not Found", "content-type: text/html\r\n", body);
+        let (sighting, _) = verify(&posting(), vec![Action::ReadRequest, reply], LONG).await;
         assert_eq!((sighting.finding, sighting.http_status), (Finding::Absent, Some(404)));
     }
 }
 
 #[tokio::test]
-async fn a_question_without_an_answer_proves_nothing() {
-    let half = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"id\":".to_owned());
+async fn a_verification_without_an_answer_proves_nothing() {
+    let half = Action::Send("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"id\":".to_owned());
     let cases = [
         ("closed unread", vec![], LONG),
-        ("closed", vec![Act::ReadRequest], LONG),
-        ("reset", vec![Act::ReadRequest, Act::Reset], LONG),
-        ("silent", vec![Act::ReadRequest, Act::Hold], SHORT),
-        ("no HTTP", vec![Act::ReadRequest, Act::Say("hello\r\n\r\n".to_owned())], LONG),
-        ("half an answer", vec![Act::ReadRequest, half.clone()], LONG),
-        ("half an answer, then silent", vec![Act::ReadRequest, half, Act::Hold], SHORT),
+        ("closed", vec![Action::ReadRequest], LONG),
+        ("reset", vec![Action::ReadRequest, Action::Reset], LONG),
+        ("silent", vec![Action::ReadRequest, Action::Hold], SHORT),
+        ("no HTTP", vec![Action::ReadRequest, Action::Send("hello\r\n\r\n".to_owned())], LONG),
+        ("half an answer", vec![Action::ReadRequest, half.clone()], LONG),
+        ("half an answer, then silent", vec![Action::ReadRequest, half, Action::Hold], SHORT),
     ];
     join_all(cases.map(async |(what, script, timeout)| {
         let (sighting, _) = verify(&posting(), script, timeout).await;
@@ -114,9 +118,9 @@ async fn a_question_without_an_answer_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_verification_too_is_told_when_to_come_again() {
+async fn a_verification_reads_retry_after_too() {
     for status in ["429 Too Many Requests", "503 Service Unavailable", "404 Not Found"] {
-        let script = vec![Act::ReadRequest, answer(status, "retry-after: 7\r\n", "{}")];
+        let script = vec![Action::ReadRequest, answer(status, "retry-after: 7\r\n", "{}")];
         let (sighting, _) = verify(&posting(), script, LONG).await;
         assert_eq!(sighting.retry_after, Some(Duration::from_secs(7)), "{status}");
     }

@@ -1,4 +1,4 @@
-//! Reading all that pass a filter while others go on writing.
+//! Exports all transactions that pass a filter while others are written.
 
 use std::{collections::HashSet, pin::pin};
 
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use crate::support::{another, database, gateway, stored};
 
-/// Stores `count` transactions, a few to each instant.
+/// Stores `count` transactions, several at each instant.
 async fn store(pool: &PgPool, count: u32) {
     sqlx::query(
         "insert into transactions (id, principal, amount, currency, fingerprint, submitted_at)
@@ -24,7 +24,7 @@ async fn store(pool: &PgPool, count: u32) {
 }
 
 #[tokio::test]
-async fn what_changes_meanwhile_comes_once_and_as_it_was_when_its_page_was_read() {
+async fn a_transaction_that_changes_during_an_export_comes_once_as_of_its_page() {
     let pool = database().await;
     let (gateway, others) = (gateway(&pool), another(&pool));
     store(&pool, 3 * MAX_PAGE).await;
@@ -32,7 +32,7 @@ async fn what_changes_meanwhile_comes_once_and_as_it_was_when_its_page_was_read(
     let first = pages.try_next().await.unwrap().unwrap();
     assert!(first.iter().all(|transaction| transaction.status == State::Pending));
 
-    // All are touched, so that each has moved within the table, and new ones come on top.
+    // All rows are updated, so that each has moved within the table, and a new one is added.
     sqlx::query(
         "update transactions
          set state = 'cancelled', completed_at = now(), next_attempt_at = null",
@@ -48,7 +48,7 @@ async fn what_changes_meanwhile_comes_once_and_as_it_was_when_its_page_was_read(
     .fetch_one(&others)
     .await
     .unwrap();
-    assert_eq!(open, 0, "something is held open between pages");
+    assert_eq!(open, 0, "a database transaction is open between pages");
 
     let rest: Vec<_> = pages.try_collect::<Vec<_>>().await.unwrap().concat();
     assert!(rest.iter().all(|transaction| transaction.status == State::Cancelled));
@@ -60,7 +60,7 @@ async fn what_changes_meanwhile_comes_once_and_as_it_was_when_its_page_was_read(
 }
 
 #[tokio::test]
-async fn it_ends_after_the_last_page_however_full_that_is() {
+async fn an_export_ends_after_its_last_page_however_full_that_is() {
     let pool = database().await;
     let gateway = gateway(&pool);
     for (count, expected) in [(0, vec![0]), (MAX_PAGE, vec![MAX_PAGE]), (1, vec![MAX_PAGE, 1])] {
@@ -72,7 +72,7 @@ async fn it_ends_after_the_last_page_however_full_that_is() {
 }
 
 #[tokio::test]
-async fn an_error_is_told_and_ends_it() {
+async fn an_error_is_returned_and_ends_the_export() {
     let pool = database().await;
     let gateway = gateway(&pool);
     store(&pool, 3 * MAX_PAGE).await;

@@ -1,21 +1,21 @@
-//! The list: every filter gives what passes it, and none reads much more than it gives.
+//! The list: every filter returns what passes it, and reads little more than it returns.
 
 use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
-use domain::{Currency, State, Transaction};
+use domain::{Currency, Principal, State, Transaction};
 use gateway::{Filter, Gateway};
-use serde_json::from_value;
+use serde_json::{from_value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{another, database, gateway};
+use crate::support::{another, database, gateway, submission};
 
-/// More than a filter may read to fill its page: 7 states, 20 numbers of attempts.
+/// More rows than a filter may read to fill its page: 7 states, 20 numbers of attempts.
 const ROWS: i64 = 40_000;
 
-/// What makes a filter read in vain: the newest are all pending, in one currency and never tried, and the
-/// others are of many kinds. The ids go another way than the time.
+/// Rows that make a filter read in vain: the newest are all pending, in one currency and never
+/// tried, and the others are of many kinds. The order of the ids differs from that of the times.
 async fn fill(pool: &PgPool) {
     sqlx::query(
         "insert into transactions (
@@ -28,7 +28,7 @@ async fn fill(pool: &PgPool) {
                 when n % 8 > 0 then 1 else 2 + n / 8 % 30 end,
             case state when 'pending' then now() end,
             case when state not in ('pending', 'in_doubt') then now() end,
-            -- Some at the same time.
+            -- Several at the same time.
             '2026-01-01'::timestamptz + n / 3 * interval '1 second'
         from (
             select n,
@@ -51,7 +51,7 @@ fn at(n: i64) -> DateTime<Utc> {
     "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + chrono::TimeDelta::seconds(n / 3)
 }
 
-/// Each filter by itself, and with each of the others.
+/// Each filter alone, and combined with each of the others.
 fn filters() -> Vec<Filter> {
     let currency = |code: &str| Some(from_value(code.into()).unwrap());
     let mut filters = vec![Filter::default()];
@@ -100,7 +100,7 @@ async fn all(gateway: &Gateway) -> Vec<Transaction> {
 }
 
 #[tokio::test]
-async fn every_filter_gives_what_passes_it_newest_first_page_after_page() {
+async fn every_filter_returns_what_passes_it_newest_first_page_by_page() {
     let pool = database().await;
     fill(&pool).await;
     let gateway = gateway(&pool);
@@ -112,7 +112,7 @@ async fn every_filter_gives_what_passes_it_newest_first_page_after_page() {
     for filter in filters() {
         let mut expected = all.iter().filter(|transaction| passes(&filter, transaction));
         let mut cursor = None;
-        // Two pages and the beginning of a third go over each edge.
+        // Two pages and the beginning of a third cross each boundary.
         for _ in 0..3 {
             let page = gateway.transactions(&filter, cursor.as_ref(), 7).await.unwrap();
             let expected_page: Vec<_> = expected.by_ref().take(7).cloned().collect();
@@ -130,7 +130,7 @@ async fn every_filter_gives_what_passes_it_newest_first_page_after_page() {
 async fn no_filter_reads_the_whole_table() {
     let pool = database().await;
     fill(&pool).await;
-    // One connection, so that its counters are those of the query before.
+    // One connection, so that its counters are those of the previous query.
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let pool = options.connect_lazy_with(another(&pool).connect_options().as_ref().clone());
     let gateway = gateway(&pool);
@@ -139,7 +139,7 @@ async fn no_filter_reads_the_whole_table() {
         cursor.parse().unwrap()
     });
     let mut before = rows_read(&pool).await;
-    // Asked for often enough, PostgreSQL plans a filter for any values and any place.
+    // After enough executions PostgreSQL uses a generic plan, for any filter and position.
     for filter in filters() {
         for cursor in [None].into_iter().chain(places.iter().map(Some)) {
             gateway.transactions(&filter, cursor, 50).await.unwrap();
@@ -161,4 +161,28 @@ async fn rows_read(pool: &PgPool) -> i64 {
     .fetch_one(pool)
     .await
     .unwrap()
+}
+
+#[tokio::test]
+async fn the_pages_of_a_list_contain_every_transaction_once() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    for i in 1..=25 {
+        let currency = if i % 5 == 0 { "EUR" } else { "USD" };
+        let submission = submission(json!({"amount": i, "currency": currency}));
+        gateway.submit(&Principal::anonymous(), submission).await.unwrap();
+    }
+    let filter = Filter { currency: Some(Currency::parse("USD").unwrap()), ..Filter::default() };
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = gateway.transactions(&filter, cursor.as_ref(), 7).await.unwrap();
+        seen.extend(page.data.iter().map(|transaction| transaction.amount.to_string()));
+        let Some(next) = page.next_cursor else { break };
+        cursor = Some(next.parse().unwrap());
+    }
+    let newest_first: Vec<_> =
+        (1..=25).rev().filter(|i| i % 5 != 0).map(|i: u32| i.to_string()).collect();
+    assert_eq!(seen, newest_first);
+    let none = Filter { status: Some(State::Failed), ..Filter::default() };
+    assert!(gateway.transactions(&none, None, 7).await.unwrap().data.is_empty());
 }

@@ -1,4 +1,4 @@
-//! What keeps the tables small, and what keeps working while they are not.
+//! What keeps the tables small, and repairs a lost job.
 
 use gateway::{Purpose, housekeeping::sweep};
 use sqlx::PgPool;
@@ -14,7 +14,7 @@ async fn names(pool: &PgPool, query: &'static str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_sweep_removes_what_has_been_over_for_an_hour_and_nothing_else() {
+async fn a_housekeeping_pass_removes_what_ended_an_hour_ago_and_nothing_else() {
     let pool = database().await;
     let waiting = stored(&gateway(&pool)).await;
     run(
@@ -48,7 +48,7 @@ async fn a_sweep_removes_what_has_been_over_for_an_hour_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_has_been_due_for_long_and_has_no_job_is_given_one_in_the_right_queue() {
+async fn a_transaction_long_overdue_without_a_job_gets_one_in_the_right_queue() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let (posted, verified, fresh) =
@@ -77,36 +77,4 @@ async fn what_has_been_due_for_long_and_has_no_job_is_given_one_in_the_right_que
     }
     assert_eq!(support::purpose(&pool, posted).await, Purpose::Post);
     assert_eq!(support::purpose(&pool, verified).await, Purpose::Verify);
-}
-
-#[tokio::test]
-async fn the_fetch_from_a_long_backlog_reads_an_index() {
-    let pool = database().await;
-    run(
-        &pool,
-        "insert into apalis.workers (id, worker_type, storage_name) values ('w', 'transactions', 'x');
-         insert into apalis.jobs (job, id, job_type, run_at)
-            select '', n, 'transactions', now() - n * interval '1 ms' from generate_series(1, 50000) n;
-         analyze apalis.jobs;",
-    )
-    .await;
-    let mut connection = pool.acquire().await.unwrap();
-    let mut read = Vec::new();
-    for _ in 0..2 {
-        let fetched: i64 =
-            sqlx::query_scalar("select count(*) from apalis.get_jobs('w', 'transactions', 16)")
-                .fetch_one(&mut *connection)
-                .await
-                .unwrap();
-        assert_eq!(fetched, 16);
-        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
-        let rows: i64 = sqlx::query_scalar(
-            "select seq_tup_read from pg_stat_user_tables where schemaname = 'apalis' and relname = 'jobs'",
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .unwrap();
-        read.push(rows);
-    }
-    assert_eq!(read[0], read[1], "the fetch has read the table from end to end");
 }

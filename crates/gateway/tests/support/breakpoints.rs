@@ -1,8 +1,9 @@
 //! Stops a session of PostgreSQL in the middle of a statement, or makes it fail there.
 //!
-//! Triggers on every table that the engine writes look up whether their session is to stop where they
-//! stand. It then waits for an advisory lock that the test holds: before the statement has taken any
-//! lock, with its row locked, with everything done and not yet committed.
+//! Triggers on every table that the engine writes check whether their session is to stop at this
+//! point. A session that is to stop waits for an advisory lock that the test holds: before the
+//! statement has taken any lock, with its row locked, or with everything done and not yet
+//! committed.
 #![allow(dead_code)]
 
 use std::{sync::Arc, time::Duration};
@@ -13,28 +14,28 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-/// Where a statement stands: when and on what level the trigger fires, and the table.
+/// A point in a statement: when and at what level the trigger fires, and the table.
 pub type Point = &'static str;
 
 const SCHEMA: &str = "
-    create schema stage;
-    create table stage.points (session text, point text, action text, nth bigint, primary key (session, point));
-    create sequence stage.hits;
-    create function stage.act() returns trigger language plpgsql as $$
+    create schema breakpoints;
+    create table breakpoints.points (session text, point text, action text, nth bigint, primary key (session, point));
+    create sequence breakpoints.hits;
+    create function breakpoints.act() returns trigger language plpgsql as $$
     declare
         armed record;
     begin
-        select * into armed from stage.points
+        select * into armed from breakpoints.points
         where session = current_setting('application_name')
             and point = lower(concat_ws(' ', tg_when, tg_level, tg_table_name));
-        -- A sequence counts on where the session is rolled back.
+        -- A sequence keeps its count when the session is rolled back.
         if armed.action = 'stop' then
             perform pg_advisory_xact_lock_shared(hashtext(armed.session));
-        elsif armed.action is not null and nextval('stage.hits') = armed.nth then
+        elsif armed.action is not null and nextval('breakpoints.hits') = armed.nth then
             if armed.action = 'terminate' then
                 perform pg_terminate_backend(pg_backend_pid());
             else
-                raise exception 'as the test wants it';
+                raise exception 'failure injected by the test';
             end if;
         end if;
         if tg_op = 'DELETE' then return old; end if;
@@ -44,30 +45,30 @@ const SCHEMA: &str = "
 const TABLES: [&str; 6] =
     ["transactions", "attempts", "interventions", "posting_pause", "bulk_retries", "apalis.jobs"];
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits for something that has to come, and says what did not.
+/// Waits for something that has to come, and fails with `what` if it does not.
 pub async fn bounded<T>(what: &str, waiting: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, waiting).await {
+    match tokio::time::timeout(TIMEOUT, waiting).await {
         Ok(value) => value,
-        Err(_) => panic!("it did not come in half a minute: {what}"),
+        Err(_) => panic!("timed out after half a minute: {what}"),
     }
 }
 
-/// Connections that are waited for on a machine that is busy too.
-pub fn patient(options: PgConnectOptions, most: u32) -> PgPool {
-    PgPoolOptions::new().max_connections(most).acquire_timeout(PATIENCE).connect_lazy_with(options)
+/// Connections with an acquire timeout that a busy machine meets.
+pub fn pool(options: PgConnectOptions, max: u32) -> PgPool {
+    PgPoolOptions::new().max_connections(max).acquire_timeout(TIMEOUT).connect_lazy_with(options)
 }
 
 /// A database in which sessions can be stopped.
-pub struct Stage {
+pub struct Breakpoints {
     /// The test's own sessions, which are never stopped.
     pub pool: PgPool,
-    /// Holds the locks that they wait for.
-    keeper: Arc<Mutex<PgConnection>>,
+    /// Holds the locks that stopped sessions wait for.
+    lock_holder: Arc<Mutex<PgConnection>>,
 }
 
-/// What makes a session fail.
+/// How a session fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// The statement raises an error.
@@ -76,11 +77,11 @@ pub enum Failure {
     Terminate,
 }
 
-impl Stage {
-    /// On the database of this pool.
+impl Breakpoints {
+    /// Installs the triggers in the database of this pool.
     pub async fn new(database: PgPool) -> Self {
         let options = (*database.connect_options()).clone();
-        let pool = patient(options, 8);
+        let pool = pool(options, 8);
         sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
         for table in TABLES {
             for (when, level) in [
@@ -91,44 +92,47 @@ impl Stage {
             ] {
                 let text = format!(
                     "create trigger zz_{when}_{level} {when} insert or update or delete on {table}
-                     for each {level} execute function stage.act()"
+                     for each {level} execute function breakpoints.act()"
                 );
                 sqlx::query(AssertSqlSafe(text)).execute(&pool).await.unwrap();
             }
         }
-        let keeper = Arc::new(Mutex::new(pool.acquire().await.unwrap().detach()));
-        Self { pool, keeper }
+        let lock_holder = Arc::new(Mutex::new(pool.acquire().await.unwrap().detach()));
+        Self { pool, lock_holder }
     }
 
-    /// Connections of a session of this name, to the database of the stage.
-    pub fn connections(&self, session: &str, most: u32) -> PgPool {
+    /// Connections to the same database, under this session name.
+    pub fn connections(&self, session: &str, max: u32) -> PgPool {
         let options: PgConnectOptions = (*self.pool.connect_options()).clone();
-        patient(options.application_name(session), most)
+        pool(options.application_name(session), max)
     }
 
-    /// The session will stop where it comes to this point.
-    pub async fn stop(&self, session: &'static str, point: Point) -> Stop {
+    /// Stops the session when it reaches this point.
+    pub async fn set(&self, session: &'static str, point: Point) -> Breakpoint {
         sqlx::query("select pg_advisory_lock(hashtext($1))")
             .bind(session)
-            .execute(&mut *self.keeper.lock().await)
+            .execute(&mut *self.lock_holder.lock().await)
             .await
             .unwrap();
         self.arm(session, point, "stop", 0).await;
-        Stop { pool: self.pool.clone(), session, keeper: self.keeper.clone() }
+        Breakpoint { pool: self.pool.clone(), session, lock_holder: self.lock_holder.clone() }
     }
 
-    /// The session will fail when it comes to this point for the `nth` time, and only then.
+    /// Makes the session fail when it reaches this point for the `nth` time, and only then.
     pub async fn fail(&self, session: &str, point: Point, nth: i64, failure: Failure) {
-        sqlx::query("select setval('stage.hits', 1, false)").execute(&self.pool).await.unwrap();
+        sqlx::query("select setval('breakpoints.hits', 1, false)")
+            .execute(&self.pool)
+            .await
+            .unwrap();
         let action = if failure == Failure::Raise { "raise" } else { "terminate" };
         self.arm(session, point, action, nth).await;
     }
 
-    /// Whether the session has come to the point at which it was to fail.
+    /// Whether the session has reached the point at which it was to fail.
     pub async fn has_failed(&self, session: &str) -> bool {
         sqlx::query_scalar(
-            "select coalesce(max(nth) <= (select last_value from stage.hits where is_called), false)
-             from stage.points where session = $1",
+            "select coalesce(max(nth) <= (select last_value from breakpoints.hits where is_called), false)
+             from breakpoints.points where session = $1",
         )
         .bind(session)
         .fetch_one(&self.pool)
@@ -136,14 +140,14 @@ impl Stage {
         .unwrap()
     }
 
-    /// The session is left alone from now on.
+    /// Removes all breakpoints of the session.
     pub async fn disarm(&self, session: &str) {
         disarm(&self.pool, session).await;
     }
 
     async fn arm(&self, session: &str, point: Point, action: &str, nth: i64) {
         sqlx::query(
-            "insert into stage.points (session, point, action, nth) values ($1, $2, $3, $4)",
+            "insert into breakpoints.points (session, point, action, nth) values ($1, $2, $3, $4)",
         )
         .bind(session)
         .bind(point)
@@ -154,8 +158,8 @@ impl Stage {
         .unwrap();
     }
 
-    /// Waits until the sessions of this name have nothing under way.
-    pub async fn quiet(&self, session: &str) {
+    /// Waits until the sessions of this name are idle.
+    pub async fn idle(&self, session: &str) {
         wait_for(
             &self.pool,
             "select not exists (
@@ -168,7 +172,7 @@ impl Stage {
         .await;
     }
 
-    /// Waits until one session of this name waits for another one of it.
+    /// Waits until one session of this name waits for another session of this name.
     pub async fn blocked_by_another(&self, session: &str) {
         wait_for(
             &self.pool,
@@ -198,15 +202,15 @@ impl Stage {
     }
 }
 
-/// A session that is to stop.
-pub struct Stop {
+/// A point at which a session stops.
+pub struct Breakpoint {
     pool: PgPool,
     session: &'static str,
-    keeper: Arc<Mutex<PgConnection>>,
+    lock_holder: Arc<Mutex<PgConnection>>,
 }
 
-impl Stop {
-    /// Waits until the session stands at its point.
+impl Breakpoint {
+    /// Waits until the session has stopped.
     pub async fn reached(&self) {
         wait_for(
             &self.pool,
@@ -220,18 +224,18 @@ impl Stop {
         .await;
     }
 
-    /// Lets the session go on.
+    /// Lets the session continue.
     pub async fn release(self) {
         disarm(&self.pool, self.session).await;
         self.unlock().await;
     }
 
-    /// Cancels what the session is about: it is rolled back.
+    /// Cancels the session's statement, which rolls it back.
     pub async fn roll_back(self) {
         self.end_by("pg_cancel_backend(pid)").await;
     }
 
-    /// Ends the session: what it is about is rolled back, and its connection is lost.
+    /// Ends the session: its statement is rolled back and its connection is lost.
     pub async fn terminate(self) {
         self.end_by("pg_terminate_backend(pid, 10000)").await;
     }
@@ -250,14 +254,14 @@ impl Stop {
     async fn unlock(self) {
         sqlx::query("select pg_advisory_unlock(hashtext($1))")
             .bind(self.session)
-            .execute(&mut *self.keeper.lock().await)
+            .execute(&mut *self.lock_holder.lock().await)
             .await
             .unwrap();
     }
 }
 
 async fn disarm(pool: &PgPool, session: &str) {
-    sqlx::query("delete from stage.points where session = $1")
+    sqlx::query("delete from breakpoints.points where session = $1")
         .bind(session)
         .execute(pool)
         .await
@@ -275,5 +279,5 @@ async fn wait_for(pool: &PgPool, condition: &'static str, session: &str) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    bounded(&format!("{session} stands still"), met).await;
+    bounded(&format!("{session} reaches its state"), met).await;
 }

@@ -1,5 +1,5 @@
-//! The rest of a transaction's way: what was claimed is taken back, time passes, and turns are taken
-//! until it comes to its end, which is looked at.
+//! Drives a transaction to its end: lets time pass and executes it until nothing is left to do,
+//! then checks how it ended.
 #![allow(dead_code)]
 
 use domain::{Principal, State, Submission};
@@ -11,26 +11,26 @@ use uuid::Uuid;
 use crate::{invariants, posting_service::Ledger};
 
 /// Longer than every window.
-const SECONDS: i32 = 100_000;
-/// More than any way takes.
-const TURNS: usize = 20;
+const WINDOWS_S: i32 = 100_000;
+/// More than any transaction needs.
+const EXECUTIONS: usize = 20;
 
-/// Stores a plain transaction and gives its id. On a machine that is busy the engine may not be able to
-/// confirm it in time, and asks to be sent it again.
+/// Stores a plain transaction and returns its id. On a busy machine the engine may fail to confirm
+/// it in time and ask the client to send it again.
 pub async fn stored(gateway: &Gateway) -> Uuid {
     let id = Uuid::now_v7();
     let submission =
         Submission::from_json(&json!({"id": id, "amount": "100.50", "currency": "USD"})).unwrap();
-    for _ in 0..TURNS {
+    for _ in 0..EXECUTIONS {
         match gateway.submit(&Principal::anonymous(), submission.clone()).await {
             Ok(_) => return id,
             Err(error) => assert!(error.retryable(), "{error:?}"),
         }
     }
-    panic!("a transaction is not confirmed");
+    panic!("the transaction is not confirmed");
 }
 
-/// The lease of this run has run out.
+/// Lets the lease of this run expire.
 pub async fn expire(pool: &PgPool, run: Uuid) {
     sqlx::query("update workers set expires_at = now() - interval '1 second' where id = $1")
         .bind(run)
@@ -39,8 +39,8 @@ pub async fn expire(pool: &PgPool, run: Uuid) {
         .unwrap();
 }
 
-/// All windows pass, and what waits is due, with its job.
-pub async fn let_pass(pool: &PgPool, id: Uuid) {
+/// Lets all windows pass, so that the transaction and its job are due.
+pub async fn let_windows_pass(pool: &PgPool, id: Uuid) {
     sqlx::query(
         "with passed as (
             update transactions set
@@ -53,24 +53,24 @@ pub async fn let_pass(pool: &PgPool, id: Uuid) {
          from passed where convert_from(job, 'UTF8') = '\"' || passed.id || '\"'",
     )
     .bind(id)
-    .bind(SECONDS)
+    .bind(WINDOWS_S)
     .execute(pool)
     .await
     .unwrap();
 }
 
 #[derive(sqlx::FromRow)]
-struct Standing {
+struct Progress {
     state: String,
-    /// Nothing is to come.
+    /// Nothing is scheduled.
     over: bool,
-    /// Nothing is to be verified.
+    /// Nothing has to be verified.
     new: bool,
     resolved: bool,
     attempts: i64,
 }
 
-async fn standing(pool: &PgPool, id: Uuid) -> Standing {
+async fn progress(pool: &PgPool, id: Uuid) -> Progress {
     sqlx::query_as(
         "select state, next_attempt_at is null as over, doubt_since is null as new,
             exists (
@@ -85,39 +85,40 @@ async fn standing(pool: &PgPool, id: Uuid) -> Standing {
     .unwrap()
 }
 
-/// Takes a transaction that nobody has claimed to its end, and gives that. What is posted then is
-/// entered once; what failed or was cancelled, not at all; and no POST was made without an attempt.
-pub async fn to_its_end(
+/// Drives an unclaimed transaction to its end and returns its final state. A completed one must
+/// have one entry, a failed or cancelled one none, and no POST may have been made without an
+/// attempt.
+pub async fn to_the_end(
     pool: &PgPool,
     poster: &Poster,
     ledger: &Ledger,
     id: Uuid,
     context: &str,
 ) -> State {
-    for _ in 0..TURNS {
+    for _ in 0..EXECUTIONS {
         invariants::check(pool, context).await;
-        let standing = standing(pool, id).await;
-        if standing.over {
-            let state = standing.state.parse().unwrap();
-            judge(state, &standing, ledger, id, context);
+        let progress = progress(pool, id).await;
+        if progress.over {
+            let state = progress.state.parse().unwrap();
+            check_end(state, &progress, ledger, id, context);
             return state;
         }
-        let_pass(pool, id).await;
-        let purpose = if standing.new { Purpose::Post } else { Purpose::Verify };
+        let_windows_pass(pool, id).await;
+        let purpose = if progress.new { Purpose::Post } else { Purpose::Verify };
         poster.process(id, purpose, ()).await.unwrap();
     }
-    panic!("{context}: it comes to no end");
+    panic!("{context}: it reaches no end");
 }
 
-fn judge(state: State, standing: &Standing, ledger: &Ledger, id: Uuid, context: &str) {
+fn check_end(state: State, progress: &Progress, ledger: &Ledger, id: Uuid, context: &str) {
     let (entries, posts) = (ledger.entries(id), ledger.posts(id));
-    assert!(posts as i64 <= standing.attempts, "{context}: {posts} POSTs");
+    assert!(posts as i64 <= progress.attempts, "{context}: {posts} POSTs");
     match state {
-        // What a person said, or is left to say.
-        _ if standing.resolved => assert!(entries <= 1, "{context}: {entries} entries"),
+        // An operator has decided, or has to.
+        _ if progress.resolved => assert!(entries <= 1, "{context}: {entries} entries"),
         State::InDoubt => assert!(entries <= 1, "{context}: {entries} entries"),
         State::Completed => assert_eq!(entries, 1, "{context}: entries"),
         State::Failed | State::Cancelled => assert_eq!(entries, 0, "{context}: entries"),
-        other => panic!("{context}: it ends {other}"),
+        other => panic!("{context}: it ends as {other}"),
     }
 }

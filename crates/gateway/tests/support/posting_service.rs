@@ -1,4 +1,4 @@
-//! A posting service that keeps a ledger, and has doors at which a request can be stopped.
+//! A posting service that keeps a ledger, with barriers at which a request can be stopped.
 #![allow(dead_code)]
 
 use std::{
@@ -12,8 +12,8 @@ use gateway::{Answer, BootInstant, Posting, PostingService, Sighting};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// What has been asked for, and what has been entered. Every entry is a posting: two for one id are a
-/// duplicate.
+/// The POSTs that arrived and the entries that were made. Every entry is a posting: two for one id
+/// are a duplicate.
 #[derive(Default)]
 pub struct Ledger {
     entries: Mutex<HashMap<Uuid, usize>>,
@@ -25,47 +25,47 @@ impl Ledger {
         Arc::default()
     }
 
-    /// Entries of this id.
+    /// The number of entries with this id.
     pub fn entries(&self, id: Uuid) -> usize {
         self.entries.lock().unwrap().get(&id).copied().unwrap_or_default()
     }
 
-    /// A request that was on its way for long arrives.
+    /// Adds an entry, as when a delayed request arrives.
     pub fn enter(&self, id: Uuid) {
         *self.entries.lock().unwrap().entry(id).or_default() += 1;
     }
 
-    /// POSTs of this id that have arrived.
+    /// The number of POSTs with this id that arrived.
     pub fn posts(&self, id: Uuid) -> usize {
         self.posts.lock().unwrap().get(&id).copied().unwrap_or_default()
     }
 }
 
-/// What becomes of a POST.
+/// How a POST ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Post {
-    /// It is entered, and answered with 201.
+    /// It is entered and answered with 201.
     Entered,
     /// It is answered with 422.
     Refused,
-    /// It is entered, and the connection breaks.
+    /// It is entered, then the connection breaks.
     EnteredThenBroken,
-    /// The connection breaks.
+    /// The connection breaks before it is entered.
     Broken,
-    /// There is no connection.
+    /// No connection is made.
     NotWritten,
     /// The client panics, before anything is sent.
     Panic,
-    /// It is entered, and the client panics.
+    /// It is entered, then the client panics.
     EnteredThenPanic,
 }
 
-/// What becomes of a verification.
+/// How a verification ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// It shows what is in the ledger.
+pub enum Verification {
+    /// It finds what is in the ledger.
     Honest,
-    /// It shows something else under the id.
+    /// It finds a different entry under the id.
     Mismatch,
     /// It fails.
     Failed,
@@ -73,14 +73,14 @@ pub enum Look {
     Panic,
 }
 
-/// Where a request can be stopped.
+/// A point at which requests can be stopped.
 #[derive(Default)]
-pub struct Door {
+pub struct Barrier {
     closed: watch::Sender<bool>,
     waiting: watch::Sender<usize>,
 }
 
-impl Door {
+impl Barrier {
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
@@ -89,14 +89,14 @@ impl Door {
         self.closed.send_replace(false);
     }
 
-    /// Waits until a request stands before the door.
+    /// Waits until a request is stopped here.
     pub async fn reached(&self) {
         let mut waiting = self.waiting.subscribe();
         waiting.wait_for(|waiting| *waiting > 0).await.unwrap();
     }
 
     async fn pass(&self) {
-        /// Gone too where the request is dropped.
+        /// Decrements the count even when the request is dropped.
         struct Waiting<'a>(&'a watch::Sender<usize>);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {
@@ -113,76 +113,75 @@ impl Door {
     }
 }
 
-/// One way to the ledger: what goes wrong on it, and its doors.
-pub struct Clerk {
+/// A client of the ledger, with scripted failures and barriers.
+pub struct LedgerClient {
     ledger: Arc<Ledger>,
     posts: Mutex<VecDeque<Post>>,
-    looks: Mutex<VecDeque<Look>>,
-    cursed: Mutex<HashSet<Uuid>>,
+    verifications: Mutex<VecDeque<Verification>>,
+    poisoned: Mutex<HashSet<Uuid>>,
     /// Before a POST is entered.
-    pub post: Door,
-    /// After it is entered, before it is answered.
-    pub answer: Door,
-    /// Before the ledger is looked at.
-    pub look: Door,
+    pub before_post: Barrier,
+    /// After a POST is entered, before it is answered.
+    pub before_answer: Barrier,
+    /// Before a verification reads the ledger.
+    pub before_verification: Barrier,
 }
 
-impl Clerk {
+impl LedgerClient {
     pub fn new(ledger: &Arc<Ledger>) -> Arc<Self> {
         Arc::new(Self {
             ledger: ledger.clone(),
             posts: Mutex::default(),
-            looks: Mutex::default(),
-            cursed: Mutex::default(),
-            post: Door::default(),
-            answer: Door::default(),
-            look: Door::default(),
+            verifications: Mutex::default(),
+            poisoned: Mutex::default(),
+            before_post: Barrier::default(),
+            before_answer: Barrier::default(),
+            before_verification: Barrier::default(),
         })
     }
 
-    /// What becomes of the next POSTs; those after them are entered.
-    pub fn posts(&self, posts: impl IntoIterator<Item = Post>) {
+    /// Scripts the next POSTs; later ones are entered.
+    pub fn script_posts(&self, posts: impl IntoIterator<Item = Post>) {
         self.posts.lock().unwrap().extend(posts);
     }
 
-    /// What becomes of the next verifications; those after them are honest.
-    pub fn looks(&self, looks: impl IntoIterator<Item = Look>) {
-        self.looks.lock().unwrap().extend(looks);
+    /// Scripts the next verifications; later ones are honest.
+    pub fn script_verifications(&self, verifications: impl IntoIterator<Item = Verification>) {
+        self.verifications.lock().unwrap().extend(verifications);
     }
 
-    /// Opens the doors before which a request stands.
+    /// Opens the barriers at which a request is stopped.
     pub fn open_reached(&self) {
-        for door in [&self.post, &self.answer, &self.look] {
-            if *door.waiting.borrow() > 0 {
-                door.open();
+        for barrier in [&self.before_post, &self.before_answer, &self.before_verification] {
+            if *barrier.waiting.borrow() > 0 {
+                barrier.open();
             }
         }
     }
 
-    /// Opens all doors.
+    /// Opens all barriers.
     pub fn open(&self) {
-        for door in [&self.post, &self.answer, &self.look] {
-            door.open();
+        for barrier in [&self.before_post, &self.before_answer, &self.before_verification] {
+            barrier.open();
         }
     }
 
-    /// Whoever works on this transaction panics.
-    pub fn curse(&self, id: Uuid) {
-        self.cursed.lock().unwrap().insert(id);
+    /// Every request about this transaction panics.
+    pub fn poison(&self, id: Uuid) {
+        self.poisoned.lock().unwrap().insert(id);
     }
 
-    /// As if nothing had been.
-    pub fn lift_curses(&self) {
-        self.cursed.lock().unwrap().clear();
+    pub fn clear_poison(&self) {
+        self.poisoned.lock().unwrap().clear();
     }
 
-    fn bear(&self, id: Uuid) {
-        let cursed = self.cursed.lock().unwrap().contains(&id);
-        assert!(!cursed, "a request of a transaction that is cursed");
+    fn panic_if_poisoned(&self, id: Uuid) {
+        let poisoned = self.poisoned.lock().unwrap().contains(&id);
+        assert!(!poisoned, "a request about a poisoned transaction");
     }
 }
 
-impl PostingService for Clerk {
+impl PostingService for LedgerClient {
     fn post<'a>(
         &'a self,
         posting: &'a Posting,
@@ -198,14 +197,14 @@ impl PostingService for Clerk {
             if BootInstant::now() >= leaves_before {
                 return not_written;
             }
-            self.bear(posting.id);
+            self.panic_if_poisoned(posting.id);
             *self.ledger.posts.lock().unwrap().entry(posting.id).or_default() += 1;
-            self.post.pass().await;
+            self.before_post.pass().await;
             let post = self.posts.lock().unwrap().pop_front().unwrap_or(Post::Entered);
             if matches!(post, Post::Entered | Post::EnteredThenBroken | Post::EnteredThenPanic) {
                 self.ledger.enter(posting.id);
             }
-            self.answer.pass().await;
+            self.before_answer.pass().await;
             let answered = |status| Answer {
                 ending: Ending::Answered { status, readable: true, retry_after: None },
                 transport_error: None,
@@ -220,22 +219,23 @@ impl PostingService for Clerk {
                     excerpt: None,
                 },
                 Post::NotWritten => not_written,
-                Post::Panic | Post::EnteredThenPanic => panic!("a POST that the script lets panic"),
+                Post::Panic | Post::EnteredThenPanic => panic!("a POST that panics by the script"),
             }
         })
     }
 
     fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
         Box::pin(async move {
-            self.bear(posting.id);
-            self.look.pass().await;
-            let look = self.looks.lock().unwrap().pop_front().unwrap_or(Look::Honest);
-            let finding = match look {
-                Look::Honest if self.ledger.entries(posting.id) > 0 => Finding::Found,
-                Look::Honest => Finding::Absent,
-                Look::Mismatch => Finding::Mismatch,
-                Look::Failed => Finding::Failed,
-                Look::Panic => panic!("a verification that the script lets panic"),
+            self.panic_if_poisoned(posting.id);
+            self.before_verification.pass().await;
+            let verification =
+                self.verifications.lock().unwrap().pop_front().unwrap_or(Verification::Honest);
+            let finding = match verification {
+                Verification::Honest if self.ledger.entries(posting.id) > 0 => Finding::Found,
+                Verification::Honest => Finding::Absent,
+                Verification::Mismatch => Finding::Mismatch,
+                Verification::Failed => Finding::Failed,
+                Verification::Panic => panic!("a verification that panics by the script"),
             };
             let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
             Sighting { finding, http_status: None, error, retry_after: None }

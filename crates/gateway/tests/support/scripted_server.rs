@@ -1,4 +1,4 @@
-//! A TCP server that does with every connection what a script says, and keeps what it was sent.
+//! A TCP server that handles every connection by a script and records what it receives.
 #![allow(dead_code)]
 
 use std::{
@@ -12,111 +12,111 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What the server does next with a connection. After the last of it, the connection is closed.
+/// One action of the script. After the last one the connection is closed.
 #[derive(Clone)]
-pub enum Act {
-    /// Reads one request to the end of its head.
+pub enum Action {
+    /// Reads a request up to the end of its head.
     ReadHead,
-    /// Reads one request to the end of its body.
+    /// Reads a request up to the end of its body.
     ReadRequest,
-    /// Sends this.
-    Say(String),
-    /// Ends it with a reset.
+    /// Sends this text.
+    Send(String),
+    /// Resets the connection.
     Reset,
-    /// Keeps it open, and neither reads nor writes.
+    /// Keeps the connection open without reading or writing.
     Hold,
 }
 
-/// The server.
-pub struct Wire {
+pub struct ScriptedServer {
     addr: SocketAddr,
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Wire {
+impl Drop for ScriptedServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Wire {
-    /// Listens, and follows the script with every connection.
-    pub async fn start(script: impl Into<Vec<Act>>) -> Self {
+impl ScriptedServer {
+    /// Listens on a free port and follows the script with every connection.
+    pub async fn start(script: impl Into<Vec<Action>>) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
     }
 
     /// Follows the script with every connection that this listener accepts.
-    pub fn on(listener: TcpListener, script: impl Into<Vec<Act>>) -> Self {
+    pub fn on(listener: TcpListener, script: impl Into<Vec<Action>>) -> Self {
         let addr = listener.local_addr().unwrap();
-        let (script, seen) = (script.into(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
+        let (script, received) = (script.into(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
         let task = tokio::spawn({
-            let seen = seen.clone();
+            let received = received.clone();
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let number = {
-                        let mut seen = seen.lock().unwrap();
-                        seen.push(Vec::new());
-                        seen.len() - 1
+                        let mut received = received.lock().unwrap();
+                        received.push(Vec::new());
+                        received.len() - 1
                     };
-                    tokio::spawn(follow(script.clone(), stream, number, seen.clone()));
+                    tokio::spawn(follow(script.clone(), stream, number, received.clone()));
                 }
             }
         });
-        Self { addr, seen, task }
+        Self { addr, received, task }
     }
 
-    /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// What it was sent, one text for each connection.
-    pub fn seen(&self) -> Vec<String> {
-        let seen = self.seen.lock().unwrap();
-        seen.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+    /// What it received, one text for each connection.
+    pub fn received(&self) -> Vec<String> {
+        let received = self.received.lock().unwrap();
+        received.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
 
     /// How many requests have begun to arrive.
     pub fn requests(&self) -> usize {
-        self.seen().iter().map(|text| text.matches(" HTTP/1.1\r\n").count()).sum()
+        self.received().iter().map(|text| text.matches(" HTTP/1.1\r\n").count()).sum()
     }
 
-    /// What has arrived of all bodies.
+    /// All bodies received so far.
     pub fn bodies(&self) -> String {
-        let seen = self.seen();
-        seen.iter().filter_map(|text| Some(text.split_once("\r\n\r\n")?.1)).collect()
+        let received = self.received();
+        received.iter().filter_map(|text| Some(text.split_once("\r\n\r\n")?.1)).collect()
     }
 }
 
 async fn follow(
-    script: Vec<Act>,
+    script: Vec<Action>,
     mut stream: TcpStream,
     number: usize,
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
 ) {
     let mut unread = Vec::new();
-    for act in script {
-        match act {
-            Act::ReadHead => read_until(&mut stream, &mut unread, number, &seen, head_of).await,
-            Act::ReadRequest => {
-                read_until(&mut stream, &mut unread, number, &seen, request_of).await;
+    for action in script {
+        match action {
+            Action::ReadHead => {
+                read_until(&mut stream, &mut unread, number, &received, head_of).await
             }
-            Act::Say(text) => {
+            Action::ReadRequest => {
+                read_until(&mut stream, &mut unread, number, &received, request_of).await;
+            }
+            Action::Send(text) => {
                 let _ = stream.write_all(text.as_bytes()).await;
             }
-            Act::Reset => stream.set_zero_linger().unwrap(),
-            Act::Hold => std::future::pending().await,
+            Action::Reset => stream.set_zero_linger().unwrap(),
+            Action::Hold => std::future::pending().await,
         }
     }
 }
 
-/// Reads until `whole` finds the end of something, and takes that off.
+/// Reads until `whole` finds the end of a message, and removes the message.
 async fn read_until(
     stream: &mut TcpStream,
     unread: &mut Vec<u8>,
     number: usize,
-    seen: &Mutex<Vec<Vec<u8>>>,
+    received: &Mutex<Vec<Vec<u8>>>,
     whole: fn(&[u8]) -> Option<usize>,
 ) {
     let mut buffer = [0; 4096];
@@ -129,7 +129,7 @@ async fn read_until(
             Ok(0) | Err(_) => return,
             Ok(read) => {
                 unread.extend_from_slice(&buffer[..read]);
-                seen.lock().unwrap()[number].extend_from_slice(&buffer[..read]);
+                received.lock().unwrap()[number].extend_from_slice(&buffer[..read]);
             }
         }
     }
