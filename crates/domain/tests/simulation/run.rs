@@ -1,54 +1,54 @@
-//! One seed from its beginning to its end.
+//! The run of one seed, from start to end.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     checks::{
-        invariants::{self, Broken, Watch},
+        invariants::{self, Checker, Violation},
         mutation::Mutation,
     },
     engine::lease,
     world::{State, Time, World, schedule::Steps, users},
 };
 
-/// How long after the last fault everything has come to its end: longer than any `Retry-After` that is
+/// By when everything has to be over after the last fault: longer than any `Retry-After` that is
 /// obeyed, and than everything else together.
-const TO_THE_END: Duration = Duration::from_secs(2 * 3600);
+const OVER_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
-/// What came of a seed.
+/// The result of a seed.
 pub struct Report {
-    pub broken: Option<Broken>,
+    pub violation: Option<Violation>,
     pub steps: u64,
-    /// How often the run has seen what is worth seeing.
-    pub sights: BTreeMap<&'static str, u64>,
+    /// How often each event worth observing occurred.
+    pub observations: BTreeMap<&'static str, u64>,
     pub trace: Vec<String>,
 }
 
-/// Runs one seed, with everything as the engine has it but for a mutation.
+/// Runs one seed, with the engine's rules except for a mutation.
 pub fn run(seed: u64, mutation: Option<Mutation>, tracing: bool) -> Report {
     let world = World::new(seed, mutation, tracing);
-    set_out(&world);
+    start_everyone(&world);
     let mut steps = Steps::new(world.clone());
     let mut jobs = Jobs::default();
-    let mut watch = Watch::default();
-    let broken = loop {
+    let mut checker = Checker::default();
+    let violation = loop {
         steps.take();
         let state = &mut *world.state();
-        jobs.look(state);
-        if let Err(broken) = watch.look(state) {
-            break Some(broken);
+        jobs.dispatch_changes(state);
+        if let Err(violation) = checker.check(state) {
+            break Some(violation);
         }
-        if state.is_calm() && invariants::has_ended(state) {
+        if state.faults_are_over() && invariants::all_is_over(state) {
             break None;
         }
-        if state.now > state.scenario.calm_at + TO_THE_END {
-            break Some(invariants::not_ended(state));
+        if state.now > state.scenario.faults_end_at + OVER_WITHIN {
+            break Some(invariants::not_over_in_time(state));
         }
     };
-    steps.finish(broken)
+    steps.finish(violation)
 }
 
-fn set_out(world: &World) {
+fn start_everyone(world: &World) {
     let (workers, transactions, operator_every) = {
         let mut state = world.state();
         state.plan_outages();
@@ -66,16 +66,16 @@ fn set_out(world: &World) {
     }
 }
 
-/// The job queue, in so far as it is modelled: whatever is due is taken up at that very moment.
+/// The job queue, as far as it is modelled: a due transaction is dispatched at that very moment.
 #[derive(Default)]
 struct Jobs {
-    /// By transaction: for when it was last scheduled.
+    /// By transaction: the time for which it was last scheduled.
     scheduled: Vec<Option<Time>>,
     changes: u64,
 }
 
 impl Jobs {
-    fn look(&mut self, state: &mut State) {
+    fn dispatch_changes(&mut self, state: &mut State) {
         if self.changes == state.store.changes() {
             return;
         }

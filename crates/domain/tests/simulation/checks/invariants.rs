@@ -1,4 +1,4 @@
-//! What has to hold after every step, and what has to be reached in the end.
+//! What has to hold after every step, and at the end.
 
 use domain::{Counts, State, protocol::Policy};
 
@@ -9,50 +9,50 @@ use crate::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
-    /// What was acknowledged is in the store, for ever.
+    /// An acknowledged transaction stays in the store.
     Durable,
     /// The ledger holds at most one entry for each id.
     PostedAtMostOnce,
-    /// Of what is completed the ledger holds one.
+    /// A completed transaction has one entry in the ledger.
     CompletedIsPosted,
-    /// Of what is failed or cancelled it holds none, and none is to come.
+    /// A failed or cancelled transaction has no entry, and no write that is still to be applied.
     EndedWithoutEntry,
     /// A fence never falls, and each claim raises it.
     FenceRises,
-    /// Only an operator changes what is final.
+    /// Only an operator changes a final transaction.
     FinalStays,
-    /// State, claim and due time go together, as the table's checks demand.
+    /// State, claim and due time are consistent, as the table's checks demand.
     RowIsSound,
-    /// No POST arrives whose attempt is not in the table.
+    /// No POST arrives without an attempt in the table.
     AttemptComesFirst,
     /// No transaction gets more attempts than the policy permits.
     AttemptsAreLimited,
-    /// What was accepted is the sum over all states.
+    /// The number of accepted transactions is the sum over all states.
     CountsAddUp,
-    /// When the faults have stopped, everything comes to its end.
+    /// After the faults have stopped, everything reaches its end.
     ComesToAnEnd,
 }
 
-/// An invariant that was broken, and over what.
+/// A violated invariant, with details.
 #[derive(Debug, Clone)]
-pub struct Broken {
+pub struct Violation {
     pub invariant: Invariant,
     pub details: String,
 }
 
-/// Looks at a world after each step.
+/// Checks a world after each step.
 #[derive(Default)]
-pub struct Watch {
+pub struct Checker {
     seen: Vec<Option<Row>>,
     changes: Option<(u64, u64, usize)>,
 }
 
-impl Watch {
-    pub fn look(&mut self, state: &world::State) -> Result<(), Broken> {
-        let acknowledged = state.acknowledged.iter().filter(|told| **told).count();
+impl Checker {
+    pub fn check(&mut self, state: &world::State) -> Result<(), Violation> {
+        let acknowledged = state.acknowledged.iter().filter(|acknowledged| **acknowledged).count();
         let changes = Some((state.store.changes(), state.service.changes(), acknowledged));
         if let Some(id) = state.service.unannounced {
-            return Err(Broken::over(Invariant::AttemptComesFirst, id, state));
+            return Err(Violation::of(Invariant::AttemptComesFirst, id, state));
         }
         if changes == self.changes {
             return Ok(());
@@ -62,10 +62,10 @@ impl Watch {
         let mut counts = Counts::default();
         let mut stored = 0;
         for (id, row) in state.store.rows().iter().enumerate() {
-            let broken = |invariant| Err(Broken::over(invariant, id, state));
+            let violation = |invariant| Err(Violation::of(invariant, id, state));
             let Some(row) = row else {
                 if state.acknowledged[id] || self.seen[id].is_some() {
-                    return broken(Invariant::Durable);
+                    return violation(Invariant::Durable);
                 }
                 continue;
             };
@@ -73,18 +73,18 @@ impl Watch {
                 .or_else(|| of_change(self.seen[id].as_ref(), row))
                 .or_else(|| of_ledger(id, row, state))
             {
-                return broken(invariant);
+                return violation(invariant);
             }
             let counted = state.store.attempts(id).iter().filter(|attempt| attempt.counts());
             if counted.count() > state.policy.max_attempts as usize {
-                return broken(Invariant::AttemptsAreLimited);
+                return violation(Invariant::AttemptsAreLimited);
             }
             self.seen[id] = Some(*row);
             *counts.of_mut(row.state) += 1;
             stored += 1;
         }
         if counts.accepted() != stored {
-            return Err(Broken::over(Invariant::CountsAddUp, 0, state));
+            return Err(Violation::of(Invariant::CountsAddUp, 0, state));
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ fn of_row(row: &Row, policy: &Policy) -> Option<Invariant> {
     let sound = match row.state {
         State::Pending => row.next_attempt_at.is_some() && row.claimed_by.is_none(),
         State::Processing => row.next_attempt_at.is_none() && row.claimed_by.is_some(),
-        // Claimed, due, or set aside for a person.
+        // Claimed, due, or quarantined.
         State::InDoubt => row.next_attempt_at.is_none() || row.claimed_by.is_none(),
         _ => row.next_attempt_at.is_none() && row.claimed_by.is_none(),
     };
@@ -127,27 +127,27 @@ fn of_ledger(id: Id, row: &Row, state: &world::State) -> Option<Invariant> {
     }
 }
 
-/// Whether everything has come to its end, and nothing is under way any more.
-pub fn has_ended(state: &world::State) -> bool {
+/// Whether every transaction is over and nothing is in flight.
+pub fn all_is_over(state: &world::State) -> bool {
     state.unfinished == 0 && (0..state.scenario.transactions).all(|id| is_over(state, id))
 }
 
-/// Whether a transaction is final, or set aside for a person.
+/// Whether a transaction is final or quarantined.
 fn is_over(state: &world::State, id: Id) -> bool {
     let Some(row) = state.store.rows()[id] else { return false };
-    let set_aside =
+    let quarantined =
         row.state == State::InDoubt && row.next_attempt_at.is_none() && row.claimed_by.is_none();
-    (row.state.is_final() || set_aside) && state.acknowledged[id] && !state.service.is_to_come(id)
+    (row.state.is_final() || quarantined) && state.acknowledged[id] && !state.service.is_to_come(id)
 }
 
-/// The time is over, and something is not.
-pub fn not_ended(state: &world::State) -> Broken {
+/// The violation when something is not over in time.
+pub fn not_over_in_time(state: &world::State) -> Violation {
     let id = (0..state.scenario.transactions).find(|id| !is_over(state, *id));
-    Broken::over(Invariant::ComesToAnEnd, id.unwrap_or_default(), state)
+    Violation::of(Invariant::ComesToAnEnd, id.unwrap_or_default(), state)
 }
 
-impl Broken {
-    pub fn over(invariant: Invariant, id: Id, state: &world::State) -> Self {
+impl Violation {
+    pub fn of(invariant: Invariant, id: Id, state: &world::State) -> Self {
         let details = format!(
             "transaction {id}: {:?}, {:?}, {} entries",
             state.store.rows()[id],

@@ -1,65 +1,65 @@
-//! What the simulation takes out, one at a time, to see whether it notices.
+//! Guards that the simulation removes, one at a time, to show that the checks notice.
 
 use std::time::Duration;
 
 use domain::protocol::{POST_WITHIN, Policy};
 
-/// One guard that is missing, or one rule that is broken. The comment at each says how.
+/// One guard that is missing, or one rule that is broken, as the comment at each says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// `record` does not ask whether the fence is still that of the claim.
+    /// `record` does not check the fence of the claim.
     NoFenceCheck,
     /// A doubt is ignored: the next POST leaves at once.
     NoVerification,
-    /// The decisions know no settle window, though the posting service still settles late.
+    /// The decisions assume no settle window, though the posting service still settles late.
     NoSettleWindow,
-    /// The decisions know no visibility window, though verifications still miss late writes.
+    /// The decisions assume no visibility window, though verifications still miss late writes.
     NoVisibilityWindow,
     /// The settle window is not followed by a visibility window.
     NoVisibilityAfterSettling,
     /// The settle window is a millisecond too short.
     SettleWindowTooShort,
-    /// A verification that failed is read as "the posting service does not have it".
+    /// A failed verification is read as "the posting service does not have it".
     FailedReadAsAbsent,
-    /// An absence counts from when its answer came, not from when the question was sent.
+    /// An absence counts from its answer instead of from the request.
     AbsenceCountedFromItsAnswer,
-    /// A worker goes by its machine's clock instead of the database's, and it is three seconds ahead.
+    /// A worker uses its machine's clock, three seconds ahead of the database's.
     ClockOfTheMachine,
-    /// The client is told before the row is committed.
+    /// The client is answered before the row is committed.
     AcknowledgedBeforeCommit,
-    /// The attempt's row, its count and its doubt are written when it has ended.
+    /// The attempt's row, count and doubt are written when the attempt has ended.
     AttemptCommittedAfterItsPost,
-    /// The attempt's doubt is written when it has ended.
+    /// The attempt's doubt is written when the attempt has ended.
     DoubtCommittedAfterItsPost,
-    /// A POST leaves however long ago its attempt was asked for.
+    /// A POST leaves however long ago its claim was requested.
     PostLeavesAtAnyTime,
-    /// The time within which a POST leaves is counted from the claim's answer.
+    /// A POST's send deadline is counted from the answer to the claim.
     PostWithinCountedFromTheAnswer,
-    /// The time within which a POST leaves is taken by a clock that stands still while the machine is
+    /// A POST's send deadline is measured by a clock that stands still while the machine is
     /// suspended.
     ClockStandsStillInSuspension,
-    /// Another worker's claim is taken back without waiting for its lease to expire.
-    TakenBackAtOnce,
+    /// Another worker's claim is reclaimed before its lease has expired.
+    ReclaimedAtOnce,
     /// The windows are counted from the claim, not from when the request is given up.
     DoubtCountedFromTheClaim,
     /// The windows are counted as if each POST left at its claim.
     DoubtWithoutPostWithin,
-    /// What is in doubt with no attempts left is called failed.
+    /// A transaction in doubt with no attempts left is called failed.
     FailedOnUnknown,
     /// A connection that broke after the request was written is read as "not sent".
     BrokenReadAsNotSent,
-    /// An attempt is counted when it has ended, so one that kills its worker is not.
+    /// An attempt is counted when it has ended, so one that kills its worker is not counted.
     AttemptsCountedAtTheirEnd,
-    /// How often a transaction has lost its worker is not counted.
+    /// The workers that a transaction has lost are not counted.
     LossesNotCounted,
-    /// An operator may cancel what has been sent.
+    /// An operator may cancel a transaction that has been sent.
     CancelledAfterSent,
-    /// An operator's retry forgets that there is a doubt.
+    /// An operator's retry removes the doubt.
     RetryForgetsDoubt,
 }
 
 impl Mutation {
-    /// What the workers decide by, where the posting service is as in `policy`.
+    /// The policy by which the workers decide, where the posting service follows `policy`.
     pub fn policy(self, policy: Policy) -> Policy {
         let Policy { settle, visibility, .. } = policy;
         match self {
@@ -75,7 +75,7 @@ impl Mutation {
         }
     }
 
-    /// How long after its claim an attempt is believed to be given up.
+    /// How long after its claim a request is assumed to be given up.
     pub fn gives_up_within(self, policy: &Policy) -> Duration {
         match self {
             Self::DoubtCountedFromTheClaim => Duration::ZERO,

@@ -1,19 +1,19 @@
-//! What a worker process does beside its turns, as `crates/gateway/src/lease.rs` and the job queue do:
-//! it renews its lease, takes back what dead runs had claimed and what it has itself forgotten, finds
-//! what is due, and gives back what it holds when it is shut down.
+//! What a worker process does beside its executions, as the engine's `recovery` and job queue do:
+//! it renews its lease, reclaims the claims of dead runs and its own abandoned ones, finds due
+//! transactions, and releases what it holds when it is shut down.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     checks::mutation::Mutation,
-    engine::{process::Process, row::Purpose, store::LEASE, worker::turn},
+    engine::{process::Process, row::Purpose, store::LEASE, worker::run_execution},
     world::{
         Id, Run, State, Time, World,
         database::{DatabaseError, Sender},
     },
 };
 
-/// How often a run renews its lease and looks for dead ones.
+/// How often a run renews its lease and looks for dead runs.
 const RENEWAL: Duration = Duration::from_secs(1);
 
 /// Starts a worker process.
@@ -25,21 +25,21 @@ pub fn start(world: &World) {
         state.note(|| format!("run {run} starts"));
         run
     };
-    world.spawn_endless(Some(run), keep(world.clone(), run));
+    world.spawn_endless(Some(run), heartbeat(world.clone(), run));
 }
 
-/// Keeps a run's lease for as long as its process lives.
-async fn keep(world: World, run: Run) {
+/// Runs the heartbeat of a run for as long as its process lives.
+async fn heartbeat(world: World, run: Run) {
     while world.renew(run).await.is_err() {
         world.pause(RENEWAL).await;
     }
     world.state().processes[run].ready = true;
     let mut suspects = BTreeSet::new();
     // Since when this run has been able to renew: after an outage every lease may have expired, and
-    // the live have to renew before anyone can be called dead.
+    // live runs have to renew before any run can be called dead.
     let mut renewing_since = None;
     loop {
-        if look(&world, run, &mut suspects, &mut renewing_since).await.is_err() {
+        if reclaim_pass(&world, run, &mut suspects, &mut renewing_since).await.is_err() {
             renewing_since = None;
         }
         find_due(&world, run);
@@ -55,14 +55,15 @@ async fn keep(world: World, run: Run) {
     }
 }
 
-async fn look(
+async fn reclaim_pass(
     world: &World,
     run: Run,
     suspects: &mut BTreeSet<(Id, u32)>,
     renewing_since: &mut Option<Time>,
 ) -> Result<(), DatabaseError> {
     if world.state().nothing_is_claimed() && !world.state().database_is_gone() {
-        // Most looks. They see nothing, so they need not be steps of their own.
+        // The usual case. Nothing is there to reclaim, so the statements need not be steps of their
+        // own.
         let now = world.now();
         world.state().store.renew(run, now);
         renewing_since.get_or_insert(now);
@@ -71,107 +72,113 @@ async fn look(
     }
     world.renew(run).await?;
     let since = *renewing_since.get_or_insert(world.now());
-    let at_once = world.state().mutation == Some(Mutation::TakenBackAtOnce);
+    let at_once = world.state().mutation == Some(Mutation::ReclaimedAtOnce);
     if world.now() > since + LEASE || at_once {
-        let lost = world
-            .execute(Sender::Keeper(run), "look for the lost", run, |store, now| store.lost(now));
-        take_back(world, run, lost.await?, true).await?;
+        let dead = world.execute(Sender::Heartbeat(run), "find dead claims", run, |store, now| {
+            store.dead_claims(now)
+        });
+        reclaim(world, run, dead.await?, true).await?;
     }
-    let under_way = world.state().processes[run].turns.clone();
-    let held = world.execute(Sender::Keeper(run), "look what it holds", run, move |store, _| {
+    let executing = world.state().processes[run].executions.clone();
+    let held = world.execute(Sender::Heartbeat(run), "find held claims", run, move |store, _| {
         store.held_by(run)
     });
     let held = held.await?;
-    let now: BTreeSet<_> = held.into_iter().filter(|(id, _)| !under_way.contains(id)).collect();
+    let now: BTreeSet<_> = held.into_iter().filter(|(id, _)| !executing.contains(id)).collect();
     let forgotten = now.intersection(suspects).copied().collect();
     *suspects = now;
-    take_back(world, run, forgotten, false).await
+    reclaim(world, run, forgotten, false).await
 }
 
-async fn take_back(
+async fn reclaim(
     world: &World,
     run: Run,
     claims: Vec<(Id, u32)>,
     lost: bool,
 ) -> Result<(), DatabaseError> {
     for (id, fence) in claims {
-        world.state().saw(if lost { "a claim of a dead worker" } else { "a claim given back" });
+        world.state().observe(if lost {
+            "a claim of a dead worker"
+        } else {
+            "a claim that is released"
+        });
         world
-            .execute(Sender::Keeper(run), "take back", id, move |store, now| {
-                store.take_back(id, fence, lost, now)
+            .execute(Sender::Heartbeat(run), "reclaim", id, move |store, now| {
+                store.reclaim(id, fence, lost, now)
             })
             .await?;
         let state = &mut *world.state();
         if state.store.rows()[id].is_some_and(|row| row.lost_claims >= state.policy.max_losses()) {
-            state.saw("set aside");
+            state.observe("quarantined");
         }
     }
     Ok(())
 }
 
-/// Gives back what the run holds, while its requests may be under way, and ends the process.
+/// Releases what the run holds, although its requests may be in flight, and ends the process.
 async fn shut_down(world: &World, run: Run) {
-    let held = world.execute(Sender::Keeper(run), "look what it holds", run, move |store, _| {
+    let held = world.execute(Sender::Heartbeat(run), "find held claims", run, move |store, _| {
         store.held_by(run)
     });
     if let Ok(held) = held.await
-        && take_back(world, run, held, false).await.is_ok()
+        && reclaim(world, run, held, false).await.is_ok()
     {
-        let end = world.execute(Sender::Keeper(run), "end the lease of", run, move |store, _| {
-            store.end_lease(run);
-        });
-        // Where it does not work, the lease runs out by itself.
+        let end =
+            world.execute(Sender::Heartbeat(run), "end the lease of", run, move |store, _| {
+                store.end_lease(run);
+            });
+        // If that fails, the lease expires by itself.
         let _ = end.await;
     }
     world.state().kill(run);
 }
 
-/// Begins a turn of everything that is due and that this run is not about already.
+/// Begins an execution of every due transaction that this run is not executing already.
 fn find_due(world: &World, run: Run) {
     let due: Vec<Id> = {
         let state = world.state();
         let ids = 0..state.scenario.transactions;
         ids.filter(|id| {
             state.due_at(*id).is_some_and(|at| at <= state.now)
-                && !state.processes[run].turns.contains(id)
+                && !state.processes[run].executions.contains(id)
         })
         .collect()
     };
     for id in due {
-        begin_turn(world, run, id);
+        begin_execution(world, run, id);
     }
 }
 
-fn begin_turn(world: &World, run: Run, id: Id) {
+fn begin_execution(world: &World, run: Run, id: Id) {
     let purpose = world.state().purpose(id);
-    world.spawn(Some(run), turn(world.clone(), run, id, purpose));
+    world.spawn(Some(run), run_execution(world.clone(), run, id, purpose));
 }
 
-/// Has one worker, or two, take up a transaction at the very moment that it is due.
+/// Lets one worker, or two, begin an execution at the very moment that a transaction is due.
 pub fn dispatch(world: &World, id: Id) {
     let runs: Vec<Run> = {
         let mut state = world.state();
         let alive: Vec<Run> = (0..state.processes.len())
             .filter(|run| state.processes[*run].alive && state.processes[*run].ready)
             .collect();
-        let many = if alive.is_empty() { 0 } else { 1 + usize::from(state.dice.one_in(4)) };
-        (0..many).map(|_| state.dice.pick(&alive)).collect()
+        let many = if alive.is_empty() { 0 } else { 1 + usize::from(state.rng.one_in(4)) };
+        (0..many).map(|_| state.rng.pick(&alive)).collect()
     };
     for run in runs {
-        begin_turn(world, run, id);
+        begin_execution(world, run, id);
     }
 }
 
 impl World {
     async fn renew(&self, run: Run) -> Result<(), DatabaseError> {
-        let sender = Sender::Keeper(run);
+        let sender = Sender::Heartbeat(run);
         self.execute(sender, "renew the lease of", run, move |store, now| store.renew(run, now))
             .await
     }
 }
 
 impl State {
-    /// When a transaction that nobody has claimed is due.
+    /// When an unclaimed transaction is due.
     pub fn due_at(&self, id: Id) -> Option<Time> {
         self.store.rows()[id].filter(|row| row.claimed_by.is_none())?.next_attempt_at
     }

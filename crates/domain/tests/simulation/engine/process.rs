@@ -1,4 +1,4 @@
-//! Worker processes: they stall and die as a whole, at any step of any of their tasks.
+//! Worker processes: each stalls and dies as a whole, at any step of any of its tasks.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Process {
     pub alive: bool,
-    /// Whether it has had a lease, and so takes turns.
+    /// Whether it has had a lease, and therefore executes.
     pub ready: bool,
-    /// The transactions whose turn is under way.
-    pub turns: Vec<Id>,
+    /// The transactions that it is executing.
+    pub executions: Vec<Id>,
     stalled_until: Option<Time>,
     /// How far its own clock is behind the world's.
     clock_lag: Duration,
@@ -28,7 +28,7 @@ impl Process {
     }
 }
 
-/// Whether a process goes on.
+/// Whether a process continues.
 pub enum Awake {
     Yes,
     Later(Time),
@@ -36,7 +36,7 @@ pub enum Awake {
 }
 
 impl State {
-    /// Whether a process goes on now. Asked before each of its steps: here it may stall or die.
+    /// Whether a process continues now. Called before each of its steps: here it may stall or die.
     pub fn awake(&mut self, run: Run) -> Awake {
         let process = &self.processes[run];
         match process.stalled_until {
@@ -54,35 +54,36 @@ impl State {
         Awake::Yes
     }
 
-    /// Holds a process up for a time around one of the protocol's limits.
+    /// Stalls a process for a time close to one of the protocol's timeouts.
     fn stall(&mut self, run: Run) -> Time {
         let policy = self.scenario.policy;
         let windows = policy.gives_up_within() + policy.settle + policy.visibility;
-        let limit = self.dice.pick(&[POST_WITHIN, LEASE, windows]);
-        let off = self.dice.millis(0, 1_900);
-        let stall = if self.dice.one_in(2) { limit + off } else { limit.saturating_sub(off) };
+        let limit = self.rng.pick(&[POST_WITHIN, LEASE, windows]);
+        let off = self.rng.millis(0, 1_900);
+        let stall = if self.rng.one_in(2) { limit + off } else { limit.saturating_sub(off) };
         let until = self.now + stall;
         let process = &mut self.processes[run];
         process.stalled_until = Some(until);
         if self.mutation == Some(Mutation::ClockStandsStillInSuspension) {
             process.clock_lag += stall;
         }
-        self.saw("a worker that stalls");
+        self.observe("a worker that stalls");
         self.note(|| format!("run {run} stalls for {stall:?}"));
         until
     }
 
-    /// Ends a process: what it has sent is on its way, all else is lost. Another is started.
+    /// Ends a process: what it has sent stays in flight, everything else is lost. Another process
+    /// is started.
     pub fn kill(&mut self, run: Run) {
         if std::mem::take(&mut self.processes[run].alive) {
-            self.saw("a worker that dies");
+            self.observe("a worker that dies");
             self.note(|| format!("run {run} dies"));
-            let restart = self.now + self.dice.millis(0, 3_000);
+            let restart = self.now + self.rng.millis(0, 3_000);
             self.schedule(restart, lease::start);
         }
     }
 
-    /// The time by a process's own clock, which knows durations only.
+    /// The time by a process's own clock, which measures durations only.
     pub fn clock(&self, run: Run) -> Time {
         self.now - self.processes[run].clock_lag
     }

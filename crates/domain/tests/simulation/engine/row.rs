@@ -1,4 +1,4 @@
-//! What is in the table, and what goes in and out of its statements.
+//! The rows of the tables, and the input and output of their statements.
 
 use domain::{
     Finding, Outcome, State, Window,
@@ -19,7 +19,7 @@ pub struct Row {
     pub claimed_by: Option<Run>,
     pub next_attempt_at: Option<Time>,
     pub completed_at: Option<Time>,
-    /// How often an operator changed it; the engine keeps a record of each.
+    /// How many interventions changed it; the engine records each.
     pub interventions: u32,
 }
 
@@ -28,25 +28,25 @@ pub struct Row {
 pub struct Attempt {
     pub fence: u32,
     pub outcome: Option<Outcome>,
-    /// Before an operator gave the transaction all its attempts anew.
+    /// Whether a later retry by an operator renewed the transaction's attempts.
     pub forgiven: bool,
 }
 
 impl Attempt {
-    /// Whether it is one of those that the transaction gets.
+    /// Whether it counts against the limit of attempts.
     pub fn counts(&self) -> bool {
         !self.forgiven && self.outcome != Some(Outcome::NotSent)
     }
 }
 
-/// What a turn is for.
+/// What an execution is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Post,
     Verify,
 }
 
-/// What a claim gives.
+/// The result of a claim.
 #[derive(Debug, Clone, Copy)]
 pub struct Claimed {
     pub fence: u32,
@@ -54,7 +54,7 @@ pub struct Claimed {
     pub at: Time,
 }
 
-/// What has been learnt since the last change.
+/// What has been learned since the last change.
 #[derive(Debug, Clone, Copy)]
 pub enum Evidence {
     None,

@@ -1,6 +1,6 @@
-//! The table, with what its conditional updates do. One function for each SQL statement of the
-//! engine (`crates/gateway/src/{accept,claim,advance,take_back,lease,intervention}.rs`); each is
-//! atomic, as a statement is.
+//! The table and its conditional updates. One function for each SQL statement of the engine
+//! (`accept`, `posting`, `recovery` and `operations` in `crates/gateway/src`); each is atomic, as a
+//! statement is.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     world::{Id, Run, Time},
 };
 
-/// How long a run that does not renew its lease still counts as alive.
+/// How long a run counts as alive without renewing its lease.
 pub const LEASE: Duration = Duration::from_secs(5);
 
 pub struct Store {
@@ -39,7 +39,7 @@ impl Store {
         }
     }
 
-    /// By id; `None` where nothing was stored yet.
+    /// By id; `None` if nothing is stored yet.
     pub fn rows(&self) -> &[Option<Row>] {
         &self.rows
     }
@@ -48,12 +48,12 @@ impl Store {
         &self.attempts[id]
     }
 
-    /// Grows with each change of a row.
+    /// Increases with each change of a row.
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Stores it, unless it is there; a repetition finds the row of the first.
+    /// Stores it, unless it is stored already; a replay finds the first row.
     pub fn accept(&mut self, id: Id, now: Time) {
         if self.rows[id].is_none() {
             self.changes += 1;
@@ -98,7 +98,7 @@ impl Store {
             progress: Progress {
                 attempts,
                 begun,
-                // An attempt that begins now is not one that is in doubt already.
+                // An attempt that begins now is not in doubt already.
                 doubt: known,
                 verifications: row.verifications,
                 claims: row.fence,
@@ -112,7 +112,7 @@ impl Store {
         Some(claimed)
     }
 
-    /// The part of a claim that makes it one of an attempt: the row, the count and the doubt.
+    /// The part of a claim that begins an attempt: its row, the count and the doubt.
     fn begin_attempt(&mut self, id: Id, now: Time) {
         let Some(row) = self.rows[id].as_mut() else { return };
         if self.mutation == Some(Mutation::AttemptCommittedAfterItsPost) {
@@ -130,7 +130,7 @@ impl Store {
         self.attempts[id].push(Attempt { fence: row.fence, outcome: None, forgiven: false });
     }
 
-    /// False where the claim was lost: then nothing has changed.
+    /// Returns false, without a change, if the claim was lost.
     pub fn record(
         &mut self,
         id: Id,
@@ -160,7 +160,7 @@ impl Store {
                     row.attempts += 1;
                 }
                 if outcome == Outcome::NotSent {
-                    // Given back. The table allows none below zero.
+                    // The attempt does not count. The table allows no negative count.
                     row.attempts = row.attempts.saturating_sub(1);
                 }
                 let since = match (self.mutation, row.doubt) {
@@ -201,17 +201,18 @@ impl Store {
         true
     }
 
-    /// Makes a claim that still holds due again; sets it aside where it has lost its worker too often.
-    pub fn take_back(&mut self, id: Id, fence: u32, lost: bool, now: Time) -> bool {
+    /// Makes a transaction whose claim still holds due again; quarantines it if it has lost too
+    /// many workers.
+    pub fn reclaim(&mut self, id: Id, fence: u32, lost: bool, now: Time) -> bool {
         let Some(row) = self.rows[id].as_mut() else { return false };
         if row.fence != fence || row.claimed_by.is_none() {
             return false;
         }
         self.changes += 1;
         let lost = lost && self.mutation != Some(Mutation::LossesNotCounted);
-        let set_aside = lost && row.lost_claims + 1 >= self.policy.max_losses();
-        row.next_attempt_at = (!set_aside).then(|| now + delay_after_loss(row.lost_claims));
-        if set_aside {
+        let quarantined = lost && row.lost_claims + 1 >= self.policy.max_losses();
+        row.next_attempt_at = (!quarantined).then(|| now + delay_after_loss(row.lost_claims));
+        if quarantined {
             row.state = State::InDoubt;
         } else if row.state == State::Processing {
             row.state = State::Pending;
@@ -230,14 +231,15 @@ impl Store {
         self.rows[id].filter(|row| row.claimed_by == Some(run)).map(|row| row.fence)
     }
 
-    /// All that a run holds.
+    /// All claims that a run holds.
     pub fn held_by(&self, run: Run) -> Vec<(Id, u32)> {
         self.claims().filter(|(_, _, by)| *by == run).map(|(id, fence, _)| (id, fence)).collect()
     }
 
-    /// Claims of runs whose lease has expired; of all runs, where nobody waits for that.
-    pub fn lost(&self, now: Time) -> Vec<(Id, u32)> {
-        let at_once = self.mutation == Some(Mutation::TakenBackAtOnce);
+    /// Claims of runs whose lease has expired; of all runs, under the mutation that does not wait
+    /// for that.
+    pub fn dead_claims(&self, now: Time) -> Vec<(Id, u32)> {
+        let at_once = self.mutation == Some(Mutation::ReclaimedAtOnce);
         let expired = |run: Run| {
             !self.leases.get(run).is_some_and(|until| until.is_some_and(|until| until > now))
         };
@@ -267,8 +269,8 @@ impl Store {
         }
     }
 
-    /// What an operator does, in one statement with the look that permits it. False where it is not
-    /// permitted.
+    /// An operator's intervention, in one statement with the check that permits it. Returns false
+    /// if it is not permitted.
     pub fn intervene(&mut self, id: Id, intervention: Intervention, now: Time) -> bool {
         let sent = self.attempts[id].iter().any(|it| it.outcome != Some(Outcome::NotSent))
             && self.mutation != Some(Mutation::CancelledAfterSent);
@@ -297,7 +299,8 @@ impl Store {
         true
     }
 
-    /// Whether a person who looks at the ledger now may believe it: no earlier POST can still land.
+    /// Whether an operator who reads the ledger now may rely on it: no earlier POST can still be
+    /// applied.
     pub fn windows_have_passed(&self, id: Id, now: Time) -> bool {
         let windows = self.policy.settle + self.policy.visibility;
         self.rows[id].is_some_and(|row| row.doubt.is_none_or(|doubt| doubt.since + windows <= now))

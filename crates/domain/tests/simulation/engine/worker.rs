@@ -1,4 +1,4 @@
-//! A worker's turn, as `crates/gateway/src/process.rs` takes it.
+//! One execution of a worker, as the engine's `posting` runs it.
 
 use std::time::Duration;
 
@@ -18,21 +18,21 @@ use crate::{
     },
 };
 
-/// Between two tries to give back what the database did not take.
+/// Between two attempts to release a claim.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One turn of a transaction. What goes wrong ends it, and gives back what it still holds.
-pub async fn turn(world: World, run: Run, id: Id, purpose: Purpose) {
-    world.state().processes[run].turns.push(id);
+/// One execution of a transaction. An error ends it and releases what it still holds.
+pub async fn run_execution(world: World, run: Run, id: Id, purpose: Purpose) {
+    world.state().processes[run].executions.push(id);
     let worker = Worker { world, run, id };
     if worker.process(purpose).await.is_err() {
-        while worker.give_back().await.is_err() {
+        while worker.release().await.is_err() {
             worker.world.pause(PAUSE).await;
         }
     }
-    let turns = &mut worker.world.state().processes[run].turns;
-    if let Some(ended) = turns.iter().position(|turn| *turn == id) {
-        turns.swap_remove(ended);
+    let executions = &mut worker.world.state().processes[run].executions;
+    if let Some(ended) = executions.iter().position(|running| *running == id) {
+        executions.swap_remove(ended);
     }
 }
 
@@ -46,23 +46,23 @@ struct Worker {
 struct Claim {
     claimed: Claimed,
     received: Time,
-    /// By the worker's own clock, just before it was asked for.
-    asked: Time,
+    /// By the worker's own clock, just before the claim was requested.
+    requested: Time,
 }
 
 impl Worker {
     async fn process(&self, purpose: Purpose) -> Result<(), DatabaseError> {
         let Self { world, run, id } = self;
         let (run, id) = (*run, *id);
-        let asked = world.state().clock(run);
+        let requested = world.state().clock(run);
         let claimed = world
             .execute(Sender::Worker(self.run), "claim", id, move |store, now| {
                 store.claim(id, run, purpose, now)
             })
             .await?;
         let Some(claimed) = claimed else { return Ok(()) };
-        let claim = Claim { claimed, received: world.state().clock(run), asked };
-        self.get_round_to_it().await;
+        let claim = Claim { claimed, received: world.state().clock(run), requested };
+        self.processing_delay().await;
         let policy = world.state().policy;
         let (mut turn, mut step) = Turn::begin(claimed.progress, policy);
         let mut evidence = Evidence::None;
@@ -70,7 +70,8 @@ impl Worker {
             (evidence, step) = match step {
                 Step::Post => self.post(&claim, &mut turn).await,
                 Step::Verify => {
-                    // An attempt's end is told before the question: a crash must not forget it.
+                    // The end of an attempt is recorded before the verification: a crash must not
+                    // forget it.
                     if matches!(evidence, Evidence::Attempt { .. })
                         && !self.record(&claim, evidence, step).await?
                     {
@@ -80,7 +81,7 @@ impl Worker {
                 }
                 end => {
                     if !self.record(&claim, evidence, end).await? {
-                        world.state().saw("a claim that was lost");
+                        world.state().observe("a claim that was lost");
                     }
                     return Ok(());
                 }
@@ -98,26 +99,27 @@ impl Worker {
                 Some(Mutation::PostWithinCountedFromTheAnswer) => {
                     clock < claim.received + POST_WITHIN
                 }
-                _ => clock < claim.asked + POST_WITHIN,
+                _ => clock < claim.requested + POST_WITHIN,
             }
         };
         // The one place where this worker can neither stall nor die is between that check and the
-        // leaving of the POST, for there is no `.await` in between. The engine looks at the clock when
-        // the body is handed to the connection; a stall right after that is the gap that remains.
+        // sending of the POST, because there is no `.await` in between. The engine checks the clock
+        // when the body is handed to the connection; a stall right after that is the gap that
+        // remains.
         let mut ending = if in_time {
             self.poison(Poison::Post);
             posting_service::post(world, *id, claim.claimed.fence).await
         } else {
-            world.state().saw("a POST that was held up");
+            world.state().observe("a POST after its deadline");
             Ending::NotWritten
         };
         let mut state = world.state();
         if ending == Ending::Broken && state.mutation == Some(Mutation::BrokenReadAsNotSent) {
             ending = Ending::NotWritten;
         }
-        let (now, draw) = (claim.now(&state, *run), state.dice.fraction());
+        let (now, draw) = (claim.now(&state, *run), state.rng.fraction());
         let (outcome, window, mut step) = turn.after_post(&ending, now, draw);
-        state.saw(outcome.as_str());
+        state.observe(outcome.as_str());
         if step == Step::Verify && state.mutation == Some(Mutation::NoVerification) {
             step = Step::PostAgain { at: now };
         }
@@ -127,13 +129,13 @@ impl Worker {
     async fn verify(&self, claim: &Claim, turn: &mut Turn) -> (Evidence, Step) {
         let Self { world, run, id } = self;
         let mut started_at = claim.now(&world.state(), *run);
-        self.get_round_to_it().await;
+        self.processing_delay().await;
         let (mut finding, retry_after) = posting_service::verify(world, *id).await;
         if self.poison(Poison::Verification) {
-            world.pause(Duration::ZERO).await; // There is no coming back from here.
+            world.pause(Duration::ZERO).await; // The process is dead: this never returns.
         }
         let mut state = world.state();
-        let (now, draw) = (claim.now(&state, *run), state.dice.fraction());
+        let (now, draw) = (claim.now(&state, *run), state.rng.fraction());
         match state.mutation {
             Some(Mutation::AbsenceCountedFromItsAnswer) => started_at = now,
             Some(Mutation::FailedReadAsAbsent) if finding == Finding::Failed => {
@@ -141,7 +143,7 @@ impl Worker {
             }
             _ => {}
         }
-        state.saw(finding.as_str());
+        state.observe(finding.as_str());
         let mut step = turn.after_verification(finding, retry_after, started_at, now, draw);
         if matches!(step, Step::InDoubt { reason: DoubtReason::OutcomeUnknown, .. })
             && state.mutation == Some(Mutation::FailedOnUnknown)
@@ -151,13 +153,13 @@ impl Worker {
         (Evidence::Verification { finding }, step)
     }
 
-    /// The time it takes a busy worker to go on.
-    async fn get_round_to_it(&self) {
+    /// The time that a busy worker takes to continue.
+    async fn processing_delay(&self) {
         let time = {
             let mut state = self.world.state();
             let slowness = state.scenario.slowness;
             let slow = state.fault(slowness);
-            if slow { state.dice.millis(500, 2_500) } else { Duration::ZERO }
+            if slow { state.rng.millis(500, 2_500) } else { Duration::ZERO }
         };
         self.world.pause(time).await;
     }
@@ -169,7 +171,7 @@ impl Worker {
         step: Step,
     ) -> Result<bool, DatabaseError> {
         let (id, fence) = (self.id, claim.claimed.fence);
-        self.world.state().saw(name(&step));
+        self.world.state().observe(name(&step));
         self.world.state().note(|| format!("worker {}: {id}: {evidence:?}, {step:?}", self.run));
         self.world
             .execute(Sender::Worker(self.run), "record", id, move |store, now| {
@@ -178,27 +180,27 @@ impl Worker {
             .await
     }
 
-    /// Makes the transaction due again where this run still holds it.
-    async fn give_back(&self) -> Result<(), DatabaseError> {
+    /// Makes the transaction due again if this run still holds it.
+    async fn release(&self) -> Result<(), DatabaseError> {
         let (id, run) = (self.id, self.run);
         let held = self
             .world
-            .execute(Sender::Worker(self.run), "look whether it holds", id, move |store, _| {
+            .execute(Sender::Worker(self.run), "find its own claim", id, move |store, _| {
                 store.held(id, run)
             })
             .await?;
         if let Some(fence) = held {
             self.world
-                .execute(Sender::Worker(self.run), "give back", id, move |store, now| {
-                    store.take_back(id, fence, false, now)
+                .execute(Sender::Worker(self.run), "release", id, move |store, now| {
+                    store.reclaim(id, fence, false, now)
                 })
                 .await?;
         }
         Ok(())
     }
 
-    /// Has the transaction kill this worker, where it is of that kind: what it sends before the next
-    /// `.await` still leaves, and nothing comes back.
+    /// Lets a poison transaction kill this worker: what the worker sends before the next `.await`
+    /// still leaves, and nothing comes back.
     fn poison(&self, poison: Poison) -> bool {
         let mut state = self.world.state();
         let kills = state.scenario.poison[self.id] == Some(poison);
@@ -219,13 +221,13 @@ impl Claim {
     }
 }
 
-/// For the count of what was seen.
+/// The name of the step as an observed event.
 fn name(step: &Step) -> &'static str {
     match step {
         Step::Post => "post",
         Step::Verify => "an attempt's end, then a verification",
         Step::Retry { .. } => "a retry",
-        Step::PostAgain { .. } => "a doubt that is over",
+        Step::PostAgain { .. } => "a doubt that is settled",
         Step::Complete => "completed",
         Step::Fail(Failure::Refused) => "failed: refused",
         Step::Fail(Failure::ProvenAbsent) => "failed: proven absent",

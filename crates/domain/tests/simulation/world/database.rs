@@ -1,6 +1,6 @@
-//! The way of a statement to the store and of its answer back. What may happen to it: it is not
-//! executed; it is executed and the answer is lost; it is executed only after its sender has given
-//! it up. And whatever becomes of its sender, a statement that has left is executed.
+//! The way of a statement to the store and of its answer back. A statement may not be executed; it
+//! may be executed and its answer lost; it may be executed only after its sender has given it up.
+//! Whatever happens to its sender, a statement that has left is executed.
 
 use std::{
     cell::RefCell,
@@ -14,12 +14,12 @@ use crate::{
     world::{Id, Run, State, Time, World},
 };
 
-/// Who sends a statement; for the trace.
+/// The sender of a statement, for the trace.
 #[derive(Clone, Copy)]
 pub enum Sender {
     Client,
     Worker(Run),
-    Keeper(Run),
+    Heartbeat(Run),
 }
 
 impl fmt::Display for Sender {
@@ -27,7 +27,7 @@ impl fmt::Display for Sender {
         match self {
             Self::Client => f.write_str("client"),
             Self::Worker(run) => write!(f, "worker {run}"),
-            Self::Keeper(run) => write!(f, "keeper {run}"),
+            Self::Heartbeat(run) => write!(f, "heartbeat {run}"),
         }
     }
 }
@@ -48,16 +48,16 @@ impl World {
         let (executed_at, answered_at, answer_arrives) = {
             let mut state = self.state();
             let executed_at = state.now + state.latency();
-            // After its cause, even where it takes no time.
+            // After its cause, even if it takes no time.
             let answered_at = executed_at + state.latency() + Duration::from_nanos(1);
             let faults = state.scenario.database_faults;
             if state.fault(faults) {
-                state.saw("a statement that fails");
-                match state.dice.below(3) {
+                state.observe("a statement that fails");
+                match state.rng.below(3) {
                     0 => (None, answered_at, false),
                     1 => (Some(executed_at), answered_at, false),
                     _ => {
-                        let late = answered_at + state.dice.millis(0, 4_000);
+                        let late = answered_at + state.rng.millis(0, 4_000);
                         (Some(late), answered_at, false)
                     }
                 }
@@ -96,22 +96,22 @@ impl State {
 
     fn latency(&mut self) -> Duration {
         match self.fault(self.scenario.slowness) {
-            true => self.dice.millis(500, 2_500),
-            false => self.dice.between(Duration::ZERO, self.scenario.latency),
+            true => self.rng.millis(500, 2_500),
+            false => self.rng.between(Duration::ZERO, self.scenario.latency),
         }
     }
 
-    /// Has the database be gone now and then, but back when it gets calm.
+    /// Schedules outages of the database, which end when the faults end.
     pub fn plan_outages(&mut self) {
         for _ in 0..self.scenario.outages {
-            let calm_at = self.scenario.calm_at;
-            let most = (calm_at - self.now).to_std().unwrap_or_default();
-            let from = self.now + self.dice.between(Duration::ZERO, most);
-            let until = (from + self.dice.millis(100, 15_000)).min(calm_at);
+            let faults_end_at = self.scenario.faults_end_at;
+            let most = (faults_end_at - self.now).to_std().unwrap_or_default();
+            let from = self.now + self.rng.between(Duration::ZERO, most);
+            let until = (from + self.rng.millis(100, 15_000)).min(faults_end_at);
             self.schedule(from, move |world| {
                 let mut state = world.state();
                 state.database_gone_until = state.database_gone_until.max(until);
-                state.saw("an outage of the database");
+                state.observe("an outage of the database");
                 state.note(|| "the database is gone".to_owned());
             });
         }

@@ -1,7 +1,8 @@
-//! All there is in one run of the simulation, under a virtual clock.
+//! The world of one run, under a virtual clock: the database, the posting service, the users and
+//! the schedule. The engine itself is in `engine`.
 //!
-//! Clients, workers and their requests are `async` functions, so that they read as the engine's do.
-//! Each `.await` is a step at which anything else may come in between, and at which the process may
+//! Clients, workers and their requests are `async` functions, so that they read like the engine's.
+//! Each `.await` is a step before which anything else may happen, and at which the process may
 //! stall or die.
 
 pub mod database;
@@ -27,7 +28,7 @@ use crate::{
     engine::{process::Process, store::Store},
     world::{
         posting_service::Service,
-        rng::Dice,
+        rng::SeededRng,
         scenario::Scenario,
         schedule::{Event, Queue, Task, TaskId},
     },
@@ -36,50 +37,50 @@ use crate::{
 pub type Time = DateTime<Utc>;
 /// A transaction, from 0.
 pub type Id = usize;
-/// A worker process, from 0; after a restart it is another.
+/// A worker process, from 0; a restarted one has a new number.
 pub type Run = usize;
 
 pub struct State {
     pub now: Time,
     pub scenario: Scenario,
     pub mutation: Option<Mutation>,
-    /// What the workers decide by.
+    /// The policy by which the workers decide.
     pub policy: Policy,
-    pub dice: Dice,
+    pub rng: SeededRng,
     pub store: Store,
     pub service: Service,
     pub processes: Vec<Process>,
     pub database_gone_until: Time,
-    /// By transaction: whether its client was told that it is stored.
+    /// By transaction: whether its client has been answered that it is stored.
     pub acknowledged: Vec<bool>,
     pub queue: Queue,
     /// Tasks that have not had their first step.
-    pub newcomers: Vec<Task>,
+    pub new_tasks: Vec<Task>,
     tasks: TaskId,
-    /// The task whose step this is.
+    /// The task that is running.
     pub current: TaskId,
-    /// Tasks that have an end, and have not come to it.
+    /// Tasks that have an end and have not reached it.
     pub unfinished: usize,
-    /// What was worth seeing, and how often.
-    pub sights: BTreeMap<&'static str, u64>,
+    /// The observed events, and how often each occurred.
+    pub observations: BTreeMap<&'static str, u64>,
     pub trace: Option<Vec<String>>,
 }
 
 impl State {
-    pub fn is_calm(&self) -> bool {
-        self.now >= self.scenario.calm_at
+    pub fn faults_are_over(&self) -> bool {
+        self.now >= self.scenario.faults_end_at
     }
 
-    /// Once in so many times, while there are faults at all.
+    /// True once in so many times, until the faults end.
     pub fn fault(&mut self, times: u32) -> bool {
-        !self.is_calm() && self.dice.one_in(times)
+        !self.faults_are_over() && self.rng.one_in(times)
     }
 
-    pub fn saw(&mut self, what: &'static str) {
-        *self.sights.entry(what).or_default() += 1;
+    pub fn observe(&mut self, what: &'static str) {
+        *self.observations.entry(what).or_default() += 1;
     }
 
-    /// Adds a line to the trace, where one is wanted.
+    /// Adds a line to the trace, if there is one.
     pub fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let seconds = (self.now - Time::UNIX_EPOCH).as_seconds_f64();
@@ -88,31 +89,31 @@ impl State {
     }
 }
 
-/// A handle to all there is.
+/// A handle to the world.
 #[derive(Clone)]
 pub struct World(Rc<RefCell<State>>);
 
 impl World {
     pub fn new(seed: u64, mutation: Option<Mutation>, tracing: bool) -> Self {
-        let mut dice = Dice::new(seed);
-        let scenario = Scenario::draw(&mut dice);
+        let mut rng = SeededRng::new(seed);
+        let scenario = Scenario::draw(&mut rng);
         let policy = mutation.map_or(scenario.policy, |it| it.policy(scenario.policy));
         let mut state = State {
             now: Time::UNIX_EPOCH,
             mutation,
             policy,
-            dice,
+            rng,
             store: Store::new(scenario.transactions, policy, mutation),
             service: Service::new(scenario.transactions),
             processes: Vec::new(),
             database_gone_until: Time::UNIX_EPOCH,
             acknowledged: vec![false; scenario.transactions],
             queue: Queue::default(),
-            newcomers: Vec::new(),
+            new_tasks: Vec::new(),
             tasks: 0,
             current: 0,
             unfinished: 0,
-            sights: BTreeMap::new(),
+            observations: BTreeMap::new(),
             trace: tracing.then(Vec::new),
             scenario,
         };
@@ -121,7 +122,7 @@ impl World {
         Self(Rc::new(RefCell::new(state)))
     }
 
-    /// For a moment: never across an `.await`.
+    /// Never held across an `.await`.
     pub fn state(&self) -> RefMut<'_, State> {
         self.0.borrow_mut()
     }
@@ -130,7 +131,7 @@ impl World {
         self.state().now
     }
 
-    /// Begins a task that has an end. The run is not over before.
+    /// Begins a task that has an end, before which the run is not over.
     pub fn spawn(&self, run: Option<Run>, task: impl Future<Output = ()> + 'static) {
         self.state().unfinished += 1;
         let unfinished = Unfinished(self.clone());
@@ -140,12 +141,12 @@ impl World {
         });
     }
 
-    /// Begins a task that goes on until its process dies.
+    /// Begins a task that runs until its process dies.
     pub fn spawn_endless(&self, run: Option<Run>, task: impl Future<Output = ()> + 'static) {
         let mut state = self.state();
         let (id, now) = (state.tasks, state.now);
         state.tasks += 1;
-        state.newcomers.push(Task { run, future: Some(Box::pin(task)) });
+        state.new_tasks.push(Task { run, future: Some(Box::pin(task)) });
         state.push(now, Event::Wake(id));
     }
 
@@ -169,7 +170,7 @@ impl World {
     }
 }
 
-/// Goes with its task, also where that is dropped because its process died.
+/// Dropped with its task, also when the task is dropped because its process died.
 struct Unfinished(World);
 
 impl Drop for Unfinished {

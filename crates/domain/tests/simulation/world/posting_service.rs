@@ -1,10 +1,11 @@
-//! The posting service: the adversary, and the ledger that judges us.
+//! The posting service, which is the adversary, and the ledger by which the engine is judged.
 //!
-//! It keeps these promises and no others; the protocol rests on them. A readable 2xx was applied, a
-//! refusal was not, and what turned us away was not. What answered has ended, unless a gateway gave up.
-//! A request of which no end is known is applied, if ever, at most `settle` after Onceward has given
-//! it up, which it does `timeout` after it left, also where it died or stalls meanwhile. And an entry is
-//! seen by every verification that is sent `visibility` after it.
+//! It keeps only these promises, on which the protocol rests. A readable 2xx was applied; a refusal
+//! was not, and neither was a request that was turned away. A request that was answered has ended,
+//! unless a gateway gave up on it. A request without a known end is applied, if at all, at most
+//! `settle` after Onceward has given it up, which happens `timeout` after it left, even if the
+//! worker died or stalls meanwhile. And an entry is seen by every verification that is sent
+//! `visibility` after it.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::{
     world::{Id, State, Time, World},
 };
 
-/// What may become of a POST.
+/// How a POST may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Posted,
@@ -43,7 +44,7 @@ impl Fate {
     ];
 }
 
-/// What has been decided about one POST.
+/// The decision about one POST.
 struct Plan {
     ending: Ending,
     ends_at: Time,
@@ -55,7 +56,7 @@ pub struct Service {
     entries: Vec<Vec<Time>>,
     /// By transaction: how many requests are yet to be applied.
     to_come: Vec<usize>,
-    /// A POST that came without a row of its own in the table.
+    /// A POST that arrived without an attempt in the table.
     pub unannounced: Option<Id>,
     changes: u64,
 }
@@ -74,18 +75,19 @@ impl Service {
         &self.entries[id]
     }
 
-    /// Whether a write of this transaction is still on its way into the ledger.
+    /// Whether a write of this transaction is still to be applied.
     pub fn is_to_come(&self, id: Id) -> bool {
         self.to_come[id] > 0
     }
 
-    /// Grows with each change.
+    /// Increases with each change.
     pub fn changes(&self) -> u64 {
         self.changes
     }
 }
 
-/// One POST, from its leaving to its end as Onceward sees it. It leaves when this is first polled.
+/// One POST, from its sending to its end as Onceward sees it. It leaves when this future is first
+/// polled.
 pub async fn post(world: &World, id: Id, fence: u32) -> Ending {
     let plan = {
         let mut state = world.state();
@@ -106,9 +108,9 @@ pub async fn post(world: &World, id: Id, fence: u32) -> Ending {
             state.service.to_come[id] += 1;
             state.service.changes += 1;
             if at > plan.ends_at {
-                state.saw("a write after its end");
+                state.observe("a write after the request ended");
             }
-            // First: the promises include the ends of their windows.
+            // Before anything else of that moment: the promises include the ends of their windows.
             state.schedule_first(at, move |world| apply(&mut world.state(), id));
         }
         plan
@@ -125,20 +127,20 @@ fn apply(state: &mut State, id: Id) {
     state.note(|| format!("the ledger has {id}: {entries} entry"));
 }
 
-/// One verification: what it shows, and how long it asks to be left alone.
+/// One verification: its finding, and its `Retry-After`.
 pub async fn verify(world: &World, id: Id) -> (Finding, Option<Duration>) {
-    let (looks_at, answers_at, delay, fails) = {
+    let (reads_at, answers_at, delay, fails) = {
         let mut state = world.state();
         let timeout = state.scenario.policy.timeout;
         let (now, failing) = (state.now, state.scenario.failed_verifications);
         let answers_after = state.answers_within(timeout);
-        // The sooner it looks, and the later a write shows, the less it sees.
-        let (mut looks_after, mut delay) = (Duration::ZERO, state.scenario.policy.visibility);
-        if state.dice.one_in(3) {
-            looks_after = state.dice.between(Duration::ZERO, answers_after);
-            delay = state.dice.between(Duration::ZERO, delay);
+        // The sooner it reads, and the later a write becomes visible, the less it sees.
+        let (mut reads_after, mut delay) = (Duration::ZERO, state.scenario.policy.visibility);
+        if state.rng.one_in(3) {
+            reads_after = state.rng.between(Duration::ZERO, answers_after);
+            delay = state.rng.between(Duration::ZERO, delay);
         }
-        (now + looks_after, now + answers_after, delay, state.fault(failing))
+        (now + reads_after, now + answers_after, delay, state.fault(failing))
     };
     world.until(answers_at).await;
     let mut state = world.state();
@@ -147,26 +149,26 @@ pub async fn verify(world: &World, id: Id) -> (Finding, Option<Duration>) {
         state.note(|| format!("GET {id}: no finding"));
         return (Finding::Failed, retry_after);
     }
-    let ours = state.service.entries[id].iter().any(|at| *at + delay <= looks_at);
+    let ours = state.service.entries[id].iter().any(|at| *at + delay <= reads_at);
     let finding = match (state.scenario.foreign[id], ours) {
         (false, true) => Finding::Found,
         (false, false) => Finding::Absent,
         (true, false) => Finding::Mismatch,
-        (true, true) => state.dice.pick(&[Finding::Found, Finding::Mismatch]),
+        (true, true) => state.rng.pick(&[Finding::Found, Finding::Mismatch]),
     };
     state.note(|| format!("GET {id}: {finding:?}"));
     (finding, None)
 }
 
 impl State {
-    /// When it is calm, everything goes well.
+    /// After the faults have ended, everything succeeds.
     fn plan(&mut self) -> Plan {
         let (now, policy) = (self.now, self.scenario.policy);
-        let fate = match self.is_calm() {
+        let fate = match self.faults_are_over() {
             true => Fate::Posted,
             false => {
                 let below = self.scenario.fates.len();
-                self.scenario.fates[self.dice.below(below)]
+                self.scenario.fates[self.rng.below(below)]
             }
         };
         let ends_at = now + self.answers_within(policy.timeout);
@@ -174,7 +176,7 @@ impl State {
             |status, readable, retry_after| Ending::Answered { status, readable, retry_after };
         match fate {
             Fate::Posted => {
-                let ending = answered(self.dice.pick(&[200, 201]), true, None);
+                let ending = answered(self.rng.pick(&[200, 201]), true, None);
                 Plan { ending, ends_at, applied_at: Some(self.moment(now, ends_at)) }
             }
             Fate::NotWritten => Plan { ending: Ending::NotWritten, ends_at, applied_at: None },
@@ -188,14 +190,14 @@ impl State {
                 Plan { ending: Ending::Broken, ends_at, applied_at }
             }
             Fate::GatewayGaveUp => {
-                let status = self.dice.pick(&[408, 502, 504]);
-                let ending = answered(status, self.dice.one_in(2), self.retry_after());
+                let status = self.rng.pick(&[408, 502, 504]);
+                let ending = answered(status, self.rng.one_in(2), self.retry_after());
                 let applied_at = self.perhaps(now, ends_at + policy.settle);
                 Plan { ending, ends_at, applied_at }
             }
             Fate::AnsweredError => {
-                let status = self.dice.pick(&[302, 409, 425, 429, 500, 503]);
-                let ending = answered(status, self.dice.one_in(2), self.retry_after());
+                let status = self.rng.pick(&[302, 409, 425, 429, 500, 503]);
+                let ending = answered(status, self.rng.one_in(2), self.retry_after());
                 Plan { ending, ends_at, applied_at: self.perhaps(now, ends_at) }
             }
             Fate::Unreadable => {
@@ -203,37 +205,37 @@ impl State {
                 Plan { ending, ends_at, applied_at: self.perhaps(now, ends_at) }
             }
             Fate::TurnedAway => {
-                let status = self.dice.pick(&[401, 403, 404]);
+                let status = self.rng.pick(&[401, 403, 404]);
                 let ending = answered(status, true, self.retry_after());
                 Plan { ending, ends_at, applied_at: None }
             }
             Fate::Refused => {
-                let ending = answered(self.dice.pick(&[400, 422]), true, None);
+                let ending = answered(self.rng.pick(&[400, 422]), true, None);
                 Plan { ending, ends_at, applied_at: None }
             }
         }
     }
 
     fn answers_within(&mut self, timeout: Duration) -> Duration {
-        match self.is_calm() {
+        match self.faults_are_over() {
             true => Duration::from_millis(1),
-            false => self.dice.between(Duration::ZERO, timeout),
+            false => self.rng.between(Duration::ZERO, timeout),
         }
     }
 
     fn moment(&mut self, from: Time, to: Time) -> Time {
-        from + self.dice.between(Duration::ZERO, (to - from).to_std().unwrap_or_default())
+        from + self.rng.between(Duration::ZERO, (to - from).to_std().unwrap_or_default())
     }
 
-    /// The later the worse, so mostly as late as it may be.
+    /// The later the worse, so mostly as late as possible.
     fn perhaps(&mut self, from: Time, to: Time) -> Option<Time> {
-        let moment = if self.dice.one_in(2) { to } else { self.moment(from, to) };
-        self.dice.one_in(2).then_some(moment)
+        let moment = if self.rng.one_in(2) { to } else { self.moment(from, to) };
+        self.rng.one_in(2).then_some(moment)
     }
 
-    /// Mostly none, and seldom one that is too long to be obeyed.
+    /// Mostly none, and rarely one that is too long to be obeyed.
     fn retry_after(&mut self) -> Option<Duration> {
-        let seconds = match self.dice.below(400) {
+        let seconds = match self.rng.below(400) {
             0 => 86_400,
             1..40 => 1,
             40..80 => 4,

@@ -1,13 +1,13 @@
-//! All chance comes from here, and all of it from the seed.
+//! The only source of randomness, determined by the seed.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-/// The draws of one run.
-pub struct Dice(Xoshiro256PlusPlus);
+/// The random source of one run.
+pub struct SeededRng(Xoshiro256PlusPlus);
 
-impl Dice {
+impl SeededRng {
     pub fn new(seed: u64) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
@@ -29,7 +29,7 @@ impl Dice {
         of[self.below(of.len())]
     }
 
-    /// From `least` to `most`, both included; one time in two at one of the edges, where the bugs
+    /// From `least` to `most`, both included; half of the time at one of the edges, where the bugs
     /// are.
     pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let span = u64::try_from((most - least).as_nanos()).unwrap_or(u64::MAX);
@@ -45,7 +45,7 @@ impl Dice {
         self.between(Duration::from_millis(least), Duration::from_millis(most))
     }
 
-    /// From 0 to 1, for a jitter that likes its edges.
+    /// From 0 to 1, for a jitter, often at the edges.
     pub fn fraction(&mut self) -> f64 {
         match self.below(4) {
             0 => 0.0,

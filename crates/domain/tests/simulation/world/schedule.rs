@@ -1,5 +1,5 @@
-//! The queue of what is to happen, and the taking of its steps one after the other. One thread: the
-//! next step is that with the earliest time, and of those with the same time whichever the seed says.
+//! The queue of events, and the loop that takes one step after another. One thread: the next step
+//! is the one with the earliest time; the seed decides between steps of the same time.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    checks::invariants::Broken,
+    checks::invariants::Violation,
     engine::process::Awake,
     run::Report,
     world::{Run, State, Time, World},
@@ -19,20 +19,20 @@ use crate::{
 pub type TaskId = usize;
 
 pub enum Event {
-    /// A task goes on.
+    /// A task continues.
     Wake(TaskId),
-    /// Something happens, whatever becomes of the task that set it going.
+    /// An effect, independent of the task that scheduled it.
     Do(Box<dyn FnOnce(&World)>),
 }
 
 pub struct Task {
-    /// The worker process it belongs to, if any: it lives and stalls with it.
+    /// The worker process to which it belongs, if any: it lives and stalls with the process.
     pub run: Option<Run>,
     pub future: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 struct Scheduled {
-    /// When; then the seed's choice; then a number that makes it unique.
+    /// The time; then the seed's choice; then a number that makes it unique.
     order: Reverse<(Time, u64, u64)>,
     event: Event,
 }
@@ -57,7 +57,7 @@ impl Ord for Scheduled {
     }
 }
 
-/// What is to happen.
+/// The scheduled events.
 #[derive(Default)]
 pub struct Queue {
     events: BinaryHeap<Scheduled>,
@@ -65,7 +65,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Of the same moment, what has the lower rank comes first.
+    /// At the same time, the lower rank comes first.
     pub fn push(&mut self, at: Time, rank: u64, event: Event) {
         self.pushed += 1;
         self.events.push(Scheduled { order: Reverse((at, rank, self.pushed)), event });
@@ -77,7 +77,7 @@ impl Queue {
 }
 
 impl State {
-    /// Has something happen at a time, whatever becomes of whoever wants it.
+    /// Schedules an effect, whatever happens to the task that wants it.
     pub fn schedule(&mut self, at: Time, event: impl FnOnce(&World) + 'static) {
         self.push(at, Event::Do(Box::new(event)));
     }
@@ -88,7 +88,7 @@ impl State {
     }
 
     pub fn push(&mut self, at: Time, event: Event) {
-        let rank = self.dice.number();
+        let rank = self.rng.number();
         self.queue.push(at.max(self.now), rank, event);
     }
 }
@@ -105,10 +105,10 @@ impl Steps {
         Self { world, tasks: Vec::new(), taken: 0 }
     }
 
-    /// Takes the next step. There always is one: the workers renew their leases for ever.
+    /// Takes the next step. There always is one: the workers renew their leases forever.
     pub fn take(&mut self) {
         let mut state = self.world.state();
-        self.tasks.append(&mut state.newcomers);
+        self.tasks.append(&mut state.new_tasks);
         let Some((at, event)) = state.queue.pop() else { unreachable!("nothing is to come") };
         self.taken += 1;
         state.now = at;
@@ -133,23 +133,23 @@ impl Steps {
             }
             Awake::Later(until) => state.push(until, Event::Wake(id)),
             Awake::Never => {
-                drop(state); // A task that is dropped tells the world.
+                drop(state); // Dropping a task changes the world.
                 task.future = None;
             }
         }
     }
 
-    /// What there is to tell.
-    pub fn finish(self, broken: Option<Broken>) -> Report {
-        // The tasks and the world hold each other.
+    /// Ends the run and returns its report.
+    pub fn finish(self, violation: Option<Violation>) -> Report {
+        // The tasks and the world hold references to each other.
         drop(self.tasks);
-        let newcomers = std::mem::take(&mut self.world.state().newcomers);
-        drop(newcomers);
+        let new_tasks = std::mem::take(&mut self.world.state().new_tasks);
+        drop(new_tasks);
         let mut state = self.world.state();
         Report {
-            broken,
+            violation,
             steps: self.taken,
-            sights: std::mem::take(&mut state.sights),
+            observations: std::mem::take(&mut state.observations),
             trace: state.trace.take().unwrap_or_default(),
         }
     }

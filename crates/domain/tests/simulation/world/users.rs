@@ -1,4 +1,4 @@
-//! Clients that submit, and an operator who interferes.
+//! Clients that submit, and an operator who intervenes.
 
 use std::time::Duration;
 
@@ -9,19 +9,18 @@ use crate::{
     world::{Id, State, Time, World, database::Sender},
 };
 
-/// A client submits, with the same id until it is told that it is stored; and once more for good
-/// measure, now and then.
+/// A client that submits with the same id until it is answered, and now and then once more.
 pub async fn client(world: World, id: Id) {
-    let start = world.state().dice.millis(0, 5_000);
+    let start = world.state().rng.millis(0, 5_000);
     world.pause(start).await;
     loop {
-        let told = submit(&world, id).await;
+        let answered = submit(&world, id).await;
         let (again, after) = {
             let mut state = world.state();
-            state.acknowledged[id] |= told;
-            (state.fault(8), state.dice.millis(1, 1_000))
+            state.acknowledged[id] |= answered;
+            (state.fault(8), state.rng.millis(1, 1_000))
         };
-        if told && !again {
+        if answered && !again {
             return;
         }
         world.pause(after).await;
@@ -45,13 +44,13 @@ async fn submit(world: &World, id: Id) -> bool {
     stored.is_ok() && !dies_after
 }
 
-/// An operator cancels, retries and resolves, whatever comes to mind.
+/// An operator who cancels, retries and resolves at random.
 pub async fn operator(world: World, every: Duration) {
-    while !world.state().is_calm() {
-        let pause = world.state().dice.between(Duration::ZERO, every);
+    while !world.state().faults_are_over() {
+        let pause = world.state().rng.between(Duration::ZERO, every);
         world.pause(pause).await;
         let state = &mut *world.state();
-        // At once: what a person reads, decides and does is one step here. See main.rs.
+        // Reading, deciding and acting are one step here. See main.rs.
         if !state.database_is_gone() {
             state.intervene();
         }
@@ -60,24 +59,24 @@ pub async fn operator(world: World, every: Duration) {
 
 impl State {
     fn intervene(&mut self) {
-        let id = self.dice.below(self.scenario.transactions);
-        let intervention = match self.dice.below(3) {
+        let id = self.rng.below(self.scenario.transactions);
+        let intervention = match self.rng.below(3) {
             0 => Intervention::Cancel,
             1 => Intervention::Retry,
-            _ => match self.truth(id) {
+            _ => match self.true_resolution(id) {
                 Some(resolution) => Intervention::Resolve(resolution),
                 None => return,
             },
         };
         if self.store.intervene(id, intervention, self.now) {
-            self.saw(intervention.as_str());
+            self.observe(intervention.as_str());
             self.note(|| format!("operator: {intervention:?} {id}"));
         }
     }
 
-    /// What a truthful person says of a doubt: nothing before its windows have passed, and then what
-    /// the ledger shows.
-    fn truth(&self, id: Id) -> Option<Resolution> {
+    /// What a truthful operator says about a doubt: nothing before its windows have passed, and
+    /// then what the ledger shows.
+    fn true_resolution(&self, id: Id) -> Option<Resolution> {
         let now: Time = self.now;
         self.store.windows_have_passed(id, now).then(|| match self.service.entries(id) {
             [] => Resolution::Failed,
