@@ -1,38 +1,26 @@
-//! Fault tests with real processes: `cargo test` runs a short form, `make chaos` all of it.
+//! Fault tests with real processes: `cargo test` runs a short form, `make chaos` the full one.
 //!
-//! Each scenario has a PostgreSQL, a posting service, a web process and two workers of its own, puts
-//! a load on them, makes something go wrong (`*_faults.rs`), and when all is final compares what was
-//! accepted with the posting service's ledger (`judge.rs`).
+//! Each scenario has a PostgreSQL, a posting service, a web process and two workers of its own
+//! (`testbed/`). It puts a load on them and injects a fault (`scenarios/`); when every transaction
+//! is final, it compares what was accepted with the posting service's ledger (`auditor.rs`).
 
 mod arguments;
-mod claims;
-mod cluster;
-mod connection_faults;
-mod database_faults;
-mod fleet;
-mod judge;
-mod lone_worker;
-mod mixed_faults;
-mod posting_service;
-mod probe;
-mod process;
-mod process_faults;
-mod proxy;
-mod run;
-mod scenario;
-mod service_faults;
-mod stage;
+mod auditor;
+mod observation;
+mod runner;
+mod scenarios;
 mod table;
+mod testbed;
 mod wait;
 
 use std::process::ExitCode;
 
 use arguments::Arguments;
 use clap::{Parser, ValueEnum};
-use scenario::Scenario;
+use scenarios::Scenario;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The error is a sentence for whoever runs the tests.
+/// The error is a readable sentence.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
@@ -48,7 +36,7 @@ async fn main() -> ExitCode {
     // An error means that a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut running = tokio::task::JoinSet::new();
-    running.spawn(async move { run::all(&arguments).await });
+    running.spawn(async move { runner::all(&arguments).await });
     tokio::select! {
         ended = running.join_next() => match ended {
             Some(Ok(Ok(true))) => ExitCode::SUCCESS,

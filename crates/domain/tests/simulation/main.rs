@@ -1,36 +1,27 @@
-//! The protocol under everything that can happen to it, thousands of times, in seconds.
+//! The protocol under every fault, thousands of times, in seconds.
 //!
-//! Each seed is a world of its own: clients, workers, an operator, a database and a posting service,
-//! under a virtual clock, in one thread. The workers decide by the functions of `domain::protocol`, the
-//! very ones that the engine uses; the store has the meaning of the engine's SQL statements, one
-//! function for each. Statements fail, get lost and come late; workers stall, die, are shut down and are
-//! cut off from the database; the posting service does whatever its few promises permit (see
-//! `service`), and prefers the edges of its windows. After every step the invariants are checked.
+//! Each seed is a world of its own: clients, workers, an operator, a database and a posting
+//! service, under a virtual clock, in one thread. The workers decide by the functions of
+//! `domain::protocol`, which the engine uses too; the store has the meaning of the engine's SQL
+//! statements, one function for each. Statements fail, get lost and arrive late; workers stall,
+//! die, are shut down and lose their connection to the database; the posting service does whatever
+//! its few promises permit (see `world::posting_service`), and prefers the edges of its windows.
+//! After every step the invariants are checked.
 //!
 //! A seed always runs the same way. `SIMULATION_SEED=7 cargo test -p domain --test simulation
-//! the_invariants -- --nocapture` shows all that happens in number 7, and so it does for a mutation,
-//! by the name of its test; `SIMULATION_SEEDS=100000` runs more than the usual number.
+//! the_invariants -- --nocapture` shows everything that happens in number 7. The name of a
+//! mutation's test does the same for the mutation. `SIMULATION_SEEDS=100000` runs more than the
+//! usual number.
 //!
-//! What is not modelled: apalis's jobs, of which nothing more is assumed than that what is due is taken
-//! up some time, by anyone, or by two; the circuit breaker, the pause and the pace, which only hold
-//! POSTs back; a database that forgets what it has committed, or whose clock jumps; the time between
-//! the last look at the clock and the leaving of a POST (see `worker`); two people who contradict each
-//! other between reading and deciding.
+//! Not modelled: apalis's jobs, of which the simulation assumes only that a due transaction is
+//! executed some time, by any worker or by two; the circuit breaker, the pause and the rate limit,
+//! which only hold POSTs back; a database that forgets what it has committed, or whose clock jumps;
+//! the time between the last check of the clock and the sending of a POST (see `engine::worker`);
+//! two operators who contradict each other between reading and deciding.
 
-mod course;
-mod database;
-mod dice;
-mod invariants;
-mod lease;
-mod mutation;
-mod people;
-mod process;
-mod row;
-mod scenario;
-mod schedule;
-mod service;
-mod store;
-mod worker;
+mod checks;
+mod engine;
+mod run;
 mod world;
 
 use std::{
@@ -41,31 +32,32 @@ use std::{
     time::Instant,
 };
 
-use invariants::{
-    Broken,
+use checks::invariants::{
     Invariant::{self, *},
+    Violation,
 };
-use mutation::Mutation::{self, *};
+use checks::mutation::Mutation::{self, *};
 
 /// Seeds in a usual run.
 const SEEDS: u64 = 5_000;
 /// Seeds that show that a variant is harmless.
 const SEEDS_OF_A_VARIANT: u64 = 500;
-/// Lines of the trace that a failure shows.
+/// Lines of the trace that a failure prints.
 const LINES: usize = 60;
 
-/// What a usual run comes across. A world in which one of these never happens proves too little.
-const WORTH_SEEING: [&str; 29] = [
-    "a POST that was held up",
-    "a claim given back",
+/// Events that a usual run observes. A simulation in which one of them never happens proves too
+/// little.
+const EXPECTED_OBSERVATIONS: [&str; 29] = [
+    "a POST after its deadline",
+    "a claim that is released",
     "a claim of a dead worker",
     "a claim that was lost",
-    "a doubt that is over",
+    "a doubt that is settled",
     "a retry",
     "a statement that fails",
     "a worker that dies",
     "a worker that stalls",
-    "a write after its end",
+    "a write after the request ended",
     "absent",
     "an attempt's end, then a verification",
     "an outage of the database",
@@ -83,7 +75,7 @@ const WORTH_SEEING: [&str; 29] = [
     "refused",
     "resolve",
     "retry",
-    "set aside",
+    "quarantined",
     "unknown",
 ];
 
@@ -94,34 +86,34 @@ fn the_invariants_hold_for_every_seed() {
     }
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
     let started = Instant::now();
-    let (steps, sights, broken) = run_all(seeds);
-    if let Some((seed, broken)) = broken {
-        fail(seed, None, &broken);
+    let (steps, observations, violation) = run_all(seeds);
+    if let Some((seed, violation)) = violation {
+        fail(seed, None, &violation);
     }
     println!("{seeds} seeds, {steps} steps in {:?}", started.elapsed());
-    for (sight, times) in &sights {
-        println!("{times:>10}  {sight}");
+    for (observation, times) in &observations {
+        println!("{times:>10}  {observation}");
     }
     if seeds >= SEEDS {
-        for sight in WORTH_SEEING {
-            assert!(sights.contains_key(sight), "never seen: {sight}");
+        for observation in EXPECTED_OBSERVATIONS {
+            assert!(observations.contains_key(observation), "never observed: {observation}");
         }
     }
 }
 
 #[test]
-fn taking_back_too_early_costs_time_but_not_correctness() {
+fn reclaiming_too_early_costs_time_but_not_correctness() {
     if let Some(seed) = number("SIMULATION_SEED") {
-        return replay(seed, Some(TakenBackAtOnce));
+        return replay(seed, Some(ReclaimedAtOnce));
     }
     for seed in 0..SEEDS_OF_A_VARIANT {
-        if let Some(broken) = course::run(seed, Some(TakenBackAtOnce), false).broken {
-            fail(seed, Some(TakenBackAtOnce), &broken);
+        if let Some(violation) = run::run(seed, Some(ReclaimedAtOnce), false).violation {
+            fail(seed, Some(ReclaimedAtOnce), &violation);
         }
     }
 }
 
-/// What a lost guard leads to in the end: an entry too many, or one that the state denies.
+/// The final effect of a missing guard: an entry too many, or one that contradicts the state.
 const LEDGER: &[Invariant] = &[PostedAtMostOnce, EndedWithoutEntry, CompletedIsPosted];
 
 macro_rules! mutations {
@@ -146,26 +138,29 @@ mutations! {
     there_is_no_visibility_window: NoVisibilityWindow breaks LEDGER;
     no_visibility_window_follows_the_settle_window: NoVisibilityAfterSettling breaks LEDGER;
     a_failed_verification_is_read_as_absent: FailedReadAsAbsent breaks LEDGER;
-    an_absence_counts_from_its_answer: AbsenceCountedFromItsAnswer breaks LEDGER;
-    a_worker_goes_by_its_machines_clock: ClockOfTheMachine breaks LEDGER;
-    a_client_is_told_before_the_commit: AcknowledgedBeforeCommit breaks &[Durable];
-    an_attempt_is_committed_after_its_post: AttemptCommittedAfterItsPost breaks &[AttemptComesFirst];
+    an_absence_counts_from_the_answer_instead_of_the_request:
+        AbsenceCountedFromItsAnswer breaks LEDGER;
+    a_worker_uses_the_clock_of_its_machine: ClockOfTheMachine breaks LEDGER;
+    a_client_is_answered_before_the_commit: AcknowledgedBeforeCommit breaks &[Durable];
+    an_attempt_is_committed_after_its_post:
+        AttemptCommittedAfterItsPost breaks &[AttemptComesFirst];
     a_doubt_is_committed_after_its_post: DoubtCommittedAfterItsPost breaks LEDGER;
     a_post_leaves_at_any_time: PostLeavesAtAnyTime breaks LEDGER;
-    a_post_has_its_time_from_the_claims_answer: PostWithinCountedFromTheAnswer breaks LEDGER;
-    a_clock_stands_still_in_suspension: ClockStandsStillInSuspension breaks LEDGER;
+    the_send_deadline_counts_from_the_answer_to_the_claim:
+        PostWithinCountedFromTheAnswer breaks LEDGER;
+    a_clock_stands_still_during_suspension: ClockStandsStillInSuspension breaks LEDGER;
     a_doubt_is_counted_from_the_claim: DoubtCountedFromTheClaim breaks LEDGER;
-    what_is_unknown_is_called_failed: FailedOnUnknown breaks LEDGER;
+    an_unknown_outcome_is_called_failed: FailedOnUnknown breaks LEDGER;
     a_broken_connection_is_read_as_not_sent: BrokenReadAsNotSent breaks LEDGER;
     attempts_are_counted_at_their_end:
         AttemptsCountedAtTheirEnd breaks &[AttemptsAreLimited, ComesToAnEnd];
     lost_workers_are_not_counted: LossesNotCounted breaks &[ComesToAnEnd];
-    what_was_sent_can_be_cancelled: CancelledAfterSent breaks LEDGER;
+    a_sent_transaction_can_be_cancelled: CancelledAfterSent breaks LEDGER;
     a_retry_forgets_the_doubt: RetryForgetsDoubt breaks LEDGER;
 }
 
-// What takes several rare things at once. One seed in some hundreds finds it, so that a change of
-// the simulation, which shifts all draws, need not hide it.
+// These need several rare events at once. One seed in some hundreds finds them, so that a change of
+// the simulation, which shifts all draws, is unlikely to hide them.
 mutations! {
     the_simulation_fails_within_ten_thousand_seeds_when, 10_000:
     the_settle_window_is_a_millisecond_too_short: SettleWindowTooShort breaks LEDGER;
@@ -177,49 +172,49 @@ fn fails_when(mutation: Mutation, expected: &[Invariant], seeds: u64) {
         return replay(seed, Some(mutation));
     }
     let first = (0..seeds).find_map(|seed| {
-        let broken = course::run(seed, Some(mutation), false).broken?;
-        expected.contains(&broken.invariant).then_some((seed, broken.invariant))
+        let violation = run::run(seed, Some(mutation), false).violation?;
+        expected.contains(&violation.invariant).then_some((seed, violation.invariant))
     });
     let Some((seed, invariant)) = first else { panic!("{mutation:?} is not noticed") };
-    println!("{mutation:?}: seed {seed} breaks {invariant:?}");
+    println!("{mutation:?}: seed {seed} violates {invariant:?}");
 }
 
-type Sights = BTreeMap<&'static str, u64>;
+type Observations = BTreeMap<&'static str, u64>;
 
-/// Runs so many seeds, spread over the processors; each seed in one thread. Of those that break
-/// something it gives one.
-fn run_all(seeds: u64) -> (u64, Sights, Option<(u64, Broken)>) {
+/// Runs so many seeds, spread over the processors, each seed in one thread. If seeds violate an
+/// invariant, returns one of them.
+fn run_all(seeds: u64) -> (u64, Observations, Option<(u64, Violation)>) {
     let next = AtomicU64::new(0);
     let work = || {
-        let (mut steps, mut sights) = (0, Sights::new());
+        let (mut steps, mut observations) = (0, Observations::new());
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds {
-                return (steps, sights, None);
+                return (steps, observations, None);
             }
-            let report = course::run(seed, None, false);
+            let report = run::run(seed, None, false);
             steps += report.steps;
-            for (sight, times) in report.sights {
-                *sights.entry(sight).or_default() += times;
+            for (observation, times) in report.observations {
+                *observations.entry(observation).or_default() += times;
             }
-            if let Some(broken) = report.broken {
-                return (steps, sights, Some((seed, broken)));
+            if let Some(violation) = report.violation {
+                return (steps, observations, Some((seed, violation)));
             }
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let (mut steps, mut sights, mut first) = (0, Sights::new(), None);
+        let (mut steps, mut observations, mut first) = (0, Observations::new(), None);
         for worker in workers {
-            let (taken, seen, broken) = worker.join().expect("a run panicked");
+            let (taken, seen, violation) = worker.join().expect("a run panicked");
             steps += taken;
-            for (sight, times) in seen {
-                *sights.entry(sight).or_default() += times;
+            for (observation, times) in seen {
+                *observations.entry(observation).or_default() += times;
             }
-            first = first.or(broken);
+            first = first.or(violation);
         }
-        (steps, sights, first)
+        (steps, observations, first)
     })
 }
 
@@ -228,25 +223,25 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
 }
 
-/// Shows one seed from its beginning to its end.
+/// Prints the trace of one seed.
 fn replay(seed: u64, mutation: Option<Mutation>) {
-    let report = course::run(seed, mutation, true);
+    let report = run::run(seed, mutation, true);
     for line in &report.trace {
         println!("{line}");
     }
-    println!("seed {seed}, {} steps: {:?}", report.steps, report.broken);
-    assert!(mutation.is_some() || report.broken.is_none(), "see above");
+    println!("seed {seed}, {} steps: {:?}", report.steps, report.violation);
+    assert!(mutation.is_some() || report.violation.is_none(), "see above");
 }
 
-fn fail(seed: u64, mutation: Option<Mutation>, broken: &Broken) -> ! {
-    let trace = course::run(seed, mutation, true).trace;
+fn fail(seed: u64, mutation: Option<Mutation>, violation: &Violation) -> ! {
+    let trace = run::run(seed, mutation, true).trace;
     for line in &trace[trace.len().saturating_sub(LINES)..] {
         eprintln!("{line}");
     }
     let test = thread::current().name().unwrap_or_default().to_owned();
     panic!(
-        "seed {seed}, mutation {mutation:?}: {:?} is broken by {}\n\
+        "seed {seed}, mutation {mutation:?}: {:?} is violated: {}\n\
          replay: SIMULATION_SEED={seed} cargo test -p domain --test simulation {test} -- --nocapture",
-        broken.invariant, broken.details,
+        violation.invariant, violation.details,
     );
 }

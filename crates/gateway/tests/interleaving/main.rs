@@ -1,24 +1,25 @@
-//! Two sessions of PostgreSQL over one row, each conditional update stopped in its middle while the
-//! other comes: exactly one of them makes the change, and the other says that it did not.
+//! Two sessions of PostgreSQL compete for one row. Each conditional update is stopped in the middle
+//! while the other session runs: exactly one of them makes the change, and the other reports that
+//! it did not.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../support/course.rs"]
-mod course;
+#[path = "../support/breakpoints.rs"]
+mod breakpoints;
+#[path = "../support/drive.rs"]
+mod drive;
 #[path = "../support/invariants.rs"]
 mod invariants;
-#[path = "../support/ledger.rs"]
-mod ledger;
-#[path = "../support/stage.rs"]
-mod stage;
+#[path = "../support/posting_service.rs"]
+mod posting_service;
 
-mod bulk;
-mod moves;
-mod pairs;
+mod action;
+mod bulk_retries;
+mod conflicts;
+mod fixture;
+mod pair;
 mod pauses;
-mod recoveries;
-mod rivals;
-mod scene;
+mod reclaims;
 mod submissions;

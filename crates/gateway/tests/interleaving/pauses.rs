@@ -5,10 +5,10 @@ use gateway::{Gateway, Purpose, Turn};
 use tokio::task::JoinHandle;
 
 use crate::{
+    action::Action,
+    breakpoints::{Breakpoint, bounded},
+    fixture::{Fixture, Start, TestDatabase},
     invariants,
-    moves::Move,
-    scene::{Scene, Start, Theatre},
-    stage::{Stop, bounded},
 };
 
 const PAUSE: [&str; 4] = [
@@ -28,66 +28,68 @@ fn resume(gateway: &Gateway) -> JoinHandle<bool> {
     tokio::spawn(async move { gateway.resume(&Principal::anonymous(), None).await.is_ok() })
 }
 
-async fn is_paused(theatre: &Theatre) -> bool {
-    theatre.own.gateway.posting().await.unwrap().paused.is_some()
+async fn is_paused(database: &TestDatabase) -> bool {
+    database.own.gateway.posting().await.unwrap().paused.is_some()
 }
 
-async fn recorded(theatre: &Theatre, action: &str) -> i64 {
+async fn recorded(database: &TestDatabase, action: &str) -> i64 {
     let text = "select count(*) from interventions where action = $1";
-    sqlx::query_scalar(text).bind(action).fetch_one(&theatre.own.pool).await.unwrap()
+    sqlx::query_scalar(text).bind(action).fetch_one(&database.own.pool).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_pause_stops_the_claims_that_come_after_its_commit_and_waits_for_nobody() {
-    let theatre = Theatre::new().await;
+async fn a_pause_stops_claims_after_its_commit_and_blocks_none() {
+    let database = TestDatabase::new().await;
     for point in PAUSE {
-        let (scene, later) =
-            (Scene::new(&theatre, Start::Due, 1).await, Scene::new(&theatre, Start::Due, 1).await);
-        let asking = Scene::new(&theatre, Start::Doubtful, 1).await;
-        let stop = theatre.stage.stop("first", point).await;
-        let paused = pause(&theatre.sessions[0].gateway);
-        stop.reached().await;
-        let claim = bounded("a claim beside a pause", Move::Claim.make(&scene, 1));
+        let (fixture, later) = (
+            Fixture::new(&database, Start::Due, 1).await,
+            Fixture::new(&database, Start::Due, 1).await,
+        );
+        let verified = Fixture::new(&database, Start::Doubtful, 1).await;
+        let breakpoint = database.breakpoints.set("first", point).await;
+        let paused = pause(&database.sessions[0].gateway);
+        breakpoint.reached().await;
+        let claim = bounded("a claim beside a pause", Action::Claim.run(&fixture, 1));
         assert_eq!(claim.await, "claimed", "{point}");
-        stop.release().await;
+        breakpoint.release().await;
         assert!(paused.await.unwrap());
-        // Of what comes then, only what posts is stopped.
-        assert_eq!(Move::Claim.make(&later, 1).await, "not due", "{point}");
-        assert_eq!(Move::Verify.make(&asking, 1).await, "claimed", "{point}");
-        // What was under way goes on to its end.
-        assert_eq!(Move::Finish.make(&scene, 1).await, "took", "{point}");
-        invariants::check(&theatre.own.pool, point).await;
-        assert!(resume(&theatre.own.gateway).await.unwrap());
-        assert_eq!(Move::Claim.make(&later, 1).await, "claimed", "{point}");
-        for scene in [scene, later, asking] {
-            scene.end(point).await;
+        // From then on only claims to post are stopped.
+        assert_eq!(Action::Claim.run(&later, 1).await, "not due", "{point}");
+        assert_eq!(Action::Verify.run(&verified, 1).await, "claimed", "{point}");
+        // The execution in flight continues to its end.
+        assert_eq!(Action::Record.run(&fixture, 1).await, "recorded", "{point}");
+        invariants::check(&database.own.pool, point).await;
+        assert!(resume(&database.own.gateway).await.unwrap());
+        assert_eq!(Action::Claim.run(&later, 1).await, "claimed", "{point}");
+        for fixture in [fixture, later, verified] {
+            fixture.end(point).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_claim_that_began_before_the_pause_holds_and_the_pause_does_not_wait_for_it() {
-    let theatre = Theatre::new().await;
-    for point in Move::Claim.points() {
-        let scene = std::sync::Arc::new(Scene::new(&theatre, Start::Due, 0).await);
-        let stop = theatre.stage.stop("first", point.at).await;
+async fn a_claim_that_began_before_a_pause_holds_and_does_not_block_it() {
+    let database = TestDatabase::new().await;
+    for point in Action::Claim.points() {
+        let fixture = std::sync::Arc::new(Fixture::new(&database, Start::Due, 0).await);
+        let breakpoint = database.breakpoints.set("first", point.at).await;
         let claim = tokio::spawn({
-            let scene = scene.clone();
-            async move { Move::Claim.make(&scene, 0).await }
+            let fixture = fixture.clone();
+            async move { Action::Claim.run(&fixture, 0).await }
         });
-        stop.reached().await;
-        let paused = pause(&theatre.sessions[1].gateway);
+        breakpoint.reached().await;
+        let paused = pause(&database.sessions[1].gateway);
         assert!(bounded("a pause beside a claim", paused).await.unwrap());
-        stop.release().await;
+        breakpoint.release().await;
         assert_eq!(claim.await.unwrap(), "claimed", "{point:?}");
-        assert!(resume(&theatre.own.gateway).await.unwrap());
-        scene.end(point.at).await;
+        assert!(resume(&database.own.gateway).await.unwrap());
+        fixture.end(point.at).await;
     }
 }
 
 #[tokio::test]
-async fn of_two_pauses_and_of_two_resumptions_one_is_made_and_recorded() {
-    let theatre = Theatre::new().await;
+async fn of_two_concurrent_pauses_or_resumptions_one_is_made_and_recorded() {
+    let database = TestDatabase::new().await;
     let resuming = ["before statement posting_pause", "before row posting_pause"];
     for (points, act, action) in
         [(&PAUSE[..], pause as fn(&Gateway) -> _, "pause"), (&resuming, resume, "resume")]
@@ -95,41 +97,42 @@ async fn of_two_pauses_and_of_two_resumptions_one_is_made_and_recorded() {
         for point in points {
             let (undo, wanted) =
                 (if action == "pause" { resume } else { pause }, action == "pause");
-            if is_paused(&theatre).await == wanted {
-                assert!(undo(&theatre.own.gateway).await.unwrap());
+            if is_paused(&database).await == wanted {
+                assert!(undo(&database.own.gateway).await.unwrap());
             }
-            let before = recorded(&theatre, action).await;
-            let stop = theatre.stage.stop("first", point).await;
-            let first = act(&theatre.sessions[0].gateway);
-            stop.reached().await;
-            let mut second = act(&theatre.sessions[1].gateway);
+            let before = recorded(&database, action).await;
+            let breakpoint = database.breakpoints.set("first", point).await;
+            let first = act(&database.sessions[0].gateway);
+            breakpoint.reached().await;
+            let mut second = act(&database.sessions[1].gateway);
             tokio::select! {
-                () = theatre.stage.blocked("second") => {}
+                () = database.breakpoints.blocked("second") => {}
                 done = &mut second => {
                     assert!(done.unwrap());
                     second = tokio::spawn(async { true });
                 }
             }
-            stop.release().await;
+            breakpoint.release().await;
             assert!(first.await.unwrap() && second.await.unwrap());
-            assert_eq!(is_paused(&theatre).await, wanted, "{action} {point}");
-            assert_eq!(recorded(&theatre, action).await - before, 1, "{action} {point}");
-            invariants::check(&theatre.own.pool, point).await;
+            assert_eq!(is_paused(&database).await, wanted, "{action} {point}");
+            assert_eq!(recorded(&database, action).await - before, 1, "{action} {point}");
+            invariants::check(&database.own.pool, point).await;
         }
     }
 }
 
 #[tokio::test]
 async fn a_pause_that_is_rolled_back_stops_nothing() {
-    let theatre = Theatre::new().await;
-    let stop = theatre.stage.stop("first", "after row posting_pause").await;
-    let paused = pause(&theatre.sessions[0].gateway);
-    stop.reached().await;
-    Stop::roll_back(stop).await;
+    let database = TestDatabase::new().await;
+    let breakpoint = database.breakpoints.set("first", "after row posting_pause").await;
+    let paused = pause(&database.sessions[0].gateway);
+    breakpoint.reached().await;
+    Breakpoint::roll_back(breakpoint).await;
     assert!(!paused.await.unwrap());
-    let scene = Scene::new(&theatre, Start::Due, 0).await;
-    let turn = scene.actors[0].poster.process(scene.id, Purpose::Post, ()).await.unwrap();
-    assert!(matches!(turn, Turn::Took(_)), "{turn:?}");
-    assert_eq!(recorded(&theatre, "pause").await, 0);
-    scene.end("after a pause that was rolled back").await;
+    let fixture = Fixture::new(&database, Start::Due, 0).await;
+    let execution =
+        fixture.contenders[0].poster.process(fixture.id, Purpose::Post, ()).await.unwrap();
+    assert!(matches!(execution, Turn::Took(_)), "{execution:?}");
+    assert_eq!(recorded(&database, "pause").await, 0);
+    fixture.end("after a pause that was rolled back").await;
 }

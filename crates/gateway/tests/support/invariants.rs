@@ -1,4 +1,4 @@
-//! What must be so of all tables, at every instant, whatever has happened.
+//! What must hold for all tables, at every instant and after any fault.
 #![allow(dead_code)]
 
 use std::sync::LazyLock;
@@ -7,10 +7,10 @@ use sqlx::{AssertSqlSafe, PgPool};
 use ulid::Ulid;
 use uuid::Uuid;
 
-/// Each with a question for what breaks it.
+/// Each with a query that returns the rows that violate it.
 const INVARIANTS: &[(&str, &str)] = &[
     (
-        "the counts are those of the table",
+        "the counts equal those of the table",
         "select state from (
             select state, fence > 0, queue_of(next_attempt_at, doubt_since), 1 as added from transactions
             union all select state, tried, queue, -added from transaction_counts
@@ -18,7 +18,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          group by state, tried, queue having sum(added) <> 0",
     ),
     (
-        "what waits for its time has one job, for that time, in the queue of what is next",
+        "a transaction that waits has one job, due at the same time, in the queue of its next step",
         "select t.id::text from transactions t left join job j on j.transaction_id = t.id
          where t.claimed_by is null and t.next_attempt_at is not null
          group by t.id
@@ -26,21 +26,21 @@ const INVARIANTS: &[(&str, &str)] = &[
             or bool_or(j.job_type <> case when t.doubt_since is null then 'transactions' else 'verifications' end)",
     ),
     (
-        "what has nothing to come has no job",
+        "a transaction with nothing scheduled has no job",
         "select t.id::text from transactions t join job j on j.transaction_id = t.id
          where t.claimed_by is null and t.next_attempt_at is null",
     ),
     (
-        "what is claimed has one job at most",
+        "a claimed transaction has at most one job",
         "select t.id::text from transactions t join job j on j.transaction_id = t.id
          where t.claimed_by is not null group by t.id having count(*) > 1",
     ),
     (
-        "every job is about a transaction",
+        "every job belongs to a transaction",
         "select j.id from job j where not exists (select from transactions t where t.id = j.transaction_id)",
     ),
     (
-        "what is claimed is not waiting, and what waits is pending or in doubt",
+        "a claimed transaction does not wait, and one that waits is pending or in doubt",
         "select id::text from transactions
          where claimed_by is not null and (next_attempt_at is not null or state not in ('processing', 'in_doubt'))
             or next_attempt_at is not null and state not in ('pending', 'in_doubt')",
@@ -51,7 +51,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          where a.fence > t.fence or a.ended_at is null and (t.claimed_by is null or a.fence <> t.fence)",
     ),
     (
-        "attempts are counted as far as they may have been sent, since the last retry that began anew",
+        "the attempts that may have been sent since the last retry from failed or in doubt are counted",
         "select t.id::text from transactions t where t.attempts <> (
             select count(*) from attempts a
             where a.transaction_id = t.id and a.outcome is distinct from 'not_sent'
@@ -59,7 +59,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "verifications are counted since the latest attempt, and the last retry that began anew",
+        "the verifications since the latest attempt and since that retry are counted",
         "select t.id::text from transactions t where t.verifications <> (
             select count(*) from verifications v
             where v.transaction_id = t.id and v.started_at > (select at from anew where anew.id = t.id)
@@ -76,7 +76,7 @@ const INVARIANTS: &[(&str, &str)] = &[
             ))",
     ),
     (
-        "there is no doubt where nothing was sent",
+        "a transaction that was never sent has no doubt",
         "select t.id::text from transactions t
          left join latest l on l.transaction_id = t.id
          where t.doubt_since is not null and t.completed_at is null
@@ -84,7 +84,7 @@ const INVARIANTS: &[(&str, &str)] = &[
             and (select at from anew where anew.id = t.id) = '-infinity'",
     ),
     (
-        "completed has been seen, or a person said so",
+        "a completed transaction was seen at the posting service or resolved by an operator",
         "select t.id::text from transactions t where t.state = 'completed'
             and not exists (select from attempts a where a.transaction_id = t.id and a.outcome = 'posted')
             and not exists (
@@ -93,7 +93,7 @@ const INVARIANTS: &[(&str, &str)] = &[
             )",
     ),
     (
-        "failed was refused, or is proven absent, or a person said so",
+        "a failed transaction was refused, is proven absent, or was resolved by an operator",
         "select t.id::text from transactions t join latest l on l.transaction_id = t.id
          where t.state = 'failed' and l.outcome <> 'refused'
             and 'absent' is distinct from (
@@ -106,7 +106,7 @@ const INVARIANTS: &[(&str, &str)] = &[
             )",
     ),
     (
-        "cancelled was cancelled once, and never sent",
+        "a cancelled transaction was cancelled once and never sent",
         "select t.id::text from transactions t where
             (select count(*) from interventions i where i.transaction_id = t.id and i.action = 'cancel')
                 <> (t.state = 'cancelled')::int
@@ -116,7 +116,7 @@ const INVARIANTS: &[(&str, &str)] = &[
             )",
     ),
     (
-        "what people did follows from what was before",
+        "every intervention was permitted in the state before it",
         "select i.id::text from interventions i
          where i.action = 'cancel' and (i.from_state, i.to_state) <> ('pending', 'cancelled')
             or i.action = 'resolve'
@@ -125,7 +125,7 @@ const INVARIANTS: &[(&str, &str)] = &[
                 and (i.from_state not in ('pending', 'failed', 'in_doubt') or i.to_state <> 'pending')",
     ),
     (
-        "no more than one attempt is known to have posted",
+        "at most one attempt is known to have posted",
         "select transaction_id::text from attempts where outcome = 'posted'
          group by transaction_id having count(*) > 1",
     ),
@@ -134,7 +134,7 @@ const INVARIANTS: &[(&str, &str)] = &[
         "select id::text from transactions where xmin::text::bigint <> changed_in & 4294967295",
     ),
     (
-        "a bulk retry has counted what it has retried, and has its job until it is through",
+        "a bulk retry counts what it has retried, and has a job until it is finished",
         "select b.id::text from bulk_retries b where b.retried > b.examined
             or b.retried <> (select count(*) from interventions i where i.bulk_retry_id = b.id)
             or (b.finished_at is null)::int <> (
@@ -143,7 +143,7 @@ const INVARIANTS: &[(&str, &str)] = &[
             )",
     ),
     (
-        "posting is paused by one pause more than it was resumed, or not at all",
+        "posting is paused exactly when pauses outnumber resumptions by one",
         "select 'paused' where (select count(*) from posting_pause) <> (
             select count(*) filter (where action = 'pause') - count(*) filter (where action = 'resume')
             from interventions
@@ -151,7 +151,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the questions are asked of.
+/// The views that the queries read.
 const VIEWS: &str = r#"
     with job as (
         select *, btrim(convert_from(job, 'UTF8'), '"')::uuid as transaction_id
@@ -168,7 +168,7 @@ const VIEWS: &str = r#"
         group by t.id
     )"#;
 
-/// All of it as one statement: the tables may be changing.
+/// All queries in one statement, because the tables may be changing.
 static QUESTION: LazyLock<String> = LazyLock::new(|| {
     let questions = INVARIANTS.iter().map(|(invariant, question)| {
         format!("select '{invariant}' as invariant, found.* from ({question}) found (id)")
@@ -176,7 +176,7 @@ static QUESTION: LazyLock<String> = LazyLock::new(|| {
     format!("{VIEWS} {}", questions.collect::<Vec<_>>().join(" union all "))
 });
 
-/// Fails where any of it is broken.
+/// Fails if any invariant is violated.
 pub async fn check(pool: &PgPool, context: &str) {
     let found: Vec<(String, String)> =
         sqlx::query_as(AssertSqlSafe(QUESTION.as_str())).fetch_all(pool).await.unwrap();
@@ -186,7 +186,8 @@ pub async fn check(pool: &PgPool, context: &str) {
     let jobs: Vec<(String, Uuid)> = sqlx::query_as(text).fetch_all(pool).await.unwrap();
     for (id, transaction_id) in jobs {
         if id != Ulid::from_bytes(transaction_id.into_bytes()).to_string() {
-            broken.push(format!("a job has the id of its transaction: {id}, {transaction_id}"));
+            broken
+                .push(format!("a job must have the id of its transaction: {id}, {transaction_id}"));
         }
     }
     if !broken.is_empty() {

@@ -46,33 +46,34 @@ fn url_of(database: &str) -> String {
     format!("{server}/{database}?{query}")
 }
 
-/// A migrated database of the test's own, copied from one that is migrated once per test program.
+/// An empty migrated database for one test, copied from a template that is migrated once per test
+/// program.
 pub async fn database() -> PgPool {
     static MIGRATED: tokio::sync::Mutex<bool> = tokio::sync::Mutex::const_new(false);
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let server = database::pool(&server_url(), 2, PATIENT).unwrap();
     let template = format!("template_{}", std::process::id());
-    // Copying needs the template to itself, so one at a time.
+    // Copying needs exclusive access to the template.
     let mut migrated = MIGRATED.lock().await;
     if !*migrated {
-        execute(&server, &format!("create database {template}")).await;
+        run_sql(&server, &format!("create database {template}")).await;
         let pool = database::pool(&url_of(&template), 2, PATIENT).unwrap();
         database::migrate(&pool).await.unwrap();
         pool.close().await;
         *migrated = true;
     }
     let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    execute(&server, &format!("create database {name} template {template}")).await;
+    run_sql(&server, &format!("create database {name} template {template}")).await;
     server.close().await;
     database::pool(&url_of(&name), 10, PATIENT).unwrap()
 }
 
-/// Connections of their own to the same database.
+/// Separate connections to the same database.
 pub fn another(pool: &PgPool) -> PgPool {
     pool.options().clone().connect_lazy_with(pool.connect_options().as_ref().clone())
 }
 
-async fn execute(pool: &PgPool, statement: &str) {
+async fn run_sql(pool: &PgPool, statement: &str) {
     sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(pool).await.unwrap();
 }
 
@@ -84,14 +85,14 @@ pub fn gateway(pool: &PgPool) -> Gateway {
     Gateway::new(pool.clone(), Arc::new(Notify::new()))
 }
 
-/// Stores a plain transaction and gives its id.
+/// Stores a plain transaction and returns its id.
 pub async fn stored(gateway: &Gateway) -> Uuid {
     let submission = submission(json!({"amount": "100.50", "currency": "USD"}));
     let principal = domain::Principal::anonymous();
     gateway.submit(&principal, submission).await.unwrap().transaction.transaction_id
 }
 
-/// A poster for a run with a lease of its own.
+/// A poster for a new run with a valid lease.
 pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Poster, Uuid) {
     let run = Uuid::now_v7();
     sqlx::query("insert into workers (id, expires_at) values ($1, now() + interval '1 hour')")
@@ -103,7 +104,7 @@ pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Poster, Uuid) {
     (Poster::new(pool.clone(), service.clone(), gate, POLICY, run), run)
 }
 
-/// What the transaction's job is for; to post, where it has none.
+/// The purpose of the transaction's job; `Post` if it has none.
 pub async fn purpose(pool: &PgPool, id: Uuid) -> Purpose {
     let queue: Option<String> =
         sqlx::query_scalar("select job_type from apalis.jobs where convert_from(job, 'UTF8') = $1")
@@ -117,13 +118,13 @@ pub async fn purpose(pool: &PgPool, id: Uuid) -> Purpose {
     }
 }
 
-/// The turn that the transaction's job asks for.
-pub async fn turn(poster: &Poster, pool: &PgPool, id: Uuid) -> Result<Turn, EngineError> {
+/// Executes the transaction as its job asks.
+pub async fn execute(poster: &Poster, pool: &PgPool, id: Uuid) -> Result<Turn, EngineError> {
     poster.process(id, purpose(pool, id).await, ()).await
 }
 
-/// Moves everything that is known of a transaction into the past, and makes it due.
-pub async fn let_pass(pool: &PgPool, id: Uuid, seconds: i32) {
+/// Moves a transaction's doubt into the past by so many seconds and makes the transaction due.
+pub async fn let_time_pass(pool: &PgPool, id: Uuid, seconds: i32) {
     sqlx::query(
         "update transactions set
             doubt_since = doubt_since - $2 * interval '1 second',
@@ -150,17 +151,18 @@ pub async fn jobs(pool: &PgPool, id: Uuid) -> i64 {
         .unwrap()
 }
 
-/// A posting service that gives the answers it was told to, and fails the test when it is asked more.
+/// A posting service that returns scripted answers, and fails the test when the script is
+/// exhausted.
 #[derive(Default)]
 pub struct Scripted {
     answers: Mutex<VecDeque<Answer>>,
     sightings: Mutex<VecDeque<Sighting>>,
-    said: Mutex<Vec<&'static str>>,
-    /// The trace that each request belonged to.
+    requests: Mutex<Vec<&'static str>>,
+    /// The trace of each request.
     pub traces: Mutex<Vec<TraceParent>>,
-    /// Told when a POST has arrived.
+    /// Notified when a POST has arrived.
     pub arrived: Notify,
-    /// While some, a POST waits for it before it is answered.
+    /// While set, a POST waits for it before it is answered.
     pub hold: Mutex<Option<Arc<Notify>>>,
 }
 
@@ -169,7 +171,7 @@ impl Scripted {
         Arc::default()
     }
 
-    /// The next POST ends so.
+    /// Scripts how the next POST ends.
     pub fn answers(self: &Arc<Self>, ending: Ending) -> &Arc<Self> {
         let excerpt = matches!(ending, Ending::Answered { .. }).then(|| "what it said".to_owned());
         let transport_error = excerpt.is_none().then(|| "no answer".to_owned());
@@ -177,12 +179,12 @@ impl Scripted {
         self
     }
 
-    /// The next POST is answered with this status and a readable body.
+    /// Scripts an answer with this status and a readable body for the next POST.
     pub fn answers_status(self: &Arc<Self>, status: u16) -> &Arc<Self> {
         self.answers(Ending::Answered { status, readable: true, retry_after: None })
     }
 
-    /// The next verification shows this.
+    /// Scripts the finding of the next verification.
     pub fn shows(self: &Arc<Self>, finding: Finding) -> &Arc<Self> {
         let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
         self.sightings.lock().unwrap().push_back(Sighting {
@@ -194,32 +196,32 @@ impl Scripted {
         self
     }
 
-    /// What was asked of it, in order: `post` and `verify`.
-    pub fn asked(&self) -> Vec<&'static str> {
-        self.said.lock().unwrap().clone()
+    /// The requests so far, in order: `post` and `verify`.
+    pub fn requests(&self) -> Vec<&'static str> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 impl PostingService for Scripted {
     fn post<'a>(&'a self, posting: &'a Posting, _: BootInstant) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            self.said.lock().unwrap().push("post");
+            self.requests.lock().unwrap().push("post");
             self.traces.lock().unwrap().push(posting.trace_parent);
             self.arrived.notify_one();
             let hold = self.hold.lock().unwrap().clone();
             if let Some(hold) = hold {
                 hold.notified().await;
             }
-            self.answers.lock().unwrap().pop_front().expect("a POST that the script does not have")
+            self.answers.lock().unwrap().pop_front().expect("a POST beyond the script")
         })
     }
 
     fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
         Box::pin(async move {
-            self.said.lock().unwrap().push("verify");
+            self.requests.lock().unwrap().push("verify");
             self.traces.lock().unwrap().push(posting.trace_parent);
             let sighting = self.sightings.lock().unwrap().pop_front();
-            sighting.expect("a verification that the script does not have")
+            sighting.expect("a verification beyond the script")
         })
     }
 }

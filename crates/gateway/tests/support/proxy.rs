@@ -1,4 +1,4 @@
-//! Stands between a pool and PostgreSQL, and loses the answer of a statement that was carried out.
+//! A proxy between a pool and PostgreSQL that loses the answer of a statement that was executed.
 #![allow(dead_code)]
 
 use std::{
@@ -20,31 +20,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The proxy, and what it is to do.
+/// The proxy and its commands.
 pub struct Proxy {
     port: u16,
-    orders: Arc<Mutex<Orders>>,
+    commands: Arc<Mutex<Commands>>,
     task: JoinHandle<()>,
 }
 
-/// What becomes of the connection whose answer is lost.
+/// What happens to the connection whose answer is lost.
 #[derive(Clone, Copy)]
 enum Loss {
     Closed,
-    /// It stays, and nothing comes any more: so it is where a network has failed.
+    /// It stays open and silent, as when a network fails.
     Silent,
 }
 
 #[derive(Default)]
-struct Orders {
-    /// Of the statements with this text, the answer to the one that makes this zero is lost.
+struct Commands {
+    /// Of the statements with this text, the one that makes the counter zero loses its answer.
     lose: Option<(&'static str, usize, Loss)>,
     losses: watch::Sender<usize>,
-    /// The answers to what has this text are held up while this is so.
+    /// The next answer to a statement with this text is held.
     hold: Option<&'static str>,
-    /// Whether one is.
+    /// Whether an answer is being held.
     holding: watch::Sender<bool>,
-    /// Ends the connections that there are.
+    /// Closes the current connections.
     cut: CancellationToken,
 }
 
@@ -55,29 +55,29 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// In front of the server that this pool is connected to.
+    /// Starts in front of the server that this pool is connected to.
     pub async fn start(pool: &PgPool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = pool.connect_options();
-        let orders = Arc::<Mutex<Orders>>::default();
+        let commands = Arc::<Mutex<Commands>>::default();
         let task = tokio::spawn({
-            let orders = orders.clone();
+            let commands = commands.clone();
             async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    let (server, orders) = (server.clone(), orders.clone());
+                    let (server, commands) = (server.clone(), commands.clone());
                     tokio::spawn(async move {
-                        let cut = orders.lock().unwrap().cut.clone();
-                        // However it ends: both connections are closed then.
-                        let _ = cut.run_until_cancelled(carry(client, &server, &orders)).await;
+                        let cut = commands.lock().unwrap().cut.clone();
+                        // However it ends, both connections are closed.
+                        let _ = cut.run_until_cancelled(serve(client, &server, &commands)).await;
                     });
                 }
             }
         });
-        Self { port, orders, task }
+        Self { port, commands, task }
     }
 
-    /// How to connect through it, to the database of this pool.
+    /// Options to connect through the proxy to the database of this pool.
     pub fn options(&self, pool: &PgPool, session: &str) -> PgConnectOptions {
         let server = pool.connect_options();
         PgConnectOptions::new_without_pgpass()
@@ -87,99 +87,99 @@ impl Proxy {
             .database(server.get_database().unwrap())
             .ssl_mode(PgSslMode::Disable)
             .application_name(session)
-            // Each statement is sent with its text.
+            // So that each statement is sent with its text.
             .statement_cache_capacity(0)
     }
 
-    /// The `nth` statement with this text from now on is carried out, and its answer is lost together
+    /// The `nth` statement with this text from now on is executed, and its answer is lost together
     /// with its connection.
     pub fn lose_answer(&self, text: &'static str, nth: usize) {
-        self.orders.lock().unwrap().lose = Some((text, nth, Loss::Closed));
+        self.commands.lock().unwrap().lose = Some((text, nth, Loss::Closed));
     }
 
-    /// The `nth` statement with this text from now on is carried out, and no answer comes over its
-    /// connection any more, nor its end.
+    /// The `nth` statement with this text from now on is executed, and from then on its connection
+    /// stays open and silent.
     pub fn silence(&self, text: &'static str, nth: usize) {
-        self.orders.lock().unwrap().lose = Some((text, nth, Loss::Silent));
+        self.commands.lock().unwrap().lose = Some((text, nth, Loss::Silent));
     }
 
     /// Waits until an answer has been lost.
-    pub async fn loses(&self) {
-        let mut lost = self.orders.lock().unwrap().losses.subscribe();
+    pub async fn wait_for_loss(&self) {
+        let mut lost = self.commands.lock().unwrap().losses.subscribe();
         lost.wait_for(|lost| *lost > 0).await.unwrap();
     }
 
-    /// How many answers have been lost since this was asked last.
+    /// How many answers have been lost since the last call.
     pub fn take_lost(&self) -> usize {
-        self.orders.lock().unwrap().losses.send_replace(0)
+        self.commands.lock().unwrap().losses.send_replace(0)
     }
 
-    /// The answer to the next statement with this text, sent by itself, does not come until
-    /// [`Proxy::let_go`].
+    /// Holds the answer to the next statement with this text that is sent by itself, until
+    /// [`Proxy::release`].
     pub fn hold_answer(&self, text: &'static str) {
-        self.orders.lock().unwrap().hold = Some(text);
+        self.commands.lock().unwrap().hold = Some(text);
     }
 
-    /// Waits until an answer is held up.
-    pub async fn holds(&self) {
-        let mut holding = self.orders.lock().unwrap().holding.subscribe();
+    /// Waits until an answer is being held.
+    pub async fn wait_for_hold(&self) {
+        let mut holding = self.commands.lock().unwrap().holding.subscribe();
         holding.wait_for(|holding| *holding).await.unwrap();
     }
 
-    /// The answer that is held up comes.
-    pub fn let_go(&self) {
-        self.orders.lock().unwrap().holding.send_replace(false);
+    /// Releases the answer that is held.
+    pub fn release(&self) {
+        self.commands.lock().unwrap().holding.send_replace(false);
     }
 
-    /// Ends all connections. What is under way on them is carried out.
+    /// Closes all connections. The statements in flight on them are executed.
     pub fn cut(&self) {
-        std::mem::take(&mut self.orders.lock().unwrap().cut).cancel();
+        std::mem::take(&mut self.commands.lock().unwrap().cut).cancel();
     }
 }
 
-async fn carry(
+async fn serve(
     client: TcpStream,
     server: &PgConnectOptions,
-    orders: &Mutex<Orders>,
+    commands: &Mutex<Commands>,
 ) -> io::Result<()> {
-    // Messages go one by one; none waits for the one before it to be acknowledged.
+    // Sends each message at once, without waiting for the acknowledgement of the one before it.
     client.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     match server.get_socket() {
         Some(folder) => {
             let path: PathBuf = folder.join(format!(".s.PGSQL.{}", server.get_port()));
             let (from_server, to_server) = UnixStream::connect(path).await?.into_split();
-            forward(from_client, to_client, from_server, to_server, orders).await
+            forward(from_client, to_client, from_server, to_server, commands).await
         }
         None => {
             let address = (server.get_host(), server.get_port());
             let (from_server, to_server) = TcpStream::connect(address).await?.into_split();
-            forward(from_client, to_client, from_server, to_server, orders).await
+            forward(from_client, to_client, from_server, to_server, commands).await
         }
     }
 }
 
-/// Carries messages both ways until one side ends, or an answer is to be lost.
+/// Forwards messages both ways until one side closes or an answer is to be lost.
 async fn forward(
     mut from_client: impl AsyncRead + Unpin,
     mut to_client: impl AsyncWrite + Unpin,
     mut from_server: impl AsyncRead + Unpin,
     mut to_server: impl AsyncWrite + Unpin,
-    orders: &Mutex<Orders>,
+    commands: &Mutex<Commands>,
 ) -> io::Result<()> {
     let losing = Mutex::new(None);
     let requests = async {
-        // The first message has no type.
+        // The first message has no type byte.
         let startup = read_rest(&mut from_client, Vec::new()).await?;
         to_server.write_all(&startup).await?;
-        let mut wanted = None;
+        let mut loss_wanted = None;
         loop {
             let kind = from_client.read_u8().await?;
             let message = read_rest(&mut from_client, vec![kind]).await?;
             match kind {
-                b'P' => wanted = is_wanted(&message, orders),
-                b'Q' => hold(&message, orders),
-                b'E' if wanted.is_some() => *losing.lock().unwrap() = wanted,
+                b'P' => loss_wanted = loses_answer(&message, commands),
+                b'Q' => hold(&message, commands),
+                b'E' if loss_wanted.is_some() => *losing.lock().unwrap() = loss_wanted,
                 _ => {}
             }
             to_server.write_all(&message).await?;
@@ -189,13 +189,13 @@ async fn forward(
         loop {
             let kind = from_server.read_u8().await?;
             let message = read_rest(&mut from_server, vec![kind]).await?;
-            let mut holding = orders.lock().unwrap().holding.subscribe();
+            let mut holding = commands.lock().unwrap().holding.subscribe();
             let _ = holding.wait_for(|holding| !holding).await;
             let lose = *losing.lock().unwrap();
             match (kind, lose) {
-                // Ready for the next query: this one is committed.
+                // ReadyForQuery: the statement is committed.
                 (b'Z', Some(loss)) => {
-                    orders.lock().unwrap().losses.send_modify(|lost| *lost += 1);
+                    commands.lock().unwrap().losses.send_modify(|lost| *lost += 1);
                     match loss {
                         Loss::Closed => return Ok(()),
                         Loss::Silent => pending().await,
@@ -212,30 +212,30 @@ async fn forward(
     }
 }
 
-fn is_wanted(message: &[u8], orders: &Mutex<Orders>) -> Option<Loss> {
-    let mut orders = orders.lock().unwrap();
-    let (text, left, loss) = orders.lose.as_mut()?;
+fn loses_answer(message: &[u8], commands: &Mutex<Commands>) -> Option<Loss> {
+    let mut commands = commands.lock().unwrap();
+    let (text, left, loss) = commands.lose.as_mut()?;
     if !String::from_utf8_lossy(message).contains(*text) {
         return None;
     }
     *left -= 1;
-    let wanted = (*left == 0).then_some(*loss);
-    if wanted.is_some() {
-        orders.lose = None;
+    let loss_wanted = (*left == 0).then_some(*loss);
+    if loss_wanted.is_some() {
+        commands.lose = None;
     }
-    wanted
+    loss_wanted
 }
 
-fn hold(message: &[u8], orders: &Mutex<Orders>) {
-    let mut orders = orders.lock().unwrap();
-    let Some(text) = orders.hold else { return };
+fn hold(message: &[u8], commands: &Mutex<Commands>) {
+    let mut commands = commands.lock().unwrap();
+    let Some(text) = commands.hold else { return };
     if String::from_utf8_lossy(message).contains(text) {
-        orders.hold = None;
-        orders.holding.send_replace(true);
+        commands.hold = None;
+        commands.holding.send_replace(true);
     }
 }
 
-/// Reads a message's length and what it covers, behind what was read of it.
+/// Reads a message's length and body, and appends both to what was read.
 async fn read_rest(
     from: &mut (impl AsyncRead + Unpin),
     mut message: Vec<u8>,

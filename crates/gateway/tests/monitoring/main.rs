@@ -1,0 +1,8 @@
+//! What monitors read: the change feed and the counts. Lists of transactions are in `queries`.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod change_feed;
+mod counts;

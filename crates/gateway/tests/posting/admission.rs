@@ -1,0 +1,112 @@
+//! What admission control holds back, and what continues meanwhile, on a real PostgreSQL.
+
+use std::sync::Arc;
+
+use domain::{Circuit, Ending, Finding, Principal, State, protocol::Step};
+use gateway::{Gate, Poster, Purpose, Turn};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support::{
+    self, LIMITS, POLICY, Scripted, database, gateway, jobs, let_time_pass, purpose, stored,
+};
+
+struct Fixture {
+    pool: sqlx::PgPool,
+    gateway: gateway::Gateway,
+    service: Arc<Scripted>,
+    gate: Arc<Gate>,
+    poster: Poster,
+}
+
+async fn fixture() -> Fixture {
+    let pool = database().await;
+    let (gateway, service) = (gateway(&pool), Scripted::new());
+    let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
+    let poster = Poster::new(pool.clone(), service.clone(), gate.clone(), POLICY, Uuid::now_v7());
+    Fixture { pool, gateway, service, gate, poster }
+}
+
+impl Fixture {
+    async fn execute(&self, id: Uuid) -> Turn {
+        support::execute(&self.poster, &self.pool, id).await.unwrap()
+    }
+
+    async fn attempts(&self, id: Uuid) -> usize {
+        self.gateway.attempts(id).await.unwrap().len()
+    }
+
+    /// Makes failing attempts until the circuit breaker opens.
+    async fn open_the_breaker(&self) {
+        while self.gate.circuit() == Circuit::Closed {
+            let id = stored(&self.gateway).await;
+            self.service.answers(Ending::NotWritten);
+            self.execute(id).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_is_used_up() {
+    let fixture = fixture().await;
+    fixture.open_the_breaker().await;
+    let id = stored(&fixture.gateway).await;
+    assert_eq!(fixture.execute(id).await, Turn::Held);
+    // The execution leaves its job for a worker that can post.
+    fixture.poster.turn(id, Purpose::Post, ()).await;
+    assert_eq!((fixture.attempts(id).await, jobs(&fixture.pool, id).await), (0, 1));
+    assert_eq!(support::state(&fixture.gateway, id).await, State::Pending);
+}
+
+#[tokio::test]
+async fn a_successful_probe_closes_the_breaker() {
+    let fixture = fixture().await;
+    fixture.open_the_breaker().await;
+    fixture.gate.opened().await; // a probe is due
+    let id = stored(&fixture.gateway).await;
+    fixture.service.answers_status(201);
+    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.gate.circuit(), Circuit::Closed);
+}
+
+#[tokio::test]
+async fn verifications_continue_while_posting_is_stopped() {
+    let fixture = fixture().await;
+    let id = stored(&fixture.gateway).await;
+    fixture.service.answers(Ending::TimedOut).shows(Finding::Failed);
+    assert!(matches!(fixture.execute(id).await, Turn::Took(Step::Retry { .. })));
+    fixture.open_the_breaker().await;
+    fixture.gateway.pause(&Principal::anonymous(), None).await.unwrap();
+    let_time_pass(&fixture.pool, id, 60).await;
+    assert_eq!(purpose(&fixture.pool, id).await, Purpose::Verify);
+    fixture.service.shows(Finding::Found);
+    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+}
+
+#[tokio::test]
+async fn from_the_commit_of_a_pause_no_worker_claims_to_post() {
+    let fixture = fixture().await;
+    let id = stored(&fixture.gateway).await;
+    let ann = Principal::named("ann".to_owned());
+    fixture.gateway.pause(&ann, Some("the service is moving house")).await.unwrap();
+    // A second pause does not replace the first.
+    fixture.gateway.pause(&Principal::named("bob".to_owned()), None).await.unwrap();
+    let pause = fixture.gateway.posting().await.unwrap().paused.unwrap();
+    assert_eq!(pause.paused_by, "ann");
+    assert_eq!(pause.reason.as_deref(), Some("the service is moving house"));
+    // This worker's admission control has not polled the pause yet.
+    assert_eq!(fixture.execute(id).await, Turn::NotDue);
+    assert_eq!(fixture.attempts(id).await, 0);
+
+    fixture.gateway.resume(&ann, None).await.unwrap();
+    assert!(fixture.gateway.posting().await.unwrap().paused.is_none());
+    fixture.service.answers_status(201);
+    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+    let recorded: Vec<(String, String)> =
+        sqlx::query_as("select principal, action from interventions order by id")
+            .fetch_all(&fixture.pool)
+            .await
+            .unwrap();
+    let names = [("ann", "pause"), ("ann", "resume")];
+    assert_eq!(recorded, names.map(|(who, what)| (who.to_owned(), what.to_owned())));
+}

@@ -1,0 +1,11 @@
+//! Posting: admission control, one execution, and whole workers. The HTTP client alone is in
+//! `posting_client`, failures in the middle of an execution in `fault_injection`.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admission;
+mod execution;
+mod trace;
+mod worker;

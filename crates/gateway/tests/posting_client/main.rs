@@ -1,0 +1,51 @@
+//! The posting client against a server that ends requests in every possible way: what the client
+//! concludes, and what it has sent.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/scripted_server.rs"]
+mod scripted_server;
+
+mod posts;
+mod requests;
+mod send_deadline;
+mod verifications;
+
+use std::time::Duration;
+
+use domain::{Amount, Currency};
+use gateway::{BootInstant, HttpPosting, Posting};
+use scripted_server::Action;
+use uuid::Uuid;
+
+/// A timeout that a busy machine does not reach.
+const LONG: Duration = Duration::from_secs(30);
+/// A timeout that is meant to expire.
+const SHORT: Duration = Duration::from_millis(700);
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+fn client(url: &str, timeout: Duration) -> HttpPosting {
+    HttpPosting::new(url, timeout).unwrap()
+}
+
+fn posting() -> Posting {
+    Posting {
+        id: Uuid::now_v7(),
+        amount: Amount::parse("100.50").unwrap(),
+        currency: Currency::parse("USD").unwrap(),
+        description: Some("rent".to_owned()),
+        timestamp: chrono::DateTime::UNIX_EPOCH,
+        metadata: None,
+        trace_parent: TRACE.parse().unwrap(),
+    }
+}
+
+/// A deadline that does not pass in a test.
+fn far_deadline() -> BootInstant {
+    BootInstant::now() + 2 * LONG
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Action {
+    let length = body.len();
+    Action::Send(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"))
+}

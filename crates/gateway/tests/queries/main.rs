@@ -1,0 +1,8 @@
+//! Reading transactions: lists and exports. What monitors read is in `monitoring`.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod export;
+mod list;
