@@ -4,43 +4,10 @@
 //! from WASM; from then on it follows the change feed. [`shell`] is the document, [`App`] what is in
 //! it, [`pages`] what is at each address.
 
-pub mod attempts;
-pub mod bulk_retry;
-pub mod clock;
-pub mod copy_button;
-pub mod cursor;
-pub mod empty_list;
-pub mod field;
-pub mod form_post;
-pub mod header;
-pub mod intervene;
-pub mod interventions;
-pub mod live;
-pub mod load_error;
-pub mod load_failed;
-pub mod money;
-pub mod not_done;
+pub mod components;
+pub mod feed;
 pub mod pages;
-pub mod popover;
-pub mod posting;
-pub mod posting_bar;
-pub mod queries;
-pub mod reason;
-pub mod retry_all;
-pub mod rows;
-pub mod state_badge;
-pub mod state_tabs;
-pub mod submit;
-pub mod submit_form;
-pub mod summary;
-pub mod surroundings;
-pub mod time;
-pub mod timeline;
-pub mod timestamp;
-pub mod transaction_id;
-pub mod transaction_list;
-pub mod transaction_row;
-pub mod wire;
+pub mod server_functions;
 
 use leptos::{html, prelude::*};
 use leptos_meta::{MetaTags, provide_meta_context};
@@ -51,12 +18,13 @@ use leptos_router::{
     path,
 };
 
-pub use crate::surroundings::Setting;
+pub use crate::components::page_context::Setting;
 use crate::{
-    header::Header,
-    live::Live,
-    pages::{NotFoundPage, TransactionPage, TransactionsPage},
-    surroundings::provide_surroundings,
+    components::{header::Header, page_context::provide_surroundings},
+    feed::live::Live,
+    pages::{
+        not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
+    },
 };
 
 /// The document around the [`App`]; only the server renders it.

@@ -1,0 +1,176 @@
+//! Forms that are posted to server functions: by the page's own code or, where WASM is not running,
+//! by the browser itself.
+//!
+//! Leptos has `ServerAction` and `ActionForm` for it. They are generic in the server function, so
+//! that each further form adds some kilobytes to what the page downloads; what is here is not.
+
+use leptos::{
+    ev::SubmitEvent, html, prelude::*, server::ServerActionError,
+    server_fn::error::ServerFnUrlError, task::spawn_local,
+};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate},
+};
+use wasm_bindgen::JsCast;
+use web_sys::{FormData, HtmlFormElement};
+
+use crate::server_functions::load_error::LoadError;
+
+/// In the address, what a plain form post was answered where it failed: Leptos puts it there.
+const ANSWER: [&str; 2] = ["__path", "__err"];
+
+/// What a server function answered, as JSON: what it gives, or why not. Without an answer, why, in a
+/// sentence.
+pub type Answer = Result<String, String>;
+
+/// A form's connection to its server function.
+#[derive(Clone, Copy)]
+pub struct FormPost {
+    path: &'static str,
+    pending: RwSignal<bool>,
+    on_answer: Callback<Answer>,
+}
+
+impl FormPost {
+    /// Posts to the server function at this path, and hands on what it answers.
+    pub fn new(path: &'static str, on_answer: impl Fn(Answer) + Send + Sync + 'static) -> Self {
+        let pending = RwSignal::new(false);
+        Self { path, pending, on_answer: Callback::new(on_answer) }
+    }
+
+    /// For `aria-disabled`, while an answer is awaited. Not `disabled`: that would take the focus from
+    /// whoever uses the keyboard.
+    pub fn disabled(self) -> Signal<Option<String>> {
+        Signal::derive(move || self.pending.get().then(|| "true".to_owned()))
+    }
+
+    fn submit(self, event: SubmitEvent) {
+        event.prevent_default();
+        let form = event.target().and_then(|form| form.dyn_into::<HtmlFormElement>().ok());
+        let data = form.and_then(|form| FormData::new_with_form(&form).ok());
+        let Some(data) = data.filter(|_| !self.pending.get_untracked()) else { return };
+        self.pending.set(true);
+        spawn_local(async move {
+            let answer = post(self.path, data).await.unwrap_or_else(|error| {
+                Err(format!("No answer: {error}. Look what was done before you try again."))
+            });
+            // The form is gone, perhaps, with the page that it was on.
+            if self.pending.try_set(false).is_none() {
+                self.on_answer.run(answer);
+            }
+        });
+    }
+}
+
+/// A form that is posted.
+#[component]
+pub fn PostForm(
+    /// To where.
+    to: FormPost,
+    /// The form's element, if it is needed.
+    #[prop(optional)]
+    node_ref: NodeRef<html::Form>,
+    /// What is in it.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <form
+            method="post"
+            action=to.path
+            node_ref=node_ref
+            on:submit=move |event| to.submit(event)
+        >
+            {children()}
+        </form>
+    }
+}
+
+#[cfg(not(feature = "ssr"))]
+async fn post(path: &str, data: FormData) -> Result<Answer, LoadError> {
+    use leptos::server_fn::{
+        client::{Client, browser::BrowserClient},
+        redirect::call_redirect_hook,
+        request::{ClientReq, browser::BrowserRequest},
+        response::{ClientRes, browser::BrowserResponse},
+    };
+
+    const JSON: &str = "application/json";
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    let request: BrowserRequest =
+        ClientReq::<LoadError>::try_new_post_form_data(path, JSON, FORM, data.into())?;
+    let sent: Result<BrowserResponse, LoadError> =
+        <BrowserClient as Client<LoadError>>::send(request).await;
+    let response = sent?;
+    let status = ClientRes::<LoadError>::status(&response);
+    let location = ClientRes::<LoadError>::location(&response);
+    let redirected = ClientRes::<LoadError>::has_redirect(&response);
+    let body = ClientRes::<LoadError>::try_into_string(response).await?;
+    if status >= 400 {
+        return Ok(Err(body));
+    }
+    if redirected {
+        call_redirect_hook(&location);
+    }
+    Ok(Ok(body))
+}
+
+/// Never called: no form is posted while a page is rendered.
+#[cfg(feature = "ssr")]
+async fn post(_: &str, _: FormData) -> Result<Answer, LoadError> {
+    Ok(Err(String::new()))
+}
+
+/// Why a plain form post to the server function at this path failed, which led to this page.
+pub fn failed_before<E: FromServerFnError>(path: &str) -> Option<E> {
+    use_context::<ServerActionError>()
+        .filter(|error| error.path() == path && answer_in_address())
+        .map(|error| ServerFnUrlError::decode_err(error.err()))
+}
+
+/// Whether the address still has the answer to a plain form post. To a later visit of the page the
+/// router would bring it back.
+fn answer_in_address() -> bool {
+    use_location().query.read_untracked().get_str(ANSWER[1]).is_some()
+}
+
+/// The answer in the address is about one form post: once the page shows it, a reload must not bring
+/// it back.
+pub fn forget_answer_in_address() {
+    if !answer_in_address() {
+        return;
+    }
+    let location = use_location();
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        let mut query = location.query.get_untracked();
+        for name in ANSWER {
+            query.remove(name);
+        }
+        let address = location.pathname.get_untracked() + &query.to_query_string();
+        let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
+        navigate(&address, options);
+    });
+}
+
+/// Whether the browser itself posts the form, and shows as a page what comes back.
+#[cfg(feature = "ssr")]
+pub fn is_plain() -> bool {
+    use axum::http::{header::ACCEPT, request::Parts};
+
+    let accept = use_context::<Parts>().and_then(|parts| parts.headers.get(ACCEPT).cloned());
+    accept.is_some_and(|it| it.to_str().is_ok_and(|text| text.contains("text/html")))
+}
+
+/// Answers the page's own code with a status. A plain form post is always redirected, where it failed
+/// back to the form, by Leptos.
+#[cfg(feature = "ssr")]
+pub fn set_status(status: axum::http::StatusCode) {
+    if is_plain() {
+        return;
+    }
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        response.set_status(status);
+    }
+}

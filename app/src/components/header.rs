@@ -1,0 +1,88 @@
+//! What every page begins with: the name, whether the page is live, and what must not be overlooked.
+
+use domain::PostingStatus;
+use leptos::prelude::*;
+
+use crate::{
+    components::{
+        form::forget_answer_in_address,
+        page_context::Setting,
+        posting_bar::{PauseButton, PostingBar},
+    },
+    feed::live::{Connection, Live},
+    server_functions::posting::read_posting_status,
+};
+
+/// The bar at the top; beneath it what is off with posting, and the notice that the posting service
+/// is simulated.
+#[component]
+pub fn Header() -> impl IntoView {
+    forget_answer_in_address();
+    let simulator = expect_context::<Setting>().simulator;
+    let live = expect_context::<Live>();
+    let initial = Resource::new_blocking(|| (), |()| read_posting_status());
+    let status = move |initial: Option<PostingStatus>| {
+        Signal::derive(move || live.posting().or_else(|| initial.clone()))
+    };
+    let posting = move || {
+        Suspend::new(async move {
+            let status = status(initial.await.ok());
+            view! {
+                <PauseButton status/>
+                <PostingBar status/>
+            }
+        })
+    };
+    view! {
+        <header>
+            <a class="brand" href="/">
+                <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
+                    <path d="M4 12h11" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>
+                    <path
+                        d="m11 7 5 5-5 5"
+                        fill="none"
+                        stroke="currentColor"
+                        stroke-width="2.5"
+                        stroke-linecap="round"
+                        stroke-linejoin="round"
+                    />
+                    <path d="M20.5 5v14" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>
+                </svg>
+                "Onceward"
+            </a>
+            <LiveIndicator/>
+            <Suspense>{posting}</Suspense>
+        {simulator
+            .map(|address| {
+                view! {
+                    <p role="note" class="notice">
+                        <strong>"Simulated posting service."</strong>
+                        " Transactions go to a deliberately unreliable simulator on "
+                        <code>{address}</code>
+                        "; no money moves."
+                    </p>
+                }
+            })}
+        </header>
+    }
+}
+
+/// Whether changes arrive. Says nothing before it is hydrated: then nothing arrives and nothing has
+/// been lost.
+#[component]
+fn LiveIndicator() -> impl IntoView {
+    let live = expect_context::<Live>();
+    let connection = move || match live.connection() {
+        Connection::Unopened => ("unopened", ""),
+        Connection::Open => ("open", "Live"),
+        Connection::Lost => ("lost", "Reconnecting…"),
+    };
+    let state = Signal::derive(move || connection().0.to_owned());
+    let word = Signal::derive(move || connection().1.to_owned());
+    view! {
+        <p role="status" class="live" data-connection=state>
+            <span class="dot" aria-hidden="true"></span>
+            {word}
+        </p>
+    }
+}

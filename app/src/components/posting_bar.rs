@@ -1,0 +1,153 @@
+//! What is off with posting as a whole: a bar beneath the header, there only then; and the button
+//! that pauses it.
+
+use domain::{Circuits, Pause, PostingStatus};
+use leptos::{prelude::*, server_fn::ServerFn};
+
+use crate::{
+    components::{
+        dialog::{Popover, PopoverFoot, close, focus_soon},
+        form::{FormPost, PostForm},
+        reason_field::ReasonField,
+        time_format as time,
+    },
+    feed::live::Live,
+    server_functions::{
+        operation_error::{failed, why_not},
+        posting::SetPause,
+    },
+};
+
+const PAUSE: &str = "pause";
+const BAR: &str = "posting-bar";
+
+/// Pauses posting; there while it goes on.
+#[component]
+pub fn PauseButton(
+    /// How posting stands.
+    status: Signal<Option<PostingStatus>>,
+) -> impl IntoView {
+    let (form, not_done) = pause_form(|| {
+        close(PAUSE);
+        focus_soon(BAR);
+    });
+    let going_on = Memo::new(move |_| status.read().as_ref().is_some_and(|it| it.paused.is_none()));
+    let button = move || {
+        going_on.get().then(|| {
+            view! {
+                <Popover id=PAUSE button="Pause posting".to_owned() heading="Pause posting".to_owned()>
+                    <PostForm to=form>
+                        <input type="hidden" name="paused" value="true"/>
+                        <p>
+                            "Until it is resumed nothing new is posted, by any worker. Transactions are \
+                             accepted and wait; what is under way goes on, and so do verifications."
+                        </p>
+                        <ReasonField id="pause-reason" placeholder="what the others should know"/>
+                        <PopoverFoot id=PAUSE send="Pause posting".to_owned() form/>
+                    </PostForm>
+                    <p role="alert" class="text-failed empty:hidden">{not_done}</p>
+                </Popover>
+            }
+        })
+    };
+    view! { <div class="pause">{button}</div> }
+}
+
+/// Says what is off, if anything, and offers to resume what is paused.
+#[component]
+pub fn PostingBar(
+    /// How posting stands.
+    status: Signal<Option<PostingStatus>>,
+) -> impl IntoView {
+    let (form, not_done) = pause_form(|| focus_soon("pause-button"));
+    // Each by itself, so that a change of the one does not have the other said again.
+    let paused = Memo::new(move |_| status.read().as_ref()?.paused.as_ref().map(paused));
+    let trouble = Memo::new(move |_| trouble(status.read().as_ref()?.circuits));
+    let pause = move || {
+        let since = paused.get();
+        since.map(|since| view! { <strong>"Posting is paused"</strong> {since} })
+    };
+    let resume = move || {
+        paused.read().is_some().then(|| {
+            view! {
+                <PostForm to=form>
+                    <input type="hidden" name="paused" value="false"/>
+                    <button type="submit" class="button-quiet">
+                        "Resume"
+                    </button>
+                </PostForm>
+            }
+        })
+    };
+    view! {
+        <div id=BAR class="posting-bar" tabindex="-1">
+            <div class="strip strip-paused">
+                // Always there, so that what comes into it is said.
+                <p role="status">{pause}</p>
+                {resume}
+                <p role="alert" class="text-failed empty:hidden">{not_done}</p>
+            </div>
+            <div class="strip strip-trouble">
+                <p role="status">{trouble}</p>
+            </div>
+        </div>
+    }
+}
+
+/// The answer is how posting stands now: no need to wait for the feed to say so.
+fn pause_form(done: fn()) -> (FormPost, RwSignal<Option<String>>) {
+    let live = expect_context::<Live>();
+    let not_done = RwSignal::new(failed(SetPause::PATH));
+    let form = FormPost::new(SetPause::PATH, move |answer| {
+        not_done.set(why_not(&answer));
+        if let Some(status) = answer.ok().and_then(|json| serde_json::from_str(&json).ok()) {
+            live.set_posting(status);
+            done();
+        }
+    });
+    (form, not_done)
+}
+
+fn paused(pause: &Pause) -> String {
+    let Pause { paused_at, paused_by, reason } = pause;
+    let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let since = time::absolute(*paused_at);
+    format!(" since {since} by {paused_by}{reason}. Transactions are accepted and wait.")
+}
+
+fn trouble(circuits: Circuits) -> Option<String> {
+    let workers = circuits.workers();
+    let held = workers - circuits.closed;
+    match (workers, held) {
+        (0, _) => Some("No worker is running: nothing is posted.".to_owned()),
+        (_, 0) => None,
+        (1, _) => Some(
+            "Nothing gets through to the posting service: the worker holds its POSTs back and probes."
+                .to_owned(),
+        ),
+        _ => Some(format!(
+            "Nothing gets through to the posting service: {held} of {workers} workers hold their \
+             POSTs back and probe."
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_while_every_worker_posts() {
+        assert_eq!(trouble(Circuits { closed: 2, open: 0, half_open: 0 }), None);
+    }
+
+    #[test]
+    fn whoever_holds_back_is_counted_probing_or_not() {
+        let said = trouble(Circuits { closed: 1, open: 1, half_open: 1 });
+        assert!(said.is_some_and(|said| said.contains("2 of 3 workers")));
+        let said = trouble(Circuits { closed: 0, open: 0, half_open: 1 });
+        assert!(said.is_some_and(|said| said.contains("the worker holds")));
+        let said = trouble(Circuits::default());
+        assert!(said.is_some_and(|said| said.starts_with("No worker")));
+    }
+}

@@ -1,0 +1,12 @@
+//! `/transactions/{id}`: one transaction with its status, fields, timeline and interventions.
+//!
+//! The list of transactions is in [`transactions`](crate::pages::transactions).
+
+mod attempt;
+mod copy_button;
+mod interventions;
+mod page;
+mod status;
+mod timeline;
+
+pub use page::TransactionPage;

@@ -1,0 +1,241 @@
+//! One transaction: where it stands, in a sentence, and its fields.
+
+use chrono::{DateTime, Utc};
+use domain::{Finding, Outcome, State, protocol::SET_ASIDE};
+use leptos::prelude::*;
+
+use crate::{
+    components::{
+        clock::Clock, money::Money, page_context::Setting, time_format as time, timestamp::At,
+    },
+    feed::live::Live,
+    server_functions::queries::Detail,
+};
+
+/// Where it stands: what comes next and when, or how it ended; and what went wrong.
+#[component]
+pub fn Standing(
+    /// The transaction with its attempts.
+    detail: RwSignal<Detail>,
+) -> impl IntoView {
+    let clock = expect_context::<Clock>();
+    let live = expect_context::<Live>();
+    let paused = move || live.posting().is_some_and(|posting| posting.paused.is_some());
+    let sentence = Signal::derive(move || standing(&detail.read(), clock.now(), paused()));
+    // Once it is final, the error is why; before, only what the latest attempt ran into.
+    let error = Signal::derive(move || {
+        let detail = detail.read();
+        let transaction = &detail.transaction;
+        // Part of the sentence then.
+        let error = transaction.error.as_ref().filter(|_| person_needed(&detail).is_none())?;
+        Some(if transaction.status.is_final() {
+            error.clone()
+        } else {
+            format!("Last error: {error}")
+        })
+    });
+    let state = Signal::derive(move || detail.read().transaction.status.as_str().to_owned());
+    view! {
+        <div class="standing" data-state=state>
+            <p>{sentence}</p>
+            <p class="text-muted break-words">{error}</p>
+        </div>
+    }
+}
+
+/// Every field of a transaction.
+#[component]
+pub fn Fields(
+    /// The transaction with its attempts.
+    detail: RwSignal<Detail>,
+) -> impl IntoView {
+    // What was submitted never changes; the times do once.
+    let submitted = detail.read_untracked().transaction.clone();
+    let metadata = submitted.metadata.and_then(|metadata| {
+        let pretty = serde_json::to_string_pretty(&metadata).ok()?;
+        Some(view! { <pre class="code">{pretty}</pre> })
+    });
+    let money = view! { <Money amount=submitted.amount currency=submitted.currency/> };
+    let max_attempts = expect_context::<Setting>().max_attempts;
+    let attempts = move || format!("{} of {max_attempts}", detail.read().transaction.attempts);
+    let attempts = Signal::derive(attempts);
+    let completed_at = move || detail.read().transaction.completed_at.map(|at| view! { <At at/> });
+    view! {
+        <dl class="fields">
+            {field("Amount", Some(money))}
+            {field("Reference", submitted.reference)}
+            {submitted.idempotency_key.map(|key| field("Idempotency key", Some(key.to_string())))}
+            {field("Description", submitted.description)}
+            {field("Timestamp", submitted.timestamp.map(|at| view! { <At at/> }))}
+            {field("Source account", submitted.source_account)}
+            {field("Destination account", submitted.destination_account)}
+            {field("Submitted at", Some(view! { <At at=submitted.submitted_at/> }))}
+            <dt>"Completed at"</dt>
+            <dd>{completed_at}</dd>
+            <dt>"Attempts counted"</dt>
+            <dd>{attempts}</dd>
+            {field("Metadata", metadata)}
+        </dl>
+    }
+}
+
+fn field(name: &'static str, value: Option<impl IntoView + 'static>) -> impl IntoView {
+    view! {
+        <dt>{name}</dt>
+        <dd>{value}</dd>
+    }
+}
+
+/// Why nobody but a person can tell what became of a transaction, where that is so. That nothing is
+/// due does not say it: while a verification is under way, nothing is due either.
+fn person_needed(detail: &Detail) -> Option<&str> {
+    let Detail { transaction, attempts, .. } = detail;
+    let doubt = transaction.status == State::InDoubt && transaction.next_attempt_at.is_none();
+    let seen = attempts.last().and_then(|attempt| attempt.verifications.last());
+    let differs = seen.is_some_and(|seen| seen.finding == Finding::Mismatch);
+    let why = transaction.error.as_deref().unwrap_or("what is known contradicts itself");
+    (doubt && (differs || why.starts_with(SET_ASIDE))).then_some(why)
+}
+
+fn standing(detail: &Detail, now: DateTime<Utc>, paused: bool) -> String {
+    if let Some(why) = person_needed(detail) {
+        return format!("A person has to resolve it: {why}.");
+    }
+    let Detail { transaction, attempts, .. } = detail;
+    let last = attempts.last();
+    let under_way = last.is_some_and(|attempt| attempt.outcome.is_none());
+    let unknown = last.is_some_and(|attempt| attempt.outcome == Some(Outcome::Unknown));
+    let due = transaction.next_attempt_at.map(|at| time::until(at, now));
+    let counted = match transaction.attempts {
+        1 => "1 attempt".to_owned(),
+        count => format!("{count} attempts"),
+    };
+    let took = transaction.completed_at.map(|at| time::lasting(at - transaction.submitted_at));
+    let took = took.unwrap_or_default();
+    match (transaction.status, due) {
+        (State::Pending, Some(due)) if unknown => {
+            format!("Outcome unknown, verifying: next check {due}.")
+        }
+        (State::Pending, _) if paused => "Waiting until posting is resumed.".to_owned(),
+        (State::Pending, Some(due)) if attempts.is_empty() => format!("First attempt {due}."),
+        (State::Pending, Some(due)) => format!("Next attempt {due}."),
+        (State::Pending, None) => "Waiting for its next attempt.".to_owned(),
+        (State::Processing, _) if under_way => {
+            format!("Attempt {} is under way.", attempts.len())
+        }
+        (State::Processing, _) if unknown => "Outcome unknown, verifying.".to_owned(),
+        (State::Processing, _) => "Claimed by a worker.".to_owned(),
+        (State::Completed, _) => format!("Posted, {took} after it was submitted."),
+        (State::Failed, _) => format!("Not posted, after {counted} and {took}."),
+        (State::InDoubt, Some(due)) => {
+            format!("Outcome unknown, verifying: no attempts are left; next check {due}.")
+        }
+        (State::InDoubt, None) => "Outcome unknown, verifying: no attempts are left.".to_owned(),
+        (State::Rejected, _) => "Refused by screening; nothing was sent.".to_owned(),
+        (State::Cancelled, _) => "Withdrawn; nothing was sent.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const START: &str = "2026-01-31T12:00:00Z";
+
+    fn now() -> DateTime<Utc> {
+        START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(2)
+    }
+
+    fn detail(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> Detail {
+        let mut whole = json!({
+            "transactionId": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "status": status, "amount": 1,
+            "currency": "USD", "submittedAt": START, "attempts": outcomes.len(),
+        });
+        if let (Value::Object(whole), Value::Object(more)) = (&mut whole, transaction) {
+            whole.extend(more);
+        }
+        let attempts: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| {
+                json!({"number": 1, "startedAt": START, "outcome": outcome, "verifications": []})
+            })
+            .collect();
+        let detail = json!({"transaction": whole, "attempts": attempts, "interventions": []});
+        serde_json::from_value(detail).unwrap()
+    }
+
+    fn sentence(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> String {
+        standing(&detail(status, transaction, outcomes), now(), false)
+    }
+
+    #[test]
+    fn what_is_waiting_says_for_what_and_how_long() {
+        let due = || json!({"nextAttemptAt": "2026-01-31T12:00:05Z"});
+        assert_eq!(sentence(State::Pending, due(), &[]), "First attempt in 3 s.");
+        let not_sent = [Some(Outcome::NotSent)];
+        assert_eq!(sentence(State::Pending, due(), &not_sent), "Next attempt in 3 s.");
+        let unknown = [Some(Outcome::Unknown)];
+        assert_eq!(
+            sentence(State::Pending, due(), &unknown),
+            "Outcome unknown, verifying: next check in 3 s."
+        );
+        let paused =
+            |outcomes: &[_]| standing(&detail(State::Pending, due(), outcomes), now(), true);
+        assert_eq!(paused(&not_sent), "Waiting until posting is resumed.");
+        assert!(paused(&unknown).starts_with("Outcome unknown, verifying"));
+        assert_eq!(
+            sentence(State::InDoubt, due(), &unknown),
+            "Outcome unknown, verifying: no attempts are left; next check in 3 s."
+        );
+    }
+
+    #[test]
+    fn what_is_under_way_says_whether_it_posts_or_verifies() {
+        let sentence = |outcomes: &[_]| sentence(State::Processing, json!({}), outcomes);
+        assert_eq!(sentence(&[Some(Outcome::Unknown), None]), "Attempt 2 is under way.");
+        assert_eq!(sentence(&[Some(Outcome::Unknown)]), "Outcome unknown, verifying.");
+        assert_eq!(sentence(&[]), "Claimed by a worker.");
+    }
+
+    #[test]
+    fn what_nobody_verifies_any_more_says_why_a_person_has_to_resolve_it() {
+        let sentence = |error: &str, verifications: Value| {
+            let error = json!({"error": error});
+            let mut detail = detail(State::InDoubt, error, &[Some(Outcome::Unknown)]);
+            detail.attempts[0].verifications = serde_json::from_value(verifications).unwrap();
+            standing(&detail, now(), false)
+        };
+        let seen = |finding| json!([{"startedAt": START, "endedAt": START, "finding": finding}]);
+        assert_eq!(
+            sentence("another amount", seen(Finding::Mismatch)),
+            "A person has to resolve it: another amount."
+        );
+        assert_eq!(
+            sentence("its worker stopped over it 5 times in a row", json!([])),
+            "A person has to resolve it: its worker stopped over it 5 times in a row."
+        );
+        // Nothing is due while a verification is under way, either.
+        assert_eq!(
+            sentence("the outcome is unknown", seen(Finding::Failed)),
+            "Outcome unknown, verifying: no attempts are left."
+        );
+    }
+
+    #[test]
+    fn what_has_ended_says_how_and_after_how_long() {
+        let ended = || json!({"completedAt": "2026-01-31T12:00:04.200Z"});
+        let posted = [Some(Outcome::Unknown), Some(Outcome::Posted)];
+        assert_eq!(
+            sentence(State::Completed, ended(), &posted),
+            "Posted, 4.20 s after it was submitted."
+        );
+        let refused = [Some(Outcome::Refused)];
+        assert_eq!(
+            sentence(State::Failed, ended(), &refused),
+            "Not posted, after 1 attempt and 4.20 s."
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! The states with how many transactions are in each: links that restrict the list to one.
+
+use domain::{Counts, State};
+use leptos::prelude::*;
+
+use crate::{
+    components::{money::counted, state_badge::state_word},
+    feed::live::Live,
+    pages::transactions::list::address,
+};
+
+const TABS: [Option<State>; 6] = [
+    None,
+    Some(State::Pending),
+    Some(State::Processing),
+    Some(State::Completed),
+    Some(State::Failed),
+    Some(State::InDoubt),
+];
+
+/// The tabs above the list. They are links: each state has an address of its own.
+#[component]
+pub fn StateTabs(
+    /// The state that the list is restricted to.
+    status: Signal<Option<State>>,
+    /// The counts as the page was rendered, until newer ones arrive.
+    initial: Option<Counts>,
+) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let counts = move || live.counts().or(initial);
+    let tab = move |tab: Option<State>| {
+        let count =
+            move || counts().map(|counts| tab.map_or(counts.accepted(), |state| counts.of(state)));
+        let current = Signal::derive(move || (status.get() == tab).then(|| "page".to_owned()));
+        let zero = Signal::derive(move || count() == Some(0));
+        let count = Signal::derive(move || count().map(counted));
+        view! {
+            <a
+                class="tab"
+                href=address(tab, None)
+                data-noscroll=true
+                data-state=tab.map(State::as_str)
+                aria-current=current
+            >
+                {tab.map_or("All", state_word)}
+                " "
+                <span class="tab-count" data-zero=zero>
+                    {count}
+                </span>
+            </a>
+        }
+    };
+    view! {
+        <nav class="tabs" aria-label="States">
+            {TABS.into_iter().map(tab).collect_view()}
+        </nav>
+    }
+}

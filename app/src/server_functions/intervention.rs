@@ -1,0 +1,53 @@
+//! What a person does to a transaction from its page.
+
+use leptos::prelude::*;
+use uuid::Uuid;
+
+use crate::server_functions::{json_codec::JsonAnswer, operation_error::NotDone};
+
+/// Cancels, retries or resolves a transaction, and answers in a sentence. A plain form post, which a
+/// browser sends where WASM is not running, is sent back to the transaction's page.
+#[server(output = JsonAnswer)]
+pub async fn intervene(
+    /// Which one.
+    id: Uuid,
+    /// `cancel` or `retry`; `completed` or `failed`, to resolve it as that.
+    action: String,
+    /// Why.
+    reason: String,
+) -> Result<String, NotDone> {
+    use crate::components::form::{is_plain, set_status};
+
+    let done = carry_out(id, &action, &reason).await;
+    match &done {
+        Ok(_) if is_plain() => leptos_axum::redirect(&format!("/transactions/{id}")),
+        Ok(_) => {}
+        // No failure of the server.
+        Err(_) => set_status(axum::http::StatusCode::CONFLICT),
+    }
+    done
+}
+
+#[cfg(feature = "ssr")]
+async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, NotDone> {
+    use domain::{Intervention, Resolution};
+
+    let (intervention, done) = match action {
+        "cancel" => (Intervention::Cancel, "Cancelled. Nothing was sent, and nothing will be."),
+        "retry" => (Intervention::Retry, "To be retried, and due now."),
+        "completed" => (Intervention::Resolve(Resolution::Completed), "Resolved as completed."),
+        "failed" => (Intervention::Resolve(Resolution::Failed), "Resolved as failed."),
+        _ => return Err(NotDone("Not done: say what became of the transaction.".to_owned())),
+    };
+    let reason = crate::components::reason_field::read(reason)?;
+    if reason.is_none() && matches!(intervention, Intervention::Resolve(_)) {
+        return Err(NotDone("Not resolved: give a reason.".to_owned()));
+    }
+    let gateway = expect_context::<gateway::Gateway>();
+    let principal = domain::Principal::anonymous();
+    match gateway.intervene(&principal, id, intervention, reason).await {
+        Ok(_) => Ok(done.to_owned()),
+        Err(gateway::InterventionError::Engine(error)) => Err(error.into()),
+        Err(error) => Err(NotDone(format!("Not done: {error}."))),
+    }
+}
