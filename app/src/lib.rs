@@ -21,7 +21,7 @@ use leptos_router::{
 pub use crate::components::page_context::Setting;
 use crate::{
     components::{header::Header, page_context::provide_surroundings},
-    feed::live::Live,
+    feed::provide_live,
     pages::{
         not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
     },
@@ -55,7 +55,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_surroundings();
-    Live::provide();
+    provide_live();
     // With this the router shows the next page once it has what it needs, not an empty one before.
     let (_, set_is_routing) = signal(false);
     view! {

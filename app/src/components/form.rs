@@ -4,25 +4,11 @@
 //! Leptos has `ServerAction` and `ActionForm` for it. They are generic in the server function, so
 //! that each further form adds some kilobytes to what the page downloads; what is here is not.
 
-use leptos::{
-    ev::SubmitEvent, html, prelude::*, server::ServerActionError,
-    server_fn::error::ServerFnUrlError, task::spawn_local,
-};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_location, use_navigate},
-};
+use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
 use web_sys::{FormData, HtmlFormElement};
 
-use crate::server_functions::load_error::LoadError;
-
-/// In the address, what a plain form post was answered where it failed: Leptos puts it there.
-const ANSWER: [&str; 2] = ["__path", "__err"];
-
-/// What a server function answered, as JSON: what it gives, or why not. Without an answer, why, in a
-/// sentence.
-pub type Answer = Result<String, String>;
+use crate::server_functions::{json_codec::Answer, load_error::LoadError};
 
 /// A form's connection to its server function.
 #[derive(Clone, Copy)]
@@ -120,57 +106,4 @@ async fn post(path: &str, data: FormData) -> Result<Answer, LoadError> {
 #[cfg(feature = "ssr")]
 async fn post(_: &str, _: FormData) -> Result<Answer, LoadError> {
     Ok(Err(String::new()))
-}
-
-/// Why a plain form post to the server function at this path failed, which led to this page.
-pub fn failed_before<E: FromServerFnError>(path: &str) -> Option<E> {
-    use_context::<ServerActionError>()
-        .filter(|error| error.path() == path && answer_in_address())
-        .map(|error| ServerFnUrlError::decode_err(error.err()))
-}
-
-/// Whether the address still has the answer to a plain form post. To a later visit of the page the
-/// router would bring it back.
-fn answer_in_address() -> bool {
-    use_location().query.read_untracked().get_str(ANSWER[1]).is_some()
-}
-
-/// The answer in the address is about one form post: once the page shows it, a reload must not bring
-/// it back.
-pub fn forget_answer_in_address() {
-    if !answer_in_address() {
-        return;
-    }
-    let location = use_location();
-    let navigate = use_navigate();
-    Effect::new(move |_| {
-        let mut query = location.query.get_untracked();
-        for name in ANSWER {
-            query.remove(name);
-        }
-        let address = location.pathname.get_untracked() + &query.to_query_string();
-        let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
-        navigate(&address, options);
-    });
-}
-
-/// Whether the browser itself posts the form, and shows as a page what comes back.
-#[cfg(feature = "ssr")]
-pub fn is_plain() -> bool {
-    use axum::http::{header::ACCEPT, request::Parts};
-
-    let accept = use_context::<Parts>().and_then(|parts| parts.headers.get(ACCEPT).cloned());
-    accept.is_some_and(|it| it.to_str().is_ok_and(|text| text.contains("text/html")))
-}
-
-/// Answers the page's own code with a status. A plain form post is always redirected, where it failed
-/// back to the form, by Leptos.
-#[cfg(feature = "ssr")]
-pub fn set_status(status: axum::http::StatusCode) {
-    if is_plain() {
-        return;
-    }
-    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
-        response.set_status(status);
-    }
 }

@@ -5,12 +5,11 @@ use leptos::prelude::*;
 
 use crate::{
     components::{
-        form::forget_answer_in_address,
         page_context::Setting,
         posting_bar::{PauseButton, PostingBar},
     },
-    feed::live::{Connection, Live},
-    server_functions::posting::read_posting_status,
+    feed::{Connection, Live},
+    server_functions::{plain_form_post::forget_answer_in_address, posting::read_posting_status},
 };
 
 /// The bar at the top; beneath it what is off with posting, and the notice that the posting service

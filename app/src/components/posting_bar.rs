@@ -11,7 +11,7 @@ use crate::{
         reason_field::ReasonField,
         time_format as time,
     },
-    feed::live::Live,
+    feed::Live,
     server_functions::{
         operation_error::{failed, why_not},
         posting::SetPause,

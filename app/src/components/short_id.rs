@@ -9,22 +9,6 @@ pub fn short_id(id: Uuid) -> String {
     format!("…{}", &digits[24..])
 }
 
-/// A new id for the transaction that a form will submit; empty where the browser has no source of
-/// randomness, and the server then draws one.
-pub fn draw_id() -> String {
-    #[cfg(feature = "ssr")]
-    return Uuid::now_v7().to_string();
-    #[cfg(not(feature = "ssr"))]
-    {
-        let mut bytes = [0; 16];
-        let crypto = leptos::prelude::window().crypto();
-        match crypto.and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes)) {
-            Ok(_) => uuid::Builder::from_random_bytes(bytes).into_uuid().to_string(),
-            Err(_) => String::new(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

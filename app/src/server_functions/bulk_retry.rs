@@ -30,7 +30,7 @@ pub async fn retry_all(
     /// Why, if they say so.
     reason: String,
 ) -> Result<(), NotDone> {
-    let reason = crate::components::reason_field::read(&reason)?;
+    let reason = crate::server_functions::operator_reason::read(&reason)?;
     let filter = gateway::Filter { status: Some(status), ..Default::default() };
     let gateway = expect_context::<gateway::Gateway>();
     let principal = domain::Principal::anonymous();

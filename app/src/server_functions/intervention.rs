@@ -16,7 +16,7 @@ pub async fn intervene(
     /// Why.
     reason: String,
 ) -> Result<String, NotDone> {
-    use crate::components::form::{is_plain, set_status};
+    use crate::server_functions::plain_form_post::{is_plain, set_status};
 
     let done = carry_out(id, &action, &reason).await;
     match &done {
@@ -39,7 +39,7 @@ async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, NotDo
         "failed" => (Intervention::Resolve(Resolution::Failed), "Resolved as failed."),
         _ => return Err(NotDone("Not done: say what became of the transaction.".to_owned())),
     };
-    let reason = crate::components::reason_field::read(reason)?;
+    let reason = crate::server_functions::operator_reason::read(reason)?;
     if reason.is_none() && matches!(intervention, Intervention::Resolve(_)) {
         return Err(NotDone("Not resolved: give a reason.".to_owned()));
     }

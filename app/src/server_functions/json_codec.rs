@@ -11,6 +11,10 @@ pub struct Json;
 /// A server function that is called with a form and answers with [`Json`].
 pub type JsonAnswer = Post<Json>;
 
+/// What a server function answered, as JSON: what it gives, or why not. Without an answer, why, in a
+/// sentence.
+pub type Answer = Result<String, String>;
+
 impl ContentType for Json {
     const CONTENT_TYPE: &'static str = "application/json";
 }

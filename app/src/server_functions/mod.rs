@@ -8,6 +8,9 @@ pub mod intervention;
 pub mod json_codec;
 pub mod load_error;
 pub mod operation_error;
+#[cfg(feature = "ssr")]
+mod operator_reason;
+pub mod plain_form_post;
 pub mod posting;
 pub mod queries;
 pub mod submit;

@@ -3,9 +3,10 @@
 use leptos::{prelude::FromServerFnError, server_fn::error::ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    components::form::{Answer, failed_before},
-    server_functions::{json_codec::Json, load_error::LoadError},
+use crate::server_functions::{
+    json_codec::{Answer, Json},
+    load_error::LoadError,
+    plain_form_post::failed_before,
 };
 
 /// Why something that a person asked for was not done: a sentence for that person. Where WASM is not

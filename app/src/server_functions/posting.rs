@@ -22,7 +22,7 @@ pub async fn set_pause(
     #[server(default)]
     reason: String,
 ) -> Result<PostingStatus, NotDone> {
-    let reason = crate::components::reason_field::read(&reason)?;
+    let reason = crate::server_functions::operator_reason::read(&reason)?;
     let gateway = expect_context::<gateway::Gateway>();
     let principal = domain::Principal::anonymous();
     match paused {

@@ -101,7 +101,7 @@ async fn store(typed: Typed) -> Result<Uuid, NotAccepted> {
 /// A form that was not accepted is no failure of the server.
 #[cfg(feature = "ssr")]
 fn answer(stored: &Result<Uuid, NotAccepted>) {
-    use crate::components::form::{is_plain, set_status};
+    use crate::server_functions::plain_form_post::{is_plain, set_status};
 
     match stored {
         Ok(id) if is_plain() => leptos_axum::redirect(&format!("/transactions/{id}")),

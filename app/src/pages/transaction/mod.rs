@@ -4,6 +4,7 @@
 
 mod attempt;
 mod copy_button;
+mod fields;
 mod interventions;
 mod page;
 mod status;

@@ -14,14 +14,12 @@ use crate::{
         short_id::short_id,
         state_badge::{StateBadge, state_word},
     },
-    feed::live::{Live, News},
+    feed::{Live, News},
     pages::{
         not_found::NotFoundPage,
         transaction::{
-            copy_button::CopyButton,
-            interventions::Interventions,
-            status::{Fields, Standing},
-            timeline::Timeline,
+            copy_button::CopyButton, fields::Fields, interventions::Interventions,
+            status::Standing, timeline::Timeline,
         },
     },
     server_functions::queries::{Detail, find_transaction},

@@ -6,9 +6,10 @@ use domain::{Page, State};
 use leptos::{html, prelude::*};
 
 use crate::{
-    feed::live::{Live, News},
+    feed::{Live, News},
     pages::transactions::{
-        cursor::cursor_after, empty_list::EmptyList, rows::Rows, transaction_row::TransactionRow,
+        cursor::cursor_after, empty_list::EmptyList, list_address::address, rows::Rows,
+        transaction_row::TransactionRow,
     },
     server_functions::queries::{LIST_LENGTH, list_transactions},
 };
@@ -150,16 +151,6 @@ pub fn TransactionList(
                 <a class="link" href="/api/docs" rel="external">"API"</a>
             </p>
         </div>
-    }
-}
-
-/// Where a page of the list is.
-pub fn address(status: Option<State>, cursor: Option<&str>) -> String {
-    match (status, cursor) {
-        (None, None) => "/".to_owned(),
-        (Some(status), None) => format!("/?status={status}"),
-        (None, Some(cursor)) => format!("/?cursor={cursor}"),
-        (Some(status), Some(cursor)) => format!("/?status={status}&cursor={cursor}"),
     }
 }
 

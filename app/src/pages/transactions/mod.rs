@@ -6,6 +6,8 @@ mod cursor;
 mod empty_list;
 mod form_field;
 mod list;
+mod list_address;
+mod new_id;
 mod page;
 mod retry_all;
 mod rows;

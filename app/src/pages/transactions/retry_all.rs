@@ -13,8 +13,8 @@ use crate::{
         reason_field::ReasonField,
         state_badge::state_word,
     },
-    feed::live::Live,
-    pages::transactions::list::address,
+    feed::Live,
+    pages::transactions::list_address::address,
     server_functions::{
         bulk_retry::{Progress, RetryAll, bulk_retry_progress},
         operation_error::{failed, why_not},

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 
 use crate::{
     components::{money::counted, state_badge::state_word},
-    feed::live::Live,
-    pages::transactions::list::address,
+    feed::Live,
+    pages::transactions::list_address::address,
 };
 
 const TABS: [Option<State>; 6] = [

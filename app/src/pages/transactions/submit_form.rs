@@ -6,11 +6,17 @@ use web_sys::{HtmlElement, HtmlFormElement, HtmlInputElement, HtmlTextAreaElemen
 
 use crate::{
     components::{
-        form::{FormPost, PostForm, failed_before},
-        short_id::{draw_id, short_id},
+        form::{FormPost, PostForm},
+        short_id::short_id,
     },
-    pages::transactions::form_field::{MetadataField, TextField},
-    server_functions::submit::{NotAccepted, SubmitTransaction, Typed},
+    pages::transactions::{
+        form_field::{MetadataField, TextField},
+        new_id::draw_id,
+    },
+    server_functions::{
+        plain_form_post::failed_before,
+        submit::{NotAccepted, SubmitTransaction, Typed},
+    },
 };
 
 /// The fields as they are shown; the first bad one gets the focus.

@@ -1,12 +1,14 @@
-//! The change feed: one EventSource for the whole page, from hydration on.
+//! The browser's connection to the change feed: one EventSource for the whole page.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use domain::{Counts, PostingStatus, Transaction};
+use domain::Transaction;
 use leptos::{logging, prelude::*};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Event, EventSource, MessageEvent, VisibilityState};
+
+use crate::feed::live_feed::{Connection, Live, News};
 
 /// Where the server sends its events.
 const STREAM: &str = "/api/stream";
@@ -14,94 +16,11 @@ const STREAM: &str = "/api/stream";
 /// a broken connection, but not after an answer that is no stream, such as a proxy's 502.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 
-/// How current the page is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
-    /// Not hydrated yet, or connecting for the first time.
-    Unopened,
-    /// Changes arrive as they happen.
-    Open,
-    /// Changes are being missed until it is open again.
-    Lost,
-}
-
-/// What the feed tells those who listen to it.
-#[derive(Debug, Clone, Copy)]
-pub enum News<'a> {
-    /// It is open, for the first time or again: whatever happened before was missed.
-    Opened,
-    /// These transactions changed, each in its latest version.
-    Changed(&'a [Transaction]),
-}
-
-type Listener = Arc<dyn Fn(News<'_>) + Send + Sync>;
-
-/// The page's end of the feed.
-#[derive(Clone, Copy)]
-pub struct Live {
-    connection: RwSignal<Connection>,
-    counts: RwSignal<Option<Counts>>,
-    posting: RwSignal<Option<PostingStatus>>,
-    listeners: StoredValue<Vec<Listener>>,
-}
-
-impl Live {
-    /// Provides the feed to everything on the page, and opens it once that is hydrated.
-    pub fn provide() {
-        let live = Self {
-            connection: RwSignal::new(Connection::Unopened),
-            counts: RwSignal::new(None),
-            posting: RwSignal::new(None),
-            listeners: StoredValue::default(),
-        };
-        provide_context(live);
-        Effect::new(move |_| {
-            let feed = Feed { live, stream: StoredValue::new_local(None) };
-            feed.follow_visibility();
-            window_event_listener_untyped("visibilitychange", move |_| feed.follow_visibility());
-        });
-    }
-
-    /// Whether changes arrive.
-    pub fn connection(self) -> Connection {
-        self.connection.get()
-    }
-
-    /// The latest counts that arrived; `None` before the first.
-    pub fn counts(self) -> Option<Counts> {
-        self.counts.get()
-    }
-
-    /// How posting as a whole stood last; `None` before that arrived first.
-    pub fn posting(self) -> Option<PostingStatus> {
-        self.posting.get()
-    }
-
-    /// Takes up how posting stands from elsewhere, until the feed tells more.
-    pub fn set_posting(self, posting: PostingStatus) {
-        self.posting.set(Some(posting));
-    }
-
-    /// Calls `listener` with all news, until the scope that this is called in ends.
-    pub fn listen(self, listener: impl Fn(News<'_>) + Send + Sync + 'static) {
-        let listener: Listener = Arc::new(listener);
-        // Who comes later than the opening has missed it.
-        if self.connection.get_untracked() == Connection::Open {
-            listener(News::Opened);
-        }
-        let ours = Arc::clone(&listener);
-        self.listeners.update_value(|all| all.push(listener));
-        on_cleanup(move || {
-            self.listeners.try_update_value(|all| all.retain(|one| !Arc::ptr_eq(one, &ours)));
-        });
-    }
-
-    fn tell(self, news: News<'_>) {
-        // A listener may add or remove others.
-        for listener in self.listeners.get_value() {
-            listener(news);
-        }
-    }
+/// Opens the feed and keeps it open while the page is visible.
+pub(super) fn follow(live: Live) {
+    let feed = Feed { live, stream: StoredValue::new_local(None) };
+    feed.follow_visibility();
+    window_event_listener_untyped("visibilitychange", move |_| feed.follow_visibility());
 }
 
 /// The feed in the browser. The server has none of it: there a page is rendered on one thread and
