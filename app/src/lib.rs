@@ -20,8 +20,8 @@ use leptos_router::{
 
 pub use crate::components::page_context::Setting;
 use crate::{
-    components::{header::Header, page_context::provide_surroundings},
-    feed::provide_live,
+    components::{header::Header, page_context::provide_page_context},
+    feed::provide_live_feed,
     pages::{
         not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
     },
@@ -54,8 +54,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    provide_surroundings();
-    provide_live();
+    provide_page_context();
+    provide_live_feed();
     // With this the router shows the next page once it has what it needs, not an empty one before.
     let (_, set_is_routing) = signal(false);
     view! {

@@ -5,11 +5,11 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
-use crate::components::form::FormPost;
+use crate::components::form::FormAction;
 
 /// The button, and what it opens.
 #[component]
-pub fn Popover(
+pub fn Dialog(
     /// Its id on the page; `{id}-button` is the button's.
     id: &'static str,
     /// On the button.
@@ -32,7 +32,7 @@ pub fn Popover(
         >
             {button}
         </button>
-        <div id=id popover="auto" class="popover" role="dialog" aria-labelledby=heading_id()>
+        <div id=id popover="auto" class="dialog" role="dialog" aria-labelledby=heading_id()>
             <h2 id=heading_id() class="section-heading">{heading}</h2>
             {children()}
         </div>
@@ -41,17 +41,17 @@ pub fn Popover(
 
 /// The last row of a popover's form: the button that sends it, and one that closes the popover.
 #[component]
-pub fn PopoverFoot(
+pub fn DialogFooter(
     /// The popover's id.
     id: &'static str,
     /// On the button that sends the form.
     #[prop(into)]
     send: Signal<String>,
     /// Its form.
-    form: FormPost,
+    form: FormAction,
 ) -> impl IntoView {
     view! {
-        <div class="popover-foot">
+        <div class="dialog-footer">
             <button type="submit" class="button" aria-disabled=form.disabled()>
                 {send}
             </button>

@@ -6,7 +6,7 @@ use crate::server_functions::load_error::LoadError;
 
 /// Says what could not be loaded and why; the page's status says it to programs.
 #[component]
-pub fn LoadFailed(
+pub fn ErrorMessage(
     /// What, as the beginning of a sentence.
     what: &'static str,
     /// Why.

@@ -12,13 +12,13 @@ use crate::server_functions::{json_codec::Answer, load_error::LoadError};
 
 /// A form's connection to its server function.
 #[derive(Clone, Copy)]
-pub struct FormPost {
+pub struct FormAction {
     path: &'static str,
     pending: RwSignal<bool>,
     on_answer: Callback<Answer>,
 }
 
-impl FormPost {
+impl FormAction {
     /// Posts to the server function at this path, and hands on what it answers.
     pub fn new(path: &'static str, on_answer: impl Fn(Answer) + Send + Sync + 'static) -> Self {
         let pending = RwSignal::new(false);
@@ -53,7 +53,7 @@ impl FormPost {
 #[component]
 pub fn PostForm(
     /// To where.
-    to: FormPost,
+    action: FormAction,
     /// The form's element, if it is needed.
     #[prop(optional)]
     node_ref: NodeRef<html::Form>,
@@ -63,9 +63,9 @@ pub fn PostForm(
     view! {
         <form
             method="post"
-            action=to.path
+            action=action.path
             node_ref=node_ref
-            on:submit=move |event| to.submit(event)
+            on:submit=move |event| action.submit(event)
         >
             {children()}
         </form>

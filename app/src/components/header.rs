@@ -8,17 +8,17 @@ use crate::{
         page_context::Setting,
         posting_bar::{PauseButton, PostingBar},
     },
-    feed::{Connection, Live},
-    server_functions::{plain_form_post::forget_answer_in_address, posting::read_posting_status},
+    feed::{Connection, LiveFeed},
+    server_functions::{plain_form_post::remove_answer_from_address, posting::read_posting_status},
 };
 
 /// The bar at the top; beneath it what is off with posting, and the notice that the posting service
 /// is simulated.
 #[component]
 pub fn Header() -> impl IntoView {
-    forget_answer_in_address();
+    remove_answer_from_address();
     let simulator = expect_context::<Setting>().simulator;
-    let live = expect_context::<Live>();
+    let live = expect_context::<LiveFeed>();
     let initial = Resource::new_blocking(|| (), |()| read_posting_status());
     let status = move |initial: Option<PostingStatus>| {
         Signal::derive(move || live.posting().or_else(|| initial.clone()))
@@ -70,7 +70,7 @@ pub fn Header() -> impl IntoView {
 /// been lost.
 #[component]
 fn LiveIndicator() -> impl IntoView {
-    let live = expect_context::<Live>();
+    let live = expect_context::<LiveFeed>();
     let connection = move || match live.connection() {
         Connection::Unopened => ("unopened", ""),
         Connection::Open => ("open", "Live"),

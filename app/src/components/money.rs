@@ -31,7 +31,7 @@ pub fn Money(
 }
 
 /// A number that counts things, with commas.
-pub fn counted(count: u64) -> String {
+pub fn format_count(count: u64) -> String {
     grouped(&count.to_string()).join(",")
 }
 
@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn digits_are_grouped_from_the_right() {
-        assert_eq!(counted(0), "0");
-        assert_eq!(counted(999), "999");
-        assert_eq!(counted(1_000), "1,000");
-        assert_eq!(counted(12_345_678), "12,345,678");
+        assert_eq!(format_count(0), "0");
+        assert_eq!(format_count(999), "999");
+        assert_eq!(format_count(1_000), "1,000");
+        assert_eq!(format_count(12_345_678), "12,345,678");
     }
 }

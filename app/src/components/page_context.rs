@@ -20,7 +20,7 @@ pub struct Setting {
 pub struct Origin(pub String);
 
 #[derive(Serialize, Deserialize)]
-struct Surroundings {
+struct PageContext {
     setting: Setting,
     origin: Origin,
     rendered_at: DateTime<Utc>,
@@ -28,22 +28,23 @@ struct Surroundings {
 
 /// Hands the server's [`Setting`], [`Origin`] and time on to the browser, and provides them as
 /// context to everything on the page.
-pub fn provide_surroundings() {
-    let Surroundings { setting, origin, rendered_at } = SharedValue::new(look_around).into_inner();
+pub fn provide_page_context() {
+    let PageContext { setting, origin, rendered_at } =
+        SharedValue::new(read_page_context).into_inner();
     provide_context(setting);
     provide_context(origin);
     Clock::provide(rendered_at);
 }
 
 #[cfg(feature = "ssr")]
-fn look_around() -> Surroundings {
+fn read_page_context() -> PageContext {
     use axum::http::{header::HOST, request::Parts};
 
     let parts = use_context::<Parts>();
     let header = |name| parts.as_ref()?.headers.get(name)?.to_str().ok();
     let host = header(HOST.as_str()).unwrap_or("127.0.0.1:3000");
     let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    Surroundings {
+    PageContext {
         // Absent only where the routes are listed at the start, and nothing is shown.
         setting: use_context().unwrap_or_default(),
         origin: Origin(format!("{scheme}://{host}")),
@@ -53,8 +54,8 @@ fn look_around() -> Surroundings {
 
 /// Never called: the browser hydrates what the server has rendered, and reads it from there.
 #[cfg(not(feature = "ssr"))]
-fn look_around() -> Surroundings {
-    Surroundings {
+fn read_page_context() -> PageContext {
+    PageContext {
         setting: Setting::default(),
         origin: Origin::default(),
         rendered_at: DateTime::UNIX_EPOCH,

@@ -6,14 +6,14 @@ use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
     components::{
-        dialog::{Popover, PopoverFoot, close, focus_soon},
-        form::{FormPost, PostForm},
+        dialog::{Dialog, DialogFooter, close, focus_soon},
+        form::{FormAction, PostForm},
         reason_field::ReasonField,
-        time_format as time,
+        time_format,
     },
-    feed::Live,
+    feed::LiveFeed,
     server_functions::{
-        operation_error::{failed, why_not},
+        operation_error::{earlier_error, error_message},
         posting::SetPause,
     },
 };
@@ -27,7 +27,7 @@ pub fn PauseButton(
     /// How posting stands.
     status: Signal<Option<PostingStatus>>,
 ) -> impl IntoView {
-    let (form, not_done) = pause_form(|| {
+    let (form, error) = pause_form(|| {
         close(PAUSE);
         focus_soon(BAR);
     });
@@ -35,18 +35,18 @@ pub fn PauseButton(
     let button = move || {
         going_on.get().then(|| {
             view! {
-                <Popover id=PAUSE button="Pause posting".to_owned() heading="Pause posting".to_owned()>
-                    <PostForm to=form>
+                <Dialog id=PAUSE button="Pause posting".to_owned() heading="Pause posting".to_owned()>
+                    <PostForm action=form>
                         <input type="hidden" name="paused" value="true"/>
                         <p>
                             "Until it is resumed nothing new is posted, by any worker. Transactions are \
                              accepted and wait; what is under way goes on, and so do verifications."
                         </p>
                         <ReasonField id="pause-reason" placeholder="what the others should know"/>
-                        <PopoverFoot id=PAUSE send="Pause posting".to_owned() form/>
+                        <DialogFooter id=PAUSE send="Pause posting".to_owned() form/>
                     </PostForm>
-                    <p role="alert" class="text-failed empty:hidden">{not_done}</p>
-                </Popover>
+                    <p role="alert" class="text-failed empty:hidden">{error}</p>
+                </Dialog>
             }
         })
     };
@@ -59,10 +59,10 @@ pub fn PostingBar(
     /// How posting stands.
     status: Signal<Option<PostingStatus>>,
 ) -> impl IntoView {
-    let (form, not_done) = pause_form(|| focus_soon("pause-button"));
+    let (form, error) = pause_form(|| focus_soon("pause-button"));
     // Each by itself, so that a change of the one does not have the other said again.
-    let paused = Memo::new(move |_| status.read().as_ref()?.paused.as_ref().map(paused));
-    let trouble = Memo::new(move |_| trouble(status.read().as_ref()?.circuits));
+    let paused = Memo::new(move |_| status.read().as_ref()?.paused.as_ref().map(pause_notice));
+    let trouble = Memo::new(move |_| trouble_notice(status.read().as_ref()?.circuits));
     let pause = move || {
         let since = paused.get();
         since.map(|since| view! { <strong>"Posting is paused"</strong> {since} })
@@ -70,7 +70,7 @@ pub fn PostingBar(
     let resume = move || {
         paused.read().is_some().then(|| {
             view! {
-                <PostForm to=form>
+                <PostForm action=form>
                     <input type="hidden" name="paused" value="false"/>
                     <button type="submit" class="button-quiet">
                         "Resume"
@@ -85,7 +85,7 @@ pub fn PostingBar(
                 // Always there, so that what comes into it is said.
                 <p role="status">{pause}</p>
                 {resume}
-                <p role="alert" class="text-failed empty:hidden">{not_done}</p>
+                <p role="alert" class="text-failed empty:hidden">{error}</p>
             </div>
             <div class="strip strip-trouble">
                 <p role="status">{trouble}</p>
@@ -95,30 +95,30 @@ pub fn PostingBar(
 }
 
 /// The answer is how posting stands now: no need to wait for the feed to say so.
-fn pause_form(done: fn()) -> (FormPost, RwSignal<Option<String>>) {
-    let live = expect_context::<Live>();
-    let not_done = RwSignal::new(failed(SetPause::PATH));
-    let form = FormPost::new(SetPause::PATH, move |answer| {
-        not_done.set(why_not(&answer));
+fn pause_form(done: fn()) -> (FormAction, RwSignal<Option<String>>) {
+    let live = expect_context::<LiveFeed>();
+    let error = RwSignal::new(earlier_error(SetPause::PATH));
+    let form = FormAction::new(SetPause::PATH, move |answer| {
+        error.set(error_message(&answer));
         if let Some(status) = answer.ok().and_then(|json| serde_json::from_str(&json).ok()) {
             live.set_posting(status);
             done();
         }
     });
-    (form, not_done)
+    (form, error)
 }
 
-fn paused(pause: &Pause) -> String {
+fn pause_notice(pause: &Pause) -> String {
     let Pause { paused_at, paused_by, reason } = pause;
     let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let since = time::absolute(*paused_at);
+    let since = time_format::absolute(*paused_at);
     format!(" since {since} by {paused_by}{reason}. Transactions are accepted and wait.")
 }
 
-fn trouble(circuits: Circuits) -> Option<String> {
+fn trouble_notice(circuits: Circuits) -> Option<String> {
     let workers = circuits.workers();
-    let held = workers - circuits.closed;
-    match (workers, held) {
+    let not_closed = workers - circuits.closed;
+    match (workers, not_closed) {
         (0, _) => Some("No worker is running: nothing is posted.".to_owned()),
         (_, 0) => None,
         (1, _) => Some(
@@ -126,7 +126,7 @@ fn trouble(circuits: Circuits) -> Option<String> {
                 .to_owned(),
         ),
         _ => Some(format!(
-            "Nothing gets through to the posting service: {held} of {workers} workers hold their \
+            "Nothing gets through to the posting service: {not_closed} of {workers} workers hold their \
              POSTs back and probe."
         )),
     }
@@ -138,16 +138,16 @@ mod tests {
 
     #[test]
     fn nothing_is_said_while_every_worker_posts() {
-        assert_eq!(trouble(Circuits { closed: 2, open: 0, half_open: 0 }), None);
+        assert_eq!(trouble_notice(Circuits { closed: 2, open: 0, half_open: 0 }), None);
     }
 
     #[test]
     fn whoever_holds_back_is_counted_probing_or_not() {
-        let said = trouble(Circuits { closed: 1, open: 1, half_open: 1 });
+        let said = trouble_notice(Circuits { closed: 1, open: 1, half_open: 1 });
         assert!(said.is_some_and(|said| said.contains("2 of 3 workers")));
-        let said = trouble(Circuits { closed: 0, open: 0, half_open: 1 });
+        let said = trouble_notice(Circuits { closed: 0, open: 0, half_open: 1 });
         assert!(said.is_some_and(|said| said.contains("the worker holds")));
-        let said = trouble(Circuits::default());
+        let said = trouble_notice(Circuits::default());
         assert!(said.is_some_and(|said| said.starts_with("No worker")));
     }
 }

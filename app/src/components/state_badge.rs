@@ -4,7 +4,7 @@ use domain::State;
 use leptos::prelude::*;
 
 /// The word for a state.
-pub fn state_word(state: State) -> &'static str {
+pub fn state_label(state: State) -> &'static str {
     match state {
         State::Pending => "Pending",
         State::Processing => "Processing",
@@ -27,12 +27,12 @@ pub fn StateBadge(
     let retried = move || state.get() == State::Completed && attempts.get() > 1;
     let key = move || if retried() { "retried" } else { state.get().as_str() };
     let key = Signal::derive(move || key().to_owned());
-    let word = Signal::derive(move || state_word(state.get()).to_owned());
+    let word = Signal::derive(move || state_label(state.get()).to_owned());
     let after = Signal::derive(move || retried().then(|| format!("after {}", attempts.get())));
     view! {
         <span class="state" data-state=key>
             <span class="dot" aria-hidden="true"></span>
-            <span class="state-word">{word}</span>
+            <span class="state-label">{word}</span>
             <span class="text-muted">{after}</span>
         </span>
     }

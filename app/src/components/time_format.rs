@@ -10,18 +10,18 @@ pub fn absolute(at: DateTime<Utc>) -> String {
 
 /// The date and the time to the millisecond: `2026-01-31 12:00:05.123 UTC`.
 pub fn absolute_millis(at: DateTime<Utc>) -> String {
-    format!("{} {} UTC", date(at), clock_millis(at))
+    format!("{} {} UTC", date(at), time_of_day(at))
 }
 
 /// The time of day to the millisecond: `12:00:05.123`.
-pub fn clock_millis(at: DateTime<Utc>) -> String {
+pub fn time_of_day(at: DateTime<Utc>) -> String {
     let millis = at.timestamp_subsec_millis();
     format!("{:02}:{:02}:{:02}.{millis:03}", at.hour(), at.minute(), at.second())
 }
 
 /// For the `datetime` attribute of `<time>`.
-pub fn machine(at: DateTime<Utc>) -> String {
-    format!("{}T{}Z", date(at), clock_millis(at))
+pub fn datetime_attribute(at: DateTime<Utc>) -> String {
+    format!("{}T{}Z", date(at), time_of_day(at))
 }
 
 /// How long ago, in one unit. Below a minute in steps of five seconds: fifty rows that each change
@@ -49,7 +49,7 @@ pub fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// A duration to about three digits: `45 ms`, `1.24 s`, `12.5 s`, `3 min 5 s`.
-pub fn lasting(duration: TimeDelta) -> String {
+pub fn duration(duration: TimeDelta) -> String {
     let millis = duration.num_milliseconds().max(0);
     match millis {
         ..1_000 => format!("{millis} ms"),
@@ -76,7 +76,7 @@ mod tests {
     fn a_point_in_time_is_shown_in_utc() {
         assert_eq!(absolute(at(42)), "2026-09-21 14:13:20 UTC");
         assert_eq!(absolute_millis(at(42)), "2026-09-21 14:13:20.042 UTC");
-        assert_eq!(machine(at(42)).parse::<DateTime<Utc>>(), Ok(at(42)));
+        assert_eq!(datetime_attribute(at(42)).parse::<DateTime<Utc>>(), Ok(at(42)));
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_duration_has_about_three_digits() {
-        let shown = |millis: i64| lasting(TimeDelta::milliseconds(millis));
+        let shown = |millis: i64| duration(TimeDelta::milliseconds(millis));
         assert_eq!(shown(-1), "0 ms");
         assert_eq!(shown(999), "999 ms");
         assert_eq!(shown(1_249), "1.24 s");

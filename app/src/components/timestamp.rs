@@ -3,18 +3,18 @@
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 
-use crate::components::{clock::Clock, time_format as time};
+use crate::components::{clock::Clock, time_format};
 
 /// How long ago; the absolute time in its title.
 #[component]
-pub fn Ago(
+pub fn RelativeTime(
     /// When.
     at: DateTime<Utc>,
 ) -> impl IntoView {
     let clock = expect_context::<Clock>();
-    let ago = Signal::derive(move || time::ago(at, clock.now()));
+    let ago = Signal::derive(move || time_format::ago(at, clock.now()));
     view! {
-        <time datetime=time::machine(at) title=time::absolute(at)>
+        <time datetime=time_format::datetime_attribute(at) title=time_format::absolute(at)>
             {ago}
         </time>
     }
@@ -22,11 +22,11 @@ pub fn Ago(
 
 /// The absolute time, to the millisecond.
 #[component]
-pub fn At(
+pub fn AbsoluteTime(
     /// When.
     at: DateTime<Utc>,
 ) -> impl IntoView {
-    view! { <time datetime=time::machine(at)>{time::absolute_millis(at)}</time> }
+    view! { <time datetime=time_format::datetime_attribute(at)>{time_format::absolute_millis(at)}</time> }
 }
 
 /// The time of day, to the millisecond, where the date stands above it; in the title it is whole.
@@ -36,8 +36,8 @@ pub fn TimeOfDay(
     at: DateTime<Utc>,
 ) -> impl IntoView {
     view! {
-        <time datetime=time::machine(at) title=time::absolute_millis(at)>
-            {time::clock_millis(at)}
+        <time datetime=time_format::datetime_attribute(at) title=time_format::absolute_millis(at)>
+            {time_format::time_of_day(at)}
         </time>
     }
 }

@@ -18,25 +18,25 @@ pub enum Connection {
 
 /// What the feed tells those who listen to it.
 #[derive(Debug, Clone, Copy)]
-pub enum News<'a> {
+pub enum FeedEvent<'a> {
     /// It is open, for the first time or again: whatever happened before was missed.
     Opened,
     /// These transactions changed, each in its latest version.
     Changed(&'a [Transaction]),
 }
 
-type Listener = Arc<dyn Fn(News<'_>) + Send + Sync>;
+type Listener = Arc<dyn Fn(FeedEvent<'_>) + Send + Sync>;
 
 /// The page's end of the feed.
 #[derive(Clone, Copy)]
-pub struct Live {
+pub struct LiveFeed {
     pub(super) connection: RwSignal<Connection>,
     pub(super) counts: RwSignal<Option<Counts>>,
     posting: RwSignal<Option<PostingStatus>>,
     listeners: StoredValue<Vec<Listener>>,
 }
 
-impl Live {
+impl LiveFeed {
     pub(super) fn new() -> Self {
         Self {
             connection: RwSignal::new(Connection::Unopened),
@@ -67,11 +67,11 @@ impl Live {
     }
 
     /// Calls `listener` with all news, until the scope that this is called in ends.
-    pub fn listen(self, listener: impl Fn(News<'_>) + Send + Sync + 'static) {
+    pub fn listen(self, listener: impl Fn(FeedEvent<'_>) + Send + Sync + 'static) {
         let listener: Listener = Arc::new(listener);
         // Who comes later than the opening has missed it.
         if self.connection.get_untracked() == Connection::Open {
-            listener(News::Opened);
+            listener(FeedEvent::Opened);
         }
         let ours = Arc::clone(&listener);
         self.listeners.update_value(|all| all.push(listener));
@@ -80,10 +80,10 @@ impl Live {
         });
     }
 
-    pub(super) fn tell(self, news: News<'_>) {
+    pub(super) fn notify(self, event: FeedEvent<'_>) {
         // A listener may add or remove others.
         for listener in self.listeners.get_value() {
-            listener(news);
+            listener(event);
         }
     }
 }

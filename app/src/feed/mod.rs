@@ -7,11 +7,11 @@ mod live_feed;
 
 use leptos::prelude::*;
 
-pub use live_feed::{Connection, Live, News};
+pub use live_feed::{Connection, FeedEvent, LiveFeed};
 
 /// Provides the feed to everything on the page, and opens it once that is hydrated.
-pub fn provide_live() {
-    let live = Live::new();
-    provide_context(live);
-    Effect::new(move |_| event_source::follow(live));
+pub fn provide_live_feed() {
+    let feed = LiveFeed::new();
+    provide_context(feed);
+    Effect::new(move |_| event_source::follow(feed));
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::server_functions::{
-    json_codec::JsonAnswer, load_error::LoadError, operation_error::NotDone,
+    json_codec::JsonAnswer, load_error::LoadError, operation_error::OperationError,
 };
 
 /// How far a bulk retry has come.
@@ -29,8 +29,8 @@ pub async fn retry_all(
     status: State,
     /// Why, if they say so.
     reason: String,
-) -> Result<(), NotDone> {
-    let reason = crate::server_functions::operator_reason::read(&reason)?;
+) -> Result<(), OperationError> {
+    let reason = crate::server_functions::operator_reason::parse(&reason)?;
     let filter = gateway::Filter { status: Some(status), ..Default::default() };
     let gateway = expect_context::<gateway::Gateway>();
     let principal = domain::Principal::anonymous();

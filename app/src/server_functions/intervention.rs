@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use uuid::Uuid;
 
-use crate::server_functions::{json_codec::JsonAnswer, operation_error::NotDone};
+use crate::server_functions::{json_codec::JsonAnswer, operation_error::OperationError};
 
 /// Cancels, retries or resolves a transaction, and answers in a sentence. A plain form post, which a
 /// browser sends where WASM is not running, is sent back to the transaction's page.
@@ -15,7 +15,7 @@ pub async fn intervene(
     action: String,
     /// Why.
     reason: String,
-) -> Result<String, NotDone> {
+) -> Result<String, OperationError> {
     use crate::server_functions::plain_form_post::{is_plain, set_status};
 
     let done = carry_out(id, &action, &reason).await;
@@ -29,7 +29,7 @@ pub async fn intervene(
 }
 
 #[cfg(feature = "ssr")]
-async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, NotDone> {
+async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, OperationError> {
     use domain::{Intervention, Resolution};
 
     let (intervention, done) = match action {
@@ -37,17 +37,19 @@ async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, NotDo
         "retry" => (Intervention::Retry, "To be retried, and due now."),
         "completed" => (Intervention::Resolve(Resolution::Completed), "Resolved as completed."),
         "failed" => (Intervention::Resolve(Resolution::Failed), "Resolved as failed."),
-        _ => return Err(NotDone("Not done: say what became of the transaction.".to_owned())),
+        _ => {
+            return Err(OperationError("Not done: say what became of the transaction.".to_owned()));
+        }
     };
-    let reason = crate::server_functions::operator_reason::read(reason)?;
+    let reason = crate::server_functions::operator_reason::parse(reason)?;
     if reason.is_none() && matches!(intervention, Intervention::Resolve(_)) {
-        return Err(NotDone("Not resolved: give a reason.".to_owned()));
+        return Err(OperationError("Not resolved: give a reason.".to_owned()));
     }
     let gateway = expect_context::<gateway::Gateway>();
     let principal = domain::Principal::anonymous();
     match gateway.intervene(&principal, id, intervention, reason).await {
         Ok(_) => Ok(done.to_owned()),
         Err(gateway::InterventionError::Engine(error)) => Err(error.into()),
-        Err(error) => Err(NotDone(format!("Not done: {error}."))),
+        Err(error) => Err(OperationError(format!("Not done: {error}."))),
     }
 }

@@ -2,14 +2,14 @@
 
 use domain::intervention::{BadReason, read_reason};
 
-use crate::server_functions::operation_error::NotDone;
+use crate::server_functions::operation_error::OperationError;
 
 /// What was typed as a reason; `None` where that is nothing.
-pub fn read(typed: &str) -> Result<Option<&str>, NotDone> {
+pub fn parse(typed: &str) -> Result<Option<&str>, OperationError> {
     match read_reason(typed) {
         Ok(reason) => Ok(Some(reason)),
         Err(BadReason::Empty) => Ok(None),
-        Err(bad) => Err(NotDone(format!("Not done: the reason {bad}."))),
+        Err(bad) => Err(OperationError(format!("Not done: the reason {bad}."))),
     }
 }
 
@@ -21,9 +21,9 @@ mod tests {
 
     #[test]
     fn a_reason_may_be_left_out_and_what_is_wrong_with_one_is_said() {
-        assert_eq!(read("  "), Ok(None));
-        assert_eq!(read(" the ledger is moved "), Ok(Some("the ledger is moved")));
-        let bad = read(&"x".repeat(MAX_REASON_CHARS + 1)).unwrap_err();
+        assert_eq!(parse("  "), Ok(None));
+        assert_eq!(parse(" the ledger is moved "), Ok(Some("the ledger is moved")));
+        let bad = parse(&"x".repeat(MAX_REASON_CHARS + 1)).unwrap_err();
         assert!(bad.0.contains("at most 500 characters"), "{}", bad.0);
     }
 }

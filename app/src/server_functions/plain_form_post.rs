@@ -11,22 +11,22 @@ use leptos_router::{
 const ANSWER: [&str; 2] = ["__path", "__err"];
 
 /// Why a plain form post to the server function at this path failed, which led to this page.
-pub fn failed_before<E: FromServerFnError>(path: &str) -> Option<E> {
+pub fn error_in_address<E: FromServerFnError>(path: &str) -> Option<E> {
     use_context::<ServerActionError>()
-        .filter(|error| error.path() == path && answer_in_address())
+        .filter(|error| error.path() == path && has_answer_in_address())
         .map(|error| ServerFnUrlError::decode_err(error.err()))
 }
 
 /// Whether the address still has the answer to a plain form post. To a later visit of the page the
 /// router would bring it back.
-fn answer_in_address() -> bool {
+fn has_answer_in_address() -> bool {
     use_location().query.read_untracked().get_str(ANSWER[1]).is_some()
 }
 
 /// The answer in the address is about one form post: once the page shows it, a reload must not bring
 /// it back.
-pub fn forget_answer_in_address() {
-    if !answer_in_address() {
+pub fn remove_answer_from_address() {
+    if !has_answer_in_address() {
         return;
     }
     let location = use_location();

@@ -4,7 +4,7 @@ use domain::PostingStatus;
 use leptos::prelude::*;
 
 use crate::server_functions::{
-    json_codec::JsonAnswer, load_error::LoadError, operation_error::NotDone,
+    json_codec::JsonAnswer, load_error::LoadError, operation_error::OperationError,
 };
 
 /// How posting as a whole stands.
@@ -21,8 +21,8 @@ pub async fn set_pause(
     /// Why, if they say so.
     #[server(default)]
     reason: String,
-) -> Result<PostingStatus, NotDone> {
-    let reason = crate::server_functions::operator_reason::read(&reason)?;
+) -> Result<PostingStatus, OperationError> {
+    let reason = crate::server_functions::operator_reason::parse(&reason)?;
     let gateway = expect_context::<gateway::Gateway>();
     let principal = domain::Principal::anonymous();
     match paused {

@@ -38,7 +38,7 @@ pub async fn count_transactions() -> Result<Counts, LoadError> {
 
 /// A transaction with all that was done for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Detail {
+pub struct TransactionDetail {
     /// The transaction.
     pub transaction: Transaction,
     /// Its attempts, first to last.
@@ -47,9 +47,9 @@ pub struct Detail {
     pub interventions: Vec<Intervened>,
 }
 
-impl Detail {
+impl TransactionDetail {
     /// Whether an attempt may have reached the posting service ever, one under way included.
-    pub fn sent(&self) -> bool {
+    pub fn may_have_been_sent(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.outcome != Some(Outcome::NotSent))
     }
 }
@@ -59,11 +59,11 @@ impl Detail {
 pub async fn find_transaction(
     /// Which one.
     id: Uuid,
-) -> Result<Option<Detail>, LoadError> {
+) -> Result<Option<TransactionDetail>, LoadError> {
     let gateway = expect_context::<gateway::Gateway>();
     // In this order: what is done in between is then shown, not missed.
     let Some(transaction) = gateway.transaction(id).await? else { return Ok(None) };
     let attempts = gateway.attempts(id).await?;
     let interventions = gateway.interventions(id).await?;
-    Ok(Some(Detail { transaction, attempts, interventions }))
+    Ok(Some(TransactionDetail { transaction, attempts, interventions }))
 }

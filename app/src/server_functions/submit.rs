@@ -9,7 +9,7 @@ use crate::server_functions::json_codec::{Json, JsonAnswer};
 
 /// What was typed into the form, field by field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Typed {
+pub struct FormValues {
     /// Not typed but drawn by the page, one for each transaction, so that however often a form is
     /// sent, it is stored once.
     pub id: String,
@@ -28,14 +28,14 @@ pub struct Typed {
 /// Why a form was not accepted. Where WASM is not running it travels in the page's address, and the
 /// page shows the form as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotAccepted {
+pub struct SubmissionError {
     /// What is wrong, field by field; an empty pointer stands for the form as a whole.
     pub errors: Vec<FieldError>,
     /// What was typed. Its `id` is the one to send next time.
-    pub typed: Typed,
+    pub typed: FormValues,
 }
 
-impl NotAccepted {
+impl SubmissionError {
     /// What is wrong with one field.
     pub fn at(&self, pointer: &str) -> Option<&str> {
         let error = self.errors.iter().find(|error| error.pointer == pointer)?;
@@ -47,20 +47,20 @@ impl NotAccepted {
         serde_json::from_str(json).unwrap_or_else(|_| {
             let message =
                 "Onceward cannot be reached. Submit again; it will be stored once at most.";
-            Self::as_a_whole(message.to_owned())
+            Self::of_form(message.to_owned())
         })
     }
 
-    fn as_a_whole(message: String) -> Self {
-        Self { errors: vec![FieldError::new("", message)], typed: Typed::default() }
+    fn of_form(message: String) -> Self {
+        Self { errors: vec![FieldError::new("", message)], typed: FormValues::default() }
     }
 }
 
-impl FromServerFnError for NotAccepted {
+impl FromServerFnError for SubmissionError {
     type Encoder = Json;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        Self::as_a_whole(error.to_string())
+        Self::of_form(error.to_string())
     }
 }
 
@@ -68,7 +68,7 @@ impl FromServerFnError for NotAccepted {
 /// browser sends where WASM is not running, is sent on to the transaction's page.
 #[server(output = JsonAnswer)]
 pub async fn submit_transaction(
-    /// See [`Typed::id`].
+    /// See [`FormValues::id`].
     id: String,
     /// A decimal number.
     amount: String,
@@ -80,18 +80,18 @@ pub async fn submit_transaction(
     reference: String,
     /// A JSON object.
     metadata: String,
-) -> Result<Uuid, NotAccepted> {
-    let typed = Typed { id, amount, currency, description, reference, metadata };
+) -> Result<Uuid, SubmissionError> {
+    let typed = FormValues { id, amount, currency, description, reference, metadata };
     let stored = store(typed).await;
-    answer(&stored);
+    respond(&stored);
     stored
 }
 
 #[cfg(feature = "ssr")]
-async fn store(typed: Typed) -> Result<Uuid, NotAccepted> {
-    let submission = match read(&typed) {
+async fn store(typed: FormValues) -> Result<Uuid, SubmissionError> {
+    let submission = match parse(&typed) {
         Ok(submission) => submission,
-        Err(errors) => return Err(NotAccepted { errors, typed }),
+        Err(errors) => return Err(SubmissionError { errors, typed }),
     };
     let gateway = expect_context::<gateway::Gateway>();
     let submitted = gateway.submit(&domain::Principal::anonymous(), submission).await;
@@ -100,7 +100,7 @@ async fn store(typed: Typed) -> Result<Uuid, NotAccepted> {
 
 /// A form that was not accepted is no failure of the server.
 #[cfg(feature = "ssr")]
-fn answer(stored: &Result<Uuid, NotAccepted>) {
+fn respond(stored: &Result<Uuid, SubmissionError>) {
     use crate::server_functions::plain_form_post::{is_plain, set_status};
 
     match stored {
@@ -112,7 +112,7 @@ fn answer(stored: &Result<Uuid, NotAccepted>) {
 
 /// The form as the JSON body that the REST API takes, read by the same rules.
 #[cfg(feature = "ssr")]
-fn read(typed: &Typed) -> Result<domain::Submission, Vec<FieldError>> {
+fn parse(typed: &FormValues) -> Result<domain::Submission, Vec<FieldError>> {
     use serde_json::{Map, Value};
 
     let currency = typed.currency.to_uppercase();
@@ -148,7 +148,7 @@ fn read(typed: &Typed) -> Result<domain::Submission, Vec<FieldError>> {
 
 /// Says to a person at the form what the engine says to programs.
 #[cfg(feature = "ssr")]
-fn explain(error: &gateway::SubmitError, mut typed: Typed) -> NotAccepted {
+fn explain(error: &gateway::SubmitError, mut typed: FormValues) -> SubmissionError {
     use gateway::SubmitError;
 
     let error = match error {
@@ -173,7 +173,7 @@ fn explain(error: &gateway::SubmitError, mut typed: Typed) -> NotAccepted {
             FieldError::new("", message)
         }
     };
-    NotAccepted { errors: vec![error], typed }
+    SubmissionError { errors: vec![error], typed }
 }
 
 #[cfg(test)]
@@ -181,37 +181,38 @@ fn explain(error: &gateway::SubmitError, mut typed: Typed) -> NotAccepted {
 mod tests {
     use super::*;
 
-    fn typed(amount: &str, currency: &str, metadata: &str) -> Typed {
+    fn typed(amount: &str, currency: &str, metadata: &str) -> FormValues {
         let text = str::to_owned;
-        let typed = Typed { amount: text(amount), currency: text(currency), ..Typed::default() };
-        Typed { metadata: text(metadata), ..typed }
+        let typed =
+            FormValues { amount: text(amount), currency: text(currency), ..FormValues::default() };
+        FormValues { metadata: text(metadata), ..typed }
     }
 
-    fn pointers(typed: &Typed) -> Vec<String> {
-        read(typed).unwrap_err().into_iter().map(|error| error.pointer).collect()
+    fn pointers(typed: &FormValues) -> Vec<String> {
+        parse(typed).unwrap_err().into_iter().map(|error| error.pointer).collect()
     }
 
     #[test]
     fn what_is_left_empty_is_left_out() {
-        let submission = read(&typed(" 100.50 ", "usd", " ")).unwrap();
+        let submission = parse(&typed(" 100.50 ", "usd", " ")).unwrap();
         assert_eq!(submission.amount.to_string(), "100.50");
         assert_eq!(submission.currency.code(), "USD");
         assert_eq!(submission.id, None);
         assert_eq!(submission.reference, None);
         assert_eq!(submission.metadata, None);
-        assert_eq!(pointers(&Typed::default()), ["/amount", "/currency"]);
+        assert_eq!(pointers(&FormValues::default()), ["/amount", "/currency"]);
     }
 
     #[test]
     fn every_bad_field_is_named_malformed_metadata_too() {
         assert_eq!(pointers(&typed("-1", "XXZ", "{")), ["/amount", "/currency", "/metadata"]);
         assert_eq!(pointers(&typed("1", "USD", "[1]")), ["/metadata"]);
-        assert!(read(&typed("1", "USD", r#"{"order_id": "12345"}"#)).is_ok());
+        assert!(parse(&typed("1", "USD", r#"{"order_id": "12345"}"#)).is_ok());
     }
 
     #[test]
     fn a_form_that_was_sent_before_with_other_content_gets_a_new_id() {
-        let before = Typed { id: Uuid::now_v7().to_string(), ..typed("1", "USD", "") };
+        let before = FormValues { id: Uuid::now_v7().to_string(), ..typed("1", "USD", "") };
         let conflict = gateway::SubmitError::Conflict { pointer: "/id" };
         let answer = explain(&conflict, before.clone());
         assert_ne!(answer.typed.id, before.id);

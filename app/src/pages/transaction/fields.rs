@@ -3,15 +3,15 @@
 use leptos::prelude::*;
 
 use crate::{
-    components::{money::Money, page_context::Setting, timestamp::At},
-    server_functions::queries::Detail,
+    components::{money::Money, page_context::Setting, timestamp::AbsoluteTime},
+    server_functions::queries::TransactionDetail,
 };
 
 /// Every field of a transaction.
 #[component]
 pub fn Fields(
     /// The transaction with its attempts.
-    detail: RwSignal<Detail>,
+    detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
     // What was submitted never changes; the times do once.
     let submitted = detail.read_untracked().transaction.clone();
@@ -23,17 +23,18 @@ pub fn Fields(
     let max_attempts = expect_context::<Setting>().max_attempts;
     let attempts = move || format!("{} of {max_attempts}", detail.read().transaction.attempts);
     let attempts = Signal::derive(attempts);
-    let completed_at = move || detail.read().transaction.completed_at.map(|at| view! { <At at/> });
+    let completed_at =
+        move || detail.read().transaction.completed_at.map(|at| view! { <AbsoluteTime at/> });
     view! {
         <dl class="fields">
             {field("Amount", Some(money))}
             {field("Reference", submitted.reference)}
             {submitted.idempotency_key.map(|key| field("Idempotency key", Some(key.to_string())))}
             {field("Description", submitted.description)}
-            {field("Timestamp", submitted.timestamp.map(|at| view! { <At at/> }))}
+            {field("Timestamp", submitted.timestamp.map(|at| view! { <AbsoluteTime at/> }))}
             {field("Source account", submitted.source_account)}
             {field("Destination account", submitted.destination_account)}
-            {field("Submitted at", Some(view! { <At at=submitted.submitted_at/> }))}
+            {field("Submitted at", Some(view! { <AbsoluteTime at=submitted.submitted_at/> }))}
             <dt>"Completed at"</dt>
             <dd>{completed_at}</dd>
             <dt>"Attempts counted"</dt>

@@ -5,14 +5,14 @@ use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
     components::{
-        dialog::{Popover, PopoverFoot, close, focus_soon},
-        form::{FormPost, PostForm},
+        dialog::{Dialog, DialogFooter, close, focus_soon},
+        form::{FormAction, PostForm},
         reason_field::ReasonField,
     },
     server_functions::{
         intervention::Intervene,
-        operation_error::{failed, text, why_not},
-        queries::Detail,
+        operation_error::{earlier_error, error_message, message},
+        queries::TransactionDetail,
     },
 };
 
@@ -25,25 +25,25 @@ const ANSWER: &str = "intervention-answer";
 #[component]
 pub fn Interventions(
     /// The transaction with all that was done for it.
-    detail: RwSignal<Detail>,
+    detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
-    let (done, not_done) = (RwSignal::new(None), RwSignal::new(failed(Intervene::PATH)));
-    let form = FormPost::new(Intervene::PATH, move |answer| {
-        done.set(answer.as_deref().ok().map(text));
-        not_done.set(why_not(&answer));
+    let (success, error) = (RwSignal::new(None), RwSignal::new(earlier_error(Intervene::PATH)));
+    let form = FormAction::new(Intervene::PATH, move |answer| {
+        success.set(answer.as_deref().ok().map(message));
+        error.set(error_message(&answer));
         for dialog in [CANCEL, RETRY, RESOLVE] {
             close(dialog);
         }
         focus_soon(ANSWER);
     });
     // Where the browser itself has sent the form, it puts the focus here.
-    let autofocus = not_done.read_untracked().is_some();
+    let autofocus = error.read_untracked().is_some();
 
     // Kept while it is permitted: an open dialog must not close because an attempt is made.
     let permits = move |intervention: Intervention| {
         Memo::new(move |_| {
             let detail = detail.read();
-            intervention.leads_to(detail.transaction.status, detail.sent()).is_ok()
+            intervention.leads_to(detail.transaction.status, detail.may_have_been_sent()).is_ok()
         })
     };
     let cancel = permits(Intervention::Cancel);
@@ -56,29 +56,29 @@ pub fn Interventions(
             {move || resolve.get().then(|| view! { <Resolve detail form/> })}
         </div>
         <div id=ANSWER class="answer" tabindex="-1" autofocus=autofocus>
-            <p role="status">{done}</p>
-            <p role="alert" class="text-failed">{not_done}</p>
+            <p role="status">{success}</p>
+            <p role="alert" class="text-failed">{error}</p>
         </div>
     }
 }
 
 #[component]
-fn Cancel(detail: RwSignal<Detail>, form: FormPost) -> impl IntoView {
+fn Cancel(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoView {
     view! {
-        <Popover id=CANCEL button="Cancel".to_owned() heading="Cancel the transaction".to_owned()>
-            <PostForm to=form>
-                {which(detail)}
+        <Dialog id=CANCEL button="Cancel".to_owned() heading="Cancel the transaction".to_owned()>
+            <PostForm action=form>
+                {id_input(detail)}
                 <input type="hidden" name="action" value="cancel"/>
                 <p>"Nothing has been sent for it, and then nothing will be. This is final."</p>
                 <ReasonField id="cancel-reason" placeholder="who asked for it, and why"/>
-                <PopoverFoot id=CANCEL send="Cancel the transaction".to_owned() form/>
+                <DialogFooter id=CANCEL send="Cancel the transaction".to_owned() form/>
             </PostForm>
-        </Popover>
+        </Dialog>
     }
 }
 
 #[component]
-fn Retry(detail: RwSignal<Detail>, form: FormPost) -> impl IntoView {
+fn Retry(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoView {
     let effect = Signal::derive(move || match detail.read().transaction.status {
         State::Pending => "It becomes due at once, with the attempts that it has left.".to_owned(),
         _ => {
@@ -88,20 +88,20 @@ fn Retry(detail: RwSignal<Detail>, form: FormPost) -> impl IntoView {
         }
     });
     view! {
-        <Popover id=RETRY button="Retry".to_owned() heading="Retry the transaction".to_owned()>
-            <PostForm to=form>
-                {which(detail)}
+        <Dialog id=RETRY button="Retry".to_owned() heading="Retry the transaction".to_owned()>
+            <PostForm action=form>
+                {id_input(detail)}
                 <input type="hidden" name="action" value="retry"/>
                 <p>{effect}</p>
                 <ReasonField id="retry-reason" placeholder="what has changed since"/>
-                <PopoverFoot id=RETRY send="Retry the transaction".to_owned() form/>
+                <DialogFooter id=RETRY send="Retry the transaction".to_owned() form/>
             </PostForm>
-        </Popover>
+        </Dialog>
     }
 }
 
 #[component]
-fn Resolve(detail: RwSignal<Detail>, form: FormPost) -> impl IntoView {
+fn Resolve(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoView {
     let choice = |value: &'static str, word: &'static str, meaning: &'static str| {
         view! {
             <label class="choice">
@@ -115,9 +115,9 @@ fn Resolve(detail: RwSignal<Detail>, form: FormPost) -> impl IntoView {
         }
     };
     view! {
-        <Popover id=RESOLVE button="Resolve".to_owned() heading="Resolve the transaction".to_owned()>
-            <PostForm to=form>
-                {which(detail)}
+        <Dialog id=RESOLVE button="Resolve".to_owned() heading="Resolve the transaction".to_owned()>
+            <PostForm action=form>
+                {id_input(detail)}
                 <p>
                     "Look it up in the posting service, and say what became of it. Onceward takes your \
                      word, sends nothing more and asks no more."
@@ -132,14 +132,14 @@ fn Resolve(detail: RwSignal<Detail>, form: FormPost) -> impl IntoView {
                     )}
                 </fieldset>
                 <ReasonField id="resolve-reason" placeholder="how you know" required=true/>
-                <PopoverFoot id=RESOLVE send="Resolve the transaction".to_owned() form/>
+                <DialogFooter id=RESOLVE send="Resolve the transaction".to_owned() form/>
             </PostForm>
-        </Popover>
+        </Dialog>
     }
 }
 
 /// Tells the form which transaction it is about.
-fn which(detail: RwSignal<Detail>) -> impl IntoView {
+fn id_input(detail: RwSignal<TransactionDetail>) -> impl IntoView {
     let id = detail.read_untracked().transaction.transaction_id;
     view! { <input type="hidden" name="id" value=id.to_string()/> }
 }

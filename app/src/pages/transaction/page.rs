@@ -10,23 +10,23 @@ use uuid::Uuid;
 
 use crate::{
     components::{
-        error_message::LoadFailed,
+        error_message::ErrorMessage,
         short_id::short_id,
-        state_badge::{StateBadge, state_word},
+        state_badge::{StateBadge, state_label},
     },
-    feed::{Live, News},
+    feed::{FeedEvent, LiveFeed},
     pages::{
         not_found::NotFoundPage,
         transaction::{
             copy_button::CopyButton, fields::Fields, interventions::Interventions,
-            status::Standing, timeline::Timeline,
+            status::StatusSummary, timeline::Timeline,
         },
     },
-    server_functions::queries::{Detail, find_transaction},
+    server_functions::queries::{TransactionDetail, find_transaction},
 };
 
 /// What the feed may leave out (see the list) is read anew this often until the state is final.
-const READ_ANEW: Duration = Duration::from_secs(5);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One transaction, or 404 where there is none with this id.
 #[component]
@@ -50,7 +50,7 @@ pub fn TransactionPage() -> impl IntoView {
                     />
                 }
                 .into_any(),
-                Err(error) => view! { <LoadFailed what="The transaction" error/> }.into_any(),
+                Err(error) => view! { <ErrorMessage what="The transaction" error/> }.into_any(),
             }
         })
     };
@@ -61,14 +61,14 @@ pub fn TransactionPage() -> impl IntoView {
 }
 
 #[component]
-fn TransactionView(detail: Detail) -> impl IntoView {
+fn TransactionView(detail: TransactionDetail) -> impl IntoView {
     let id = detail.transaction.transaction_id;
     let detail = RwSignal::new(detail);
     follow(id, detail);
 
     let state = Signal::derive(move || detail.read().transaction.status);
     let attempts = Signal::derive(move || detail.read().transaction.attempts);
-    let title = move || format!("{} {} · Onceward", state_word(state.get()), short_id(id));
+    let title = move || format!("{} {} · Onceward", state_label(state.get()), short_id(id));
     view! {
         <Title text=title/>
         <p class="mb-2"><a class="link" href="/">"All transactions"</a></p>
@@ -82,7 +82,7 @@ fn TransactionView(detail: Detail) -> impl IntoView {
             <code class="select-all break-all">{id.to_string()}</code>
             <CopyButton text=Signal::stored(id.to_string()) what="the id"/>
         </p>
-        <Standing detail/>
+        <StatusSummary detail/>
         <Interventions detail/>
         <div class="detail">
             <section aria-labelledby="fields-heading">
@@ -98,12 +98,12 @@ fn TransactionView(detail: Detail) -> impl IntoView {
 }
 
 /// Keeps `detail` up to date for as long as it is on the page.
-fn follow(id: Uuid, detail: RwSignal<Detail>) {
+fn follow(id: Uuid, detail: RwSignal<TransactionDetail>) {
     // Set where something changed while it was read, and what is read may be older.
-    let again = StoredValue::new(false);
-    let read_anew = Action::new(move |()| async move {
+    let changed_meanwhile = StoredValue::new(false);
+    let reload = Action::new(move |()| async move {
         loop {
-            again.try_set_value(false);
+            changed_meanwhile.try_set_value(false);
             if let Ok(Some(latest)) = find_transaction(id).await {
                 detail.try_maybe_update(|detail| {
                     let changed = *detail != latest;
@@ -111,34 +111,34 @@ fn follow(id: Uuid, detail: RwSignal<Detail>) {
                     (changed, ())
                 });
             }
-            if again.try_get_value() != Some(true) {
+            if changed_meanwhile.try_get_value() != Some(true) {
                 break;
             }
         }
     });
-    let reading = read_anew.pending();
-    let read = move || {
-        if reading.get_untracked() {
-            again.set_value(true);
+    let loading = reload.pending();
+    let request_reload = move || {
+        if loading.get_untracked() {
+            changed_meanwhile.set_value(true);
         } else {
-            read_anew.dispatch(());
+            reload.dispatch(());
         }
     };
-    let is_it = move |transaction: &Transaction| transaction.transaction_id == id;
+    let is_this = move |transaction: &Transaction| transaction.transaction_id == id;
     Effect::new(move |_| {
-        expect_context::<Live>().listen(move |news| match news {
-            News::Opened => read(),
-            News::Changed(batch) if batch.iter().any(is_it) => read(),
-            News::Changed(_) => {}
+        expect_context::<LiveFeed>().listen(move |event| match event {
+            FeedEvent::Opened => request_reload(),
+            FeedEvent::Changed(batch) if batch.iter().any(is_this) => request_reload(),
+            FeedEvent::Changed(_) => {}
         });
         let open = move || !detail.read_untracked().transaction.status.is_final();
         let interval = set_interval_with_handle(
             move || {
                 if open() && !document().hidden() {
-                    read();
+                    request_reload();
                 }
             },
-            READ_ANEW,
+            RELOAD_INTERVAL,
         );
         on_cleanup(move || drop(interval.map(|interval| interval.clear())));
     });

@@ -5,27 +5,27 @@ use domain::{Finding, Outcome, State, protocol::SET_ASIDE};
 use leptos::prelude::*;
 
 use crate::{
-    components::{clock::Clock, time_format as time},
-    feed::Live,
-    server_functions::queries::Detail,
+    components::{clock::Clock, time_format},
+    feed::LiveFeed,
+    server_functions::queries::TransactionDetail,
 };
 
 /// Where it stands: what comes next and when, or how it ended; and what went wrong.
 #[component]
-pub fn Standing(
+pub fn StatusSummary(
     /// The transaction with its attempts.
-    detail: RwSignal<Detail>,
+    detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
     let clock = expect_context::<Clock>();
-    let live = expect_context::<Live>();
+    let live = expect_context::<LiveFeed>();
     let paused = move || live.posting().is_some_and(|posting| posting.paused.is_some());
-    let sentence = Signal::derive(move || standing(&detail.read(), clock.now(), paused()));
+    let sentence = Signal::derive(move || describe(&detail.read(), clock.now(), paused()));
     // Once it is final, the error is why; before, only what the latest attempt ran into.
     let error = Signal::derive(move || {
         let detail = detail.read();
         let transaction = &detail.transaction;
         // Part of the sentence then.
-        let error = transaction.error.as_ref().filter(|_| person_needed(&detail).is_none())?;
+        let error = transaction.error.as_ref().filter(|_| operator_needed(&detail).is_none())?;
         Some(if transaction.status.is_final() {
             error.clone()
         } else {
@@ -34,7 +34,7 @@ pub fn Standing(
     });
     let state = Signal::derive(move || detail.read().transaction.status.as_str().to_owned());
     view! {
-        <div class="standing" data-state=state>
+        <div class="status-summary" data-state=state>
             <p>{sentence}</p>
             <p class="text-muted break-words">{error}</p>
         </div>
@@ -43,8 +43,8 @@ pub fn Standing(
 
 /// Why nobody but a person can tell what became of a transaction, where that is so. That nothing is
 /// due does not say it: while a verification is under way, nothing is due either.
-fn person_needed(detail: &Detail) -> Option<&str> {
-    let Detail { transaction, attempts, .. } = detail;
+fn operator_needed(detail: &TransactionDetail) -> Option<&str> {
+    let TransactionDetail { transaction, attempts, .. } = detail;
     let doubt = transaction.status == State::InDoubt && transaction.next_attempt_at.is_none();
     let seen = attempts.last().and_then(|attempt| attempt.verifications.last());
     let differs = seen.is_some_and(|seen| seen.finding == Finding::Mismatch);
@@ -52,20 +52,21 @@ fn person_needed(detail: &Detail) -> Option<&str> {
     (doubt && (differs || why.starts_with(SET_ASIDE))).then_some(why)
 }
 
-fn standing(detail: &Detail, now: DateTime<Utc>, paused: bool) -> String {
-    if let Some(why) = person_needed(detail) {
+fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> String {
+    if let Some(why) = operator_needed(detail) {
         return format!("A person has to resolve it: {why}.");
     }
-    let Detail { transaction, attempts, .. } = detail;
+    let TransactionDetail { transaction, attempts, .. } = detail;
     let last = attempts.last();
-    let under_way = last.is_some_and(|attempt| attempt.outcome.is_none());
+    let in_flight = last.is_some_and(|attempt| attempt.outcome.is_none());
     let unknown = last.is_some_and(|attempt| attempt.outcome == Some(Outcome::Unknown));
-    let due = transaction.next_attempt_at.map(|at| time::until(at, now));
-    let counted = match transaction.attempts {
+    let due = transaction.next_attempt_at.map(|at| time_format::until(at, now));
+    let attempt_count = match transaction.attempts {
         1 => "1 attempt".to_owned(),
         count => format!("{count} attempts"),
     };
-    let took = transaction.completed_at.map(|at| time::lasting(at - transaction.submitted_at));
+    let took =
+        transaction.completed_at.map(|at| time_format::duration(at - transaction.submitted_at));
     let took = took.unwrap_or_default();
     match (transaction.status, due) {
         (State::Pending, Some(due)) if unknown => {
@@ -75,13 +76,13 @@ fn standing(detail: &Detail, now: DateTime<Utc>, paused: bool) -> String {
         (State::Pending, Some(due)) if attempts.is_empty() => format!("First attempt {due}."),
         (State::Pending, Some(due)) => format!("Next attempt {due}."),
         (State::Pending, None) => "Waiting for its next attempt.".to_owned(),
-        (State::Processing, _) if under_way => {
+        (State::Processing, _) if in_flight => {
             format!("Attempt {} is under way.", attempts.len())
         }
         (State::Processing, _) if unknown => "Outcome unknown, verifying.".to_owned(),
         (State::Processing, _) => "Claimed by a worker.".to_owned(),
         (State::Completed, _) => format!("Posted, {took} after it was submitted."),
-        (State::Failed, _) => format!("Not posted, after {counted} and {took}."),
+        (State::Failed, _) => format!("Not posted, after {attempt_count} and {took}."),
         (State::InDoubt, Some(due)) => {
             format!("Outcome unknown, verifying: no attempts are left; next check {due}.")
         }
@@ -104,7 +105,11 @@ mod tests {
         START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(2)
     }
 
-    fn detail(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> Detail {
+    fn detail(
+        status: State,
+        transaction: Value,
+        outcomes: &[Option<Outcome>],
+    ) -> TransactionDetail {
         let mut whole = json!({
             "transactionId": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "status": status, "amount": 1,
             "currency": "USD", "submittedAt": START, "attempts": outcomes.len(),
@@ -123,7 +128,7 @@ mod tests {
     }
 
     fn sentence(status: State, transaction: Value, outcomes: &[Option<Outcome>]) -> String {
-        standing(&detail(status, transaction, outcomes), now(), false)
+        describe(&detail(status, transaction, outcomes), now(), false)
     }
 
     #[test]
@@ -138,7 +143,7 @@ mod tests {
             "Outcome unknown, verifying: next check in 3 s."
         );
         let paused =
-            |outcomes: &[_]| standing(&detail(State::Pending, due(), outcomes), now(), true);
+            |outcomes: &[_]| describe(&detail(State::Pending, due(), outcomes), now(), true);
         assert_eq!(paused(&not_sent), "Waiting until posting is resumed.");
         assert!(paused(&unknown).starts_with("Outcome unknown, verifying"));
         assert_eq!(
@@ -161,7 +166,7 @@ mod tests {
             let error = json!({"error": error});
             let mut detail = detail(State::InDoubt, error, &[Some(Outcome::Unknown)]);
             detail.attempts[0].verifications = serde_json::from_value(verifications).unwrap();
-            standing(&detail, now(), false)
+            describe(&detail, now(), false)
         };
         let seen = |finding| json!([{"startedAt": START, "endedAt": START, "finding": finding}]);
         assert_eq!(

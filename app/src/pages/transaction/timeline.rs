@@ -4,19 +4,19 @@ use domain::{Intervened, State, Verification};
 use leptos::prelude::*;
 
 use crate::{
-    components::{state_badge::state_word, timestamp::At},
-    pages::transaction::attempt::{attempt, verified},
-    server_functions::queries::Detail,
+    components::{state_badge::state_label, timestamp::AbsoluteTime},
+    pages::transaction::attempt::{attempt_event, verification_list},
+    server_functions::queries::TransactionDetail,
 };
 
 /// All of it, first to last.
 #[component]
 pub fn Timeline(
     /// The transaction with all that was done for it.
-    detail: RwSignal<Detail>,
+    detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
     let events = move || {
-        let Detail { attempts, interventions, .. } = detail.get();
+        let TransactionDetail { attempts, interventions, .. } = detail.get();
         let mut events = Vec::new();
         for mut one in attempts {
             // What was verified because somebody intervened comes after that.
@@ -25,13 +25,14 @@ pub fn Timeline(
                     one.verifications.into_iter().partition(|it| it.started_at < boundary);
                 one.verifications = before;
                 if let Some(first) = after.first().map(|it: &Verification| it.started_at) {
-                    let later = verified(one.number, after);
+                    let later = verification_list(one.number, after);
                     events.push((first, view! { <li class="event">{later}</li> }.into_any()));
                 }
             }
-            events.push((one.started_at, attempt(one).into_any()));
+            events.push((one.started_at, attempt_event(one).into_any()));
         }
-        events.extend(interventions.into_iter().map(|it| (it.at, intervened(it).into_any())));
+        events
+            .extend(interventions.into_iter().map(|it| (it.at, intervention_event(it).into_any())));
         events.sort_by_key(|(at, _)| *at);
         events.into_iter().map(|(_, event)| event).collect_view()
     };
@@ -46,7 +47,7 @@ pub fn Timeline(
     }
 }
 
-fn intervened(intervened: Intervened) -> impl IntoView {
+fn intervention_event(intervened: Intervened) -> impl IntoView {
     let Intervened { at, principal, action, from_status, to_status, reason } = intervened;
     let done = match action.as_str() {
         "cancel" => "Cancelled",
@@ -54,7 +55,8 @@ fn intervened(intervened: Intervened) -> impl IntoView {
         "resolve" => "Resolved",
         other => other,
     };
-    let word = |state: String| state.parse::<State>().map_or(state, |it| state_word(it).to_owned());
+    let word =
+        |state: String| state.parse::<State>().map_or(state, |it| state_label(it).to_owned());
     let change = from_status.zip(to_status).map(|(from, to)| {
         view! { <span class="text-muted">{word(from)} " → " {word(to)}</span> }
     });
@@ -63,7 +65,7 @@ fn intervened(intervened: Intervened) -> impl IntoView {
             <div class="event-head">
                 <span><strong class="font-medium">{done.to_owned()}</strong> " by " {principal}</span>
                 {change}
-                <span class="event-time"><At at/></span>
+                <span class="event-time"><AbsoluteTime at/></span>
             </div>
             {reason.map(|reason| view! { <p class="break-words">"“" {reason} "”"</p> })}
         </li>

@@ -3,7 +3,7 @@
 use domain::State;
 use leptos::prelude::*;
 
-use crate::components::{page_context::Origin, state_badge::state_word};
+use crate::components::{page_context::Origin, state_badge::state_label};
 
 /// Says that there are none, and where there are none at all, how to submit one.
 #[component]
@@ -17,7 +17,7 @@ pub fn EmptyList(
     let teaches = status.is_none() && first_page;
     let text = match status {
         Some(status) if first_page => {
-            format!("No transaction is in the state “{}”.", state_word(status))
+            format!("No transaction is in the state “{}”.", state_label(status))
         }
         None if first_page => "No transactions yet.".to_owned(),
         _ => "No older transactions.".to_owned(),

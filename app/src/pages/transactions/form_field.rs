@@ -43,7 +43,7 @@ pub fn TextField(
                 spellcheck="false"
                 autofocus=autofocus
                 aria-required=required.then_some("true")
-                aria-invalid=invalid(error)
+                aria-invalid=aria_invalid(error)
                 aria-describedby=error_id(name)
             />
             <FieldError label name error/>
@@ -73,7 +73,7 @@ pub fn MetadataField(
                 autocomplete="off"
                 spellcheck="false"
                 autofocus=autofocus
-                aria-invalid=invalid(error)
+                aria-invalid=aria_invalid(error)
                 aria-describedby=error_id("metadata")
                 inner_html=escaped(&value)
             />
@@ -94,7 +94,7 @@ fn FieldError(
     view! { <p id=error_id(name) class="field-error">{message}</p> }
 }
 
-fn invalid(error: Signal<Option<String>>) -> Signal<Option<String>> {
+fn aria_invalid(error: Signal<Option<String>>) -> Signal<Option<String>> {
     Signal::derive(move || error.read().as_ref().map(|_| "true".to_owned()))
 }
 

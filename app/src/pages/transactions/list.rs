@@ -6,9 +6,9 @@ use domain::{Page, State};
 use leptos::{html, prelude::*};
 
 use crate::{
-    feed::{Live, News},
+    feed::{FeedEvent, LiveFeed},
     pages::transactions::{
-        cursor::cursor_after, empty_list::EmptyList, list_address::address, rows::Rows,
+        cursor::cursor_after, empty_list::EmptyList, list_address::list_address, rows::Rows,
         transaction_row::TransactionRow,
     },
     server_functions::queries::{LIST_LENGTH, list_transactions},
@@ -16,7 +16,7 @@ use crate::{
 
 /// The feed leaves changes out when they come too fast, and so does a connection that is lost
 /// without a sign. While there are changes the list is read anew this often.
-const READ_ANEW: Duration = Duration::from_secs(10);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A page of the list.
 #[component]
@@ -34,7 +34,7 @@ pub fn TransactionList(
     // While somebody points at a row or has the focus in one, it must not move away.
     let pointed_at = RwSignal::new(false);
     let focused = RwSignal::new(false);
-    let held = move || {
+    let frozen = move || {
         let in_use = pointed_at.try_get_untracked().unwrap_or(true)
             || focused.try_get_untracked().unwrap_or(true);
         // Above the window's edge, rows that come would push away those that are being read.
@@ -44,27 +44,27 @@ pub fn TransactionList(
         };
         in_use || scrolled_past()
     };
-    let release = move || rows.maybe_update(Rows::release);
+    let show_waiting = move || rows.maybe_update(Rows::show_waiting);
     Effect::watch(
         move || pointed_at.get() || focused.get(),
         move |_, _, _| {
-            if !held() {
-                release();
+            if !frozen() {
+                show_waiting();
             }
         },
         false,
     );
 
-    follow(rows, status, cursor, held);
+    follow(rows, status, cursor, frozen);
 
-    let none_waits = Signal::derive(move || rows.read().waiting() == 0);
+    let none_waiting = Signal::derive(move || rows.read().waiting() == 0);
     let waiting = Signal::derive(move || match rows.read().waiting() {
         LIST_LENGTH.. => format!("{LIST_LENGTH}+ new"),
         count => format!("{count} new"),
     });
     let not_empty = Signal::derive(move || !rows.read().shown().is_empty());
-    let show_waiting = move |_| {
-        release();
+    let on_show_waiting = move |_| {
+        show_waiting();
         if let Some(table) = table.get_untracked() {
             // The button is gone; who used it goes on at the top of the list.
             let _ = table.focus();
@@ -85,9 +85,9 @@ pub fn TransactionList(
     };
     let older = Signal::derive(move || {
         let rows = rows.read();
-        let last = rows.shown().last().filter(|_| rows.older())?;
+        let last = rows.shown().last().filter(|_| rows.has_older())?;
         let cursor = cursor_after(&last.transaction.read_untracked());
-        Some(address(status, Some(&cursor)))
+        Some(list_address(status, Some(&cursor)))
     });
     let export = |format| {
         let filter = status.map(|status| format!("&status={status}")).unwrap_or_default();
@@ -95,7 +95,7 @@ pub fn TransactionList(
     };
     view! {
         <div class="new-rows">
-            <button type="button" class="button" hidden=none_waits on:click=show_waiting>
+            <button type="button" class="button" hidden=none_waiting on:click=on_show_waiting>
                 {waiting}
             </button>
         </div>
@@ -137,7 +137,7 @@ pub fn TransactionList(
         <div class="below-list">
             <nav class="paging" aria-label="Pages">
                 {(!first_page)
-                    .then(|| view! { <a class="link" href=address(status, None)>"Newest"</a> })}
+                    .then(|| view! { <a class="link" href=list_address(status, None)>"Newest"</a> })}
                 // Shown where it leads somewhere.
                 <a class="link" href=older>"Older"</a>
             </nav>
@@ -159,45 +159,45 @@ fn follow(
     rows: RwSignal<Rows>,
     status: Option<State>,
     cursor: Option<String>,
-    held: impl Fn() -> bool + Copy + Send + Sync + 'static,
+    frozen: impl Fn() -> bool + Copy + Send + Sync + 'static,
 ) {
     // What arrives while the list is read anew is newer than what is read, and applied once more.
     let meanwhile = StoredValue::new(Vec::new());
-    let read_anew = Action::new(move |()| {
-        let read = list_transactions(status, cursor.clone());
+    let reload = Action::new(move |()| {
+        let request = list_transactions(status, cursor.clone());
         async move {
-            let Ok(page) = read.await else { return };
+            let Ok(page) = request.await else { return };
             rows.try_maybe_update(|rows| {
-                let changed = rows.reread(page, held());
+                let changed = rows.reload(page, frozen());
                 let missed = meanwhile.try_get_value().unwrap_or_default();
-                (rows.apply(&missed, held()) || changed, ())
+                (rows.apply(&missed, frozen()) || changed, ())
             });
         }
     });
-    let reading = read_anew.pending();
+    let loading = reload.pending();
     let due = StoredValue::new(false);
     Effect::new(move |_| {
-        expect_context::<Live>().listen(move |news| match news {
-            News::Opened => {
-                read_anew.dispatch(());
+        expect_context::<LiveFeed>().listen(move |event| match event {
+            FeedEvent::Opened => {
+                reload.dispatch(());
             }
-            News::Changed(batch) => {
+            FeedEvent::Changed(batch) => {
                 meanwhile.update_value(|meanwhile| {
-                    if !reading.get_untracked() {
+                    if !loading.get_untracked() {
                         meanwhile.clear();
                     }
                     meanwhile.extend_from_slice(batch);
                 });
-                rows.maybe_update(|rows| rows.apply(batch, held()));
+                rows.maybe_update(|rows| rows.apply(batch, frozen()));
                 if !due.get_value() {
                     due.set_value(true);
-                    let read = move || {
+                    let reload_now = move || {
                         // Gone with the list, perhaps, while this waited.
                         if due.try_update_value(|due| *due = false).is_some() {
-                            read_anew.dispatch(());
+                            reload.dispatch(());
                         }
                     };
-                    set_timeout(read, READ_ANEW);
+                    set_timeout(reload_now, RELOAD_INTERVAL);
                 }
             }
         });

@@ -3,7 +3,7 @@
 use domain::State;
 
 /// Where a page of the list is.
-pub fn address(status: Option<State>, cursor: Option<&str>) -> String {
+pub fn list_address(status: Option<State>, cursor: Option<&str>) -> String {
     match (status, cursor) {
         (None, None) => "/".to_owned(),
         (Some(status), None) => format!("/?status={status}"),

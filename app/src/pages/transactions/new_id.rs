@@ -2,7 +2,7 @@
 
 /// A new id for the transaction that a form will submit; empty where the browser has no source of
 /// randomness, and the server then draws one.
-pub fn draw_id() -> String {
+pub fn new_id() -> String {
     #[cfg(feature = "ssr")]
     return uuid::Uuid::now_v7().to_string();
     #[cfg(not(feature = "ssr"))]

@@ -7,7 +7,7 @@ use leptos_router::hooks::use_query_map;
 use uuid::Uuid;
 
 use crate::{
-    components::error_message::LoadFailed,
+    components::error_message::ErrorMessage,
     pages::transactions::{
         list::TransactionList,
         retry_all::{RetryAllButton, RetryAllProgress},
@@ -51,7 +51,7 @@ pub fn TransactionsPage() -> impl IntoView {
             let (status, cursor, page, progress): Listing = page.await;
             let list = match page {
                 Ok(page) => view! { <TransactionList status cursor page/> }.into_any(),
-                Err(error) => view! { <LoadFailed what="The transactions" error/> }.into_any(),
+                Err(error) => view! { <ErrorMessage what="The transactions" error/> }.into_any(),
             };
             let progress = progress.map(|initial| view! { <RetryAllProgress status initial/> });
             view! { {progress} {list} }

@@ -4,9 +4,9 @@ use domain::{Counts, State};
 use leptos::prelude::*;
 
 use crate::{
-    components::{money::counted, state_badge::state_word},
-    feed::Live,
-    pages::transactions::list_address::address,
+    components::{money::format_count, state_badge::state_label},
+    feed::LiveFeed,
+    pages::transactions::list_address::list_address,
 };
 
 const TABS: [Option<State>; 6] = [
@@ -26,23 +26,23 @@ pub fn StateTabs(
     /// The counts as the page was rendered, until newer ones arrive.
     initial: Option<Counts>,
 ) -> impl IntoView {
-    let live = expect_context::<Live>();
+    let live = expect_context::<LiveFeed>();
     let counts = move || live.counts().or(initial);
     let tab = move |tab: Option<State>| {
         let count =
             move || counts().map(|counts| tab.map_or(counts.accepted(), |state| counts.of(state)));
         let current = Signal::derive(move || (status.get() == tab).then(|| "page".to_owned()));
         let zero = Signal::derive(move || count() == Some(0));
-        let count = Signal::derive(move || count().map(counted));
+        let count = Signal::derive(move || count().map(format_count));
         view! {
             <a
                 class="tab"
-                href=address(tab, None)
+                href=list_address(tab, None)
                 data-noscroll=true
                 data-state=tab.map(State::as_str)
                 aria-current=current
             >
-                {tab.map_or("All", state_word)}
+                {tab.map_or("All", state_label)}
                 " "
                 <span class="tab-count" data-zero=zero>
                     {count}

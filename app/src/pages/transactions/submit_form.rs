@@ -6,16 +6,16 @@ use web_sys::{HtmlElement, HtmlFormElement, HtmlInputElement, HtmlTextAreaElemen
 
 use crate::{
     components::{
-        form::{FormPost, PostForm},
+        form::{FormAction, PostForm},
         short_id::short_id,
     },
     pages::transactions::{
         form_field::{MetadataField, TextField},
-        new_id::draw_id,
+        new_id::new_id,
     },
     server_functions::{
-        plain_form_post::failed_before,
-        submit::{NotAccepted, SubmitTransaction, Typed},
+        plain_form_post::error_in_address,
+        submit::{FormValues, SubmissionError, SubmitTransaction},
     },
 };
 
@@ -28,10 +28,11 @@ const COMMON_CURRENCIES: [&str; 12] =
 /// The form "Submit a transaction".
 #[component]
 pub fn SubmitForm() -> impl IntoView {
-    let answer = RwSignal::new(failed_before(SubmitTransaction::PATH).map(Err));
+    let answer = RwSignal::new(error_in_address(SubmitTransaction::PATH).map(Err));
     // What a form post without WASM sent; the fields start with it.
-    let sent = answer.get_untracked().and_then(Result::err).map(|answer: NotAccepted| answer.typed);
-    let drawn = SharedValue::new(draw_id).into_inner();
+    let sent =
+        answer.get_untracked().and_then(Result::err).map(|answer: SubmissionError| answer.typed);
+    let drawn = SharedValue::new(new_id).into_inner();
     let sent = sent.unwrap_or_default();
     let id = RwSignal::new(if sent.id.is_empty() { drawn } else { sent.id.clone() });
     let form = NodeRef::<html::Form>::new();
@@ -49,12 +50,14 @@ pub fn SubmitForm() -> impl IntoView {
     };
     // On a page that arrives with errors the browser itself puts the focus there.
     let autofocus = untrack(first_bad);
-    let post = FormPost::new(SubmitTransaction::PATH, move |answered| {
+    let post = FormAction::new(SubmitTransaction::PATH, move |answered| {
         let answered = match answered {
-            Ok(json) => serde_json::from_str(&json).map_err(|_| NotAccepted::from_answer(&json)),
-            Err(json) => Err(NotAccepted::from_answer(&json)),
+            Ok(json) => {
+                serde_json::from_str(&json).map_err(|_| SubmissionError::from_answer(&json))
+            }
+            Err(json) => Err(SubmissionError::from_answer(&json)),
         };
-        if let Err(NotAccepted { typed, .. }) = &answered
+        if let Err(SubmissionError { typed, .. }) = &answered
             && !typed.id.is_empty()
         {
             id.set(typed.id.clone());
@@ -62,7 +65,7 @@ pub fn SubmitForm() -> impl IntoView {
         let stored = answered.is_ok();
         answer.set(Some(answered));
         if stored {
-            id.set(draw_id());
+            id.set(new_id());
             form.get_untracked().as_ref().map(clear);
         } else {
             untrack(first_bad).and_then(field).map(|field| field.focus());
@@ -70,12 +73,12 @@ pub fn SubmitForm() -> impl IntoView {
     });
     let stored = move || answer.get().and_then(Result::ok);
 
-    let Typed { amount, currency, description, reference, metadata, .. } = sent;
+    let FormValues { amount, currency, description, reference, metadata, .. } = sent;
     view! {
         <div class="card">
             <h2 id="submit-heading" class="sr-only">"Submit a transaction"</h2>
             <PostForm
-                to=post
+                action=post
                 node_ref=form
                 attr:class="submit-form"
                 attr:aria-labelledby="submit-heading"
@@ -129,7 +132,7 @@ pub fn SubmitForm() -> impl IntoView {
                     autofocus=autofocus == Some("metadata")
                     error=error("/metadata")
                 />
-                <div class="submit-form-foot">
+                <div class="submit-form-footer">
                     <button
                         type="submit"
                         class="button"

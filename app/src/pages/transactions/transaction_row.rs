@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use crate::components::{
     money::Money, page_context::Setting, short_id::short_id, state_badge::StateBadge,
-    timestamp::Ago,
+    timestamp::RelativeTime,
 };
 
 /// A row of the list. What never changes is rendered once; the rest follows the signal.
@@ -19,7 +19,7 @@ pub fn TransactionRow(
     let state = Signal::derive(move || latest.read().status);
     let latest = transaction.clone();
     let attempts = Signal::derive(move || latest.read().attempts);
-    let counted = Signal::derive(move || attempts.get().to_string());
+    let attempt_count = Signal::derive(move || attempts.get().to_string());
     let latest = transaction.clone();
     let error = Signal::derive(move || latest.read().error.clone());
 
@@ -56,14 +56,14 @@ pub fn TransactionRow(
                     })}
             </td>
             <td role="cell" class="column-attempts tabular-nums">
-                {counted} <span class="text-muted">{format!("/{max_attempts}")}</span>
+                {attempt_count} <span class="text-muted">{format!("/{max_attempts}")}</span>
                 <span class="only-stacked">" attempts"</span>
             </td>
             <td role="cell" class="column-error truncate text-muted" title=error>
                 {error}
             </td>
             <td role="cell" class="column-time text-muted tabular-nums">
-                <Ago at=submitted_at/>
+                <RelativeTime at=submitted_at/>
             </td>
         </tr>
     }

@@ -28,8 +28,8 @@ impl Row {
         }
     }
 
-    fn age(&self) -> Age {
-        age(&self.transaction.read_untracked())
+    fn sort_key(&self) -> SortKey {
+        sort_key(&self.transaction.read_untracked())
     }
 }
 
@@ -39,26 +39,26 @@ pub struct Rows {
     status: Option<State>,
     length: usize,
     /// Whether transactions come and go. On an older page they stay and only change.
-    moving: bool,
+    is_first_page: bool,
     shown: Vec<Row>,
     waiting: Vec<Transaction>,
-    older: bool,
+    has_older: bool,
     /// How many have come to be shown, ever.
-    entered: usize,
+    shown_in_total: usize,
 }
 
 impl Rows {
-    /// A list of those in `status` that begins with a page from the server. `moving` where that is
+    /// A list of those in `status` that begins with a page from the server. `is_first_page` where that is
     /// the first page.
-    pub fn new(status: Option<State>, length: usize, moving: bool, page: Page) -> Self {
+    pub fn new(status: Option<State>, length: usize, is_first_page: bool, page: Page) -> Self {
         Self {
             status,
             length,
-            moving,
-            older: page.next_cursor.is_some(),
+            is_first_page,
+            has_older: page.next_cursor.is_some(),
             shown: page.data.into_iter().map(Row::new).collect(),
             waiting: Vec::new(),
-            entered: 0,
+            shown_in_total: 0,
         }
     }
 
@@ -72,19 +72,19 @@ impl Rows {
         self.waiting.len()
     }
 
-    /// Changes after every thousand that came to be shown, and never while the list is held.
+    /// Changes after every thousand that came to be shown, and never while the list is frozen.
     pub fn generation(&self) -> usize {
-        self.entered / 1_000
+        self.shown_in_total / 1_000
     }
 
     /// Whether the server has older ones than those shown.
-    pub fn older(&self) -> bool {
-        self.older
+    pub fn has_older(&self) -> bool {
+        self.has_older
     }
 
     /// Takes up changes. Rows that are shown change in place; none comes or goes while the list is
-    /// `held`. Tells whether the list as such changed, and not only its rows.
-    pub fn apply(&mut self, changed: &[Transaction], held: bool) -> bool {
+    /// `frozen`. Tells whether the list as such changed, and not only its rows.
+    pub fn apply(&mut self, changed: &[Transaction], frozen: bool) -> bool {
         let before = self.waiting.len();
         for latest in changed {
             let id = latest.transaction_id;
@@ -93,39 +93,39 @@ impl Rows {
                 continue;
             }
             self.waiting.retain(|one| one.transaction_id != id);
-            if self.moving && self.belongs(latest) && self.reaches(latest) {
+            if self.is_first_page && self.matches_filter(latest) && self.fits_page(latest) {
                 self.waiting.push(latest.clone());
             }
         }
-        self.waiting.sort_unstable_by_key(|one| Reverse(age(one)));
+        self.waiting.sort_unstable_by_key(|one| Reverse(sort_key(one)));
         self.waiting.truncate(self.length);
-        let moved = !held && self.release();
+        let moved = !frozen && self.show_waiting();
         moved || self.waiting.len() != before
     }
 
     /// Shows what waits, and shows no longer what has left `status`. Tells whether that changed
     /// anything.
-    pub fn release(&mut self) -> bool {
-        if !self.moving {
+    pub fn show_waiting(&mut self) -> bool {
+        if !self.is_first_page {
             return false;
         }
         let before = self.shown.len();
         let status = self.status;
-        self.shown.retain(|row| belongs(status, &row.transaction.read_untracked()));
+        self.shown.retain(|row| matches_filter(status, &row.transaction.read_untracked()));
         let changed = self.shown.len() != before || !self.waiting.is_empty();
-        self.entered += self.waiting.len();
+        self.shown_in_total += self.waiting.len();
         self.shown.extend(self.waiting.drain(..).map(Row::new));
-        self.shown.sort_by_key(|row| Reverse(row.age()));
-        self.older |= self.shown.len() > self.length;
+        self.shown.sort_by_key(|row| Reverse(row.sort_key()));
+        self.has_older |= self.shown.len() > self.length;
         self.shown.truncate(self.length);
         changed
     }
 
-    /// Takes up the same page read anew. What is held is not exchanged, only brought up to date.
+    /// Takes up the same page read anew. What is frozen is not exchanged, only brought up to date.
     /// Tells whether the list as such changed.
-    pub fn reread(&mut self, page: Page, held: bool) -> bool {
-        if held && self.moving {
-            return self.apply(&page.data, held);
+    pub fn reload(&mut self, page: Page, frozen: bool) -> bool {
+        if frozen && self.is_first_page {
+            return self.apply(&page.data, frozen);
         }
         let row = |latest: Transaction| {
             let shown = self.shown.iter().find(|row| row.id == latest.transaction_id);
@@ -142,28 +142,29 @@ impl Rows {
         let changed = !same || !self.waiting.is_empty();
         self.shown = rows;
         self.waiting.clear();
-        self.older = page.next_cursor.is_some();
+        self.has_older = page.next_cursor.is_some();
         changed
     }
 
-    fn belongs(&self, transaction: &Transaction) -> bool {
-        belongs(self.status, transaction)
+    fn matches_filter(&self, transaction: &Transaction) -> bool {
+        matches_filter(self.status, transaction)
     }
 
     /// Whether it is young enough for this page.
-    fn reaches(&self, transaction: &Transaction) -> bool {
-        !self.older || self.shown.last().is_none_or(|oldest| age(transaction) > oldest.age())
+    fn fits_page(&self, transaction: &Transaction) -> bool {
+        !self.has_older
+            || self.shown.last().is_none_or(|oldest| sort_key(transaction) > oldest.sort_key())
     }
 }
 
-type Age = (DateTime<Utc>, Uuid);
+type SortKey = (DateTime<Utc>, Uuid);
 
 /// What the list is sorted by, as the engine does.
-fn age(transaction: &Transaction) -> Age {
+fn sort_key(transaction: &Transaction) -> SortKey {
     (transaction.submitted_at, transaction.transaction_id)
 }
 
-fn belongs(status: Option<State>, transaction: &Transaction) -> bool {
+fn matches_filter(status: Option<State>, transaction: &Transaction) -> bool {
     status.is_none_or(|status| status == transaction.status)
 }
 

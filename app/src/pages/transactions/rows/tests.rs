@@ -35,7 +35,7 @@ fn new_ones_come_first_and_the_oldest_make_room() {
     let mut rows = first_page(None, [3, 2, 1]);
     assert!(rows.apply(&pending([5, 4]), false));
     assert_eq!(shown(&rows), [5, 4, 3, 2]);
-    assert!(rows.older());
+    assert!(rows.has_older());
     assert_eq!(rows.waiting(), 0);
 }
 
@@ -49,7 +49,7 @@ fn while_the_list_is_held_new_ones_wait_and_rows_change_in_place() {
     assert_eq!(rows.waiting(), 1);
     assert_eq!(row.get_untracked().status, State::Completed);
 
-    assert!(rows.release());
+    assert!(rows.show_waiting());
     assert_eq!(shown(&rows), [3, 2]);
 }
 
@@ -96,7 +96,7 @@ fn more_than_fit_are_not_kept() {
     let mut rows = first_page(None, [1]);
     rows.apply(&pending(2..1_000), true);
     assert_eq!(rows.waiting(), LENGTH);
-    rows.release();
+    rows.show_waiting();
     assert_eq!(shown(&rows), [999, 998, 997, 996]);
 }
 
@@ -106,16 +106,16 @@ fn a_page_read_anew_keeps_the_signals_of_its_rows() {
     let row = rows.shown()[0].transaction.clone();
     let mut anew = page([3, 2], true);
     anew.data[1].status = State::Completed;
-    assert!(rows.reread(anew, false));
+    assert!(rows.reload(anew, false));
     assert_eq!(shown(&rows), [3, 2]);
     assert_eq!(row.get_untracked().status, State::Completed);
-    assert!(!rows.reread(page([3, 2], true), false));
+    assert!(!rows.reload(page([3, 2], true), false));
 }
 
 #[test]
 fn a_page_read_anew_does_not_move_what_is_held() {
     let mut rows = first_page(None, [2, 1]);
-    rows.reread(page([3, 2], false), true);
+    rows.reload(page([3, 2], false), true);
     assert_eq!(shown(&rows), [2, 1]);
     assert_eq!(rows.waiting(), 1);
 }
