@@ -1,8 +1,8 @@
 //! The dashboard: pages, components, server functions.
 //!
-//! The server renders every page whole, and it works as plain HTML. In the browser it is hydrated
-//! from WASM; from then on it follows the change feed. [`shell`] is the document, [`App`] what is in
-//! it, [`pages`] what is at each address.
+//! The server renders every page completely, and the page works as plain HTML. The browser then
+//! hydrates it from WASM, and from then on it follows the change feed. [`shell`] is the document,
+//! [`App`] its content, and [`pages`] has the page at each address.
 
 pub mod components;
 pub mod feed;
@@ -50,17 +50,18 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// All pages, and what is around each of them.
+/// All pages, and what surrounds them.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_page_context();
     provide_live_feed();
-    // With this the router shows the next page once it has what it needs, not an empty one before.
+    // With this, the router keeps the current page until the data of the next one has arrived.
     let (_, set_is_routing) = signal(false);
     view! {
         <Router set_is_routing>
-            // Followed by the browser, which moves the focus; the router would only scroll.
+            // `rel="external"` leaves it to the browser, which moves the focus; the router would
+            // only scroll.
             <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
             <Header/>
             <Main/>
@@ -72,7 +73,7 @@ pub fn App() -> impl IntoView {
 fn Main() -> impl IntoView {
     let main = NodeRef::<html::Main>::new();
     let path = use_location().pathname;
-    // On a new page, whoever does not see it begin is put to its beginning.
+    // A new page takes the focus, so that a screen reader starts at its beginning.
     Effect::watch(
         move || path.get(),
         move |_, _, _| {
@@ -83,7 +84,7 @@ fn Main() -> impl IntoView {
     view! {
         <main id="main" tabindex="-1" node_ref=main>
             <FlatRoutes fallback=|| view! { <NotFoundPage/> }>
-                // Whole, not streamed: the pages work without scripts, and their status is known.
+                // Not streamed: the pages work without scripts, and their HTTP status is known.
                 <Route path=path!("/") view=TransactionsPage ssr=SsrMode::Async/>
                 <Route path=path!("/transactions/:id") view=TransactionPage ssr=SsrMode::Async/>
             </FlatRoutes>

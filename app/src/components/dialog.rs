@@ -1,5 +1,5 @@
-//! A button that opens a small dialog: the browser's own popover, which needs no script. It closes
-//! with Escape or a click beside it, and gives the focus back.
+//! A button that opens a small dialog. It is the browser's own popover, which needs no script,
+//! closes with Escape or a click outside, and returns the focus.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -7,18 +7,18 @@ use web_sys::HtmlElement;
 
 use crate::components::form::FormAction;
 
-/// The button, and what it opens.
+/// The button and its dialog.
 #[component]
 pub fn Dialog(
-    /// Its id on the page; `{id}-button` is the button's.
+    /// The dialog's id on the page; the button's is `{id}-button`.
     id: &'static str,
-    /// On the button.
+    /// The button's label.
     #[prop(into)]
     button: Signal<String>,
-    /// The dialog's name.
+    /// The dialog's heading, which is its accessible name.
     #[prop(into)]
     heading: Signal<String>,
-    /// What is in it.
+    /// The dialog's content.
     children: Children,
 ) -> impl IntoView {
     let heading_id = move || format!("{id}-heading");
@@ -39,15 +39,15 @@ pub fn Dialog(
     }
 }
 
-/// The last row of a popover's form: the button that sends it, and one that closes the popover.
+/// The last row of a dialog's form: the button that sends it, and one that closes the dialog.
 #[component]
 pub fn DialogFooter(
-    /// The popover's id.
+    /// The dialog's id.
     id: &'static str,
-    /// On the button that sends the form.
+    /// The label of the button that sends the form.
     #[prop(into)]
     send: Signal<String>,
-    /// Its form.
+    /// The dialog's form.
     form: FormAction,
 ) -> impl IntoView {
     view! {
@@ -62,14 +62,14 @@ pub fn DialogFooter(
     }
 }
 
-/// Closes a popover, if it is there and open.
+/// Closes a dialog, if it exists and is open.
 pub fn close(id: &str) {
     if let Some(popover) = element(id) {
         let _ = popover.hide_popover();
     }
 }
 
-/// Puts the focus on what has this id, once the page shows what it should by now.
+/// Moves the focus to the element with this id, once the page has been updated.
 pub fn focus_soon(id: &'static str) {
     request_animation_frame(move || {
         if let Some(element) = element(id) {

@@ -1,13 +1,13 @@
-//! What stands where something could not be loaded.
+//! The message shown in place of what could not be loaded.
 
 use leptos::prelude::*;
 
 use crate::server_functions::load_error::LoadError;
 
-/// Says what could not be loaded and why; the page's status says it to programs.
+/// Says what could not be loaded and why, and sets the HTTP status to 503.
 #[component]
 pub fn ErrorMessage(
-    /// What, as the beginning of a sentence.
+    /// What could not be loaded, as the beginning of a sentence.
     what: &'static str,
     /// Why.
     error: LoadError,
@@ -19,7 +19,7 @@ pub fn ErrorMessage(
     view! {
         <div class="empty" role="alert">
             <p>{format!("{what} could not be loaded: {error}.")}</p>
-            // An address of its own would lose the filter; this one is the page itself.
+            // The empty address is this page, with its filter.
             <p><a class="link" href="" rel="external">"Try again"</a></p>
         </div>
     }

@@ -1,8 +1,8 @@
-//! Forms that are posted to server functions: by the page's own code or, where WASM is not running,
-//! by the browser itself.
+//! Forms that are posted to server functions: by the page's WASM or, where it is not running, by
+//! the browser itself.
 //!
-//! Leptos has `ServerAction` and `ActionForm` for it. They are generic in the server function, so
-//! that each further form adds some kilobytes to what the page downloads; what is here is not.
+//! Leptos has `ServerAction` and `ActionForm` for this. They are generic over the server function,
+//! so each form adds some kilobytes to the download; the types here are not generic.
 
 use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
@@ -19,14 +19,14 @@ pub struct FormAction {
 }
 
 impl FormAction {
-    /// Posts to the server function at this path, and hands on what it answers.
+    /// Posts to the server function at `path`, and calls `on_answer` with its answer.
     pub fn new(path: &'static str, on_answer: impl Fn(Answer) + Send + Sync + 'static) -> Self {
         let pending = RwSignal::new(false);
         Self { path, pending, on_answer: Callback::new(on_answer) }
     }
 
-    /// For `aria-disabled`, while an answer is awaited. Not `disabled`: that would take the focus from
-    /// whoever uses the keyboard.
+    /// The value of `aria-disabled`: "true" while the form waits for an answer. `disabled` would
+    /// take the focus away from a keyboard user.
     pub fn disabled(self) -> Signal<Option<String>> {
         Signal::derive(move || self.pending.get().then(|| "true".to_owned()))
     }
@@ -39,9 +39,9 @@ impl FormAction {
         self.pending.set(true);
         spawn_local(async move {
             let answer = post(self.path, data).await.unwrap_or_else(|error| {
-                Err(format!("No answer: {error}. Look what was done before you try again."))
+                Err(format!("No answer: {error}. Check the result before you try again."))
             });
-            // The form is gone, perhaps, with the page that it was on.
+            // The form may be gone, with the page that it was on.
             if self.pending.try_set(false).is_none() {
                 self.on_answer.run(answer);
             }
@@ -49,15 +49,15 @@ impl FormAction {
     }
 }
 
-/// A form that is posted.
+/// A form that posts to a server function.
 #[component]
 pub fn PostForm(
-    /// To where.
+    /// Its connection to the server function.
     action: FormAction,
-    /// The form's element, if it is needed.
+    /// The form's element, for callers that need it.
     #[prop(optional)]
     node_ref: NodeRef<html::Form>,
-    /// What is in it.
+    /// The form's content.
     children: Children,
 ) -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! What every page begins with: the name, whether the page is live, and what must not be overlooked.
+//! The header of every page: the name, the live indicator and the warnings.
 
 use domain::PostingStatus;
 use leptos::prelude::*;
@@ -12,8 +12,8 @@ use crate::{
     server_functions::{plain_form_post::remove_answer_from_address, posting::read_posting_status},
 };
 
-/// The bar at the top; beneath it what is off with posting, and the notice that the posting service
-/// is simulated.
+/// The bar at the top. Below it are the problems with posting, and the notice that the posting
+/// service is simulated.
 #[component]
 pub fn Header() -> impl IntoView {
     remove_answer_from_address();
@@ -66,8 +66,7 @@ pub fn Header() -> impl IntoView {
     }
 }
 
-/// Whether changes arrive. Says nothing before it is hydrated: then nothing arrives and nothing has
-/// been lost.
+/// Whether changes arrive. Empty before hydration: no change has arrived or been missed.
 #[component]
 fn LiveIndicator() -> impl IntoView {
     let live = expect_context::<LiveFeed>();

@@ -1,15 +1,15 @@
-//! An amount with its currency, exactly the digits that were sent.
+//! An amount with its currency, with exactly the digits that the client sent; and counts.
 
 use domain::{Amount, Currency};
 use leptos::prelude::*;
 
-/// The amount, its digits set in groups of three by space alone: what is read, copied and tested is
-/// the number as it was sent.
+/// The amount. Its digits are grouped by spacing alone, so that a copy and a screen reader get the
+/// number as the client sent it.
 #[component]
 pub fn Money(
-    /// How much.
+    /// The amount.
     amount: Amount,
-    /// Of what.
+    /// Its currency.
     currency: Currency,
 ) -> impl IntoView {
     let text = amount.to_string();
@@ -30,7 +30,7 @@ pub fn Money(
     }
 }
 
-/// A number that counts things, with commas.
+/// A count, with commas between groups of three digits.
 pub fn format_count(count: u64) -> String {
     grouped(&count.to_string()).join(",")
 }

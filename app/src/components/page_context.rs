@@ -1,4 +1,4 @@
-//! What a page must know of the program that serves it.
+//! What a page must know about the server: its settings, its address and its time.
 
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -6,16 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::components::clock::Clock;
 
-/// What the program was told at its start. The server puts it into the context of every page.
+/// The settings that the pages need. The server puts them into the context of every page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Where the simulated posting service listens, if it runs inside.
+    /// The address of the simulated posting service, if it runs in this process.
     pub simulator: Option<String>,
-    /// How many counted attempts a transaction gets.
+    /// The maximum number of counted attempts per transaction.
     pub max_attempts: u32,
 }
 
-/// Where the page was asked for, such as `http://127.0.0.1:3000`: what its example commands address.
+/// The origin that the page was requested from, such as `http://127.0.0.1:3000`. Example commands
+/// on the page use it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(pub String);
 
@@ -26,8 +27,8 @@ struct PageContext {
     rendered_at: DateTime<Utc>,
 }
 
-/// Hands the server's [`Setting`], [`Origin`] and time on to the browser, and provides them as
-/// context to everything on the page.
+/// Sends the server's [`Setting`], [`Origin`] and time to the browser, and provides them as context
+/// to everything on the page.
 pub fn provide_page_context() {
     let PageContext { setting, origin, rendered_at } =
         SharedValue::new(read_page_context).into_inner();
@@ -45,14 +46,14 @@ fn read_page_context() -> PageContext {
     let host = header(HOST.as_str()).unwrap_or("127.0.0.1:3000");
     let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
     PageContext {
-        // Absent only where the routes are listed at the start, and nothing is shown.
+        // Absent only when the routes are listed at startup, where no page is shown.
         setting: use_context().unwrap_or_default(),
         origin: Origin(format!("{scheme}://{host}")),
         rendered_at: Utc::now(),
     }
 }
 
-/// Never called: the browser hydrates what the server has rendered, and reads it from there.
+/// Never called: the browser reads the context from the page that the server has rendered.
 #[cfg(not(feature = "ssr"))]
 fn read_page_context() -> PageContext {
     PageContext {

@@ -1,5 +1,5 @@
-//! What is off with posting as a whole: a bar beneath the header, there only then; and the button
-//! that pauses it.
+//! A bar below the header that shows when posting is paused or in trouble, and the button that
+//! pauses posting.
 
 use domain::{Circuits, Pause, PostingStatus};
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -21,28 +21,28 @@ use crate::{
 const PAUSE: &str = "pause";
 const BAR: &str = "posting-bar";
 
-/// Pauses posting; there while it goes on.
+/// Pauses posting. Shown while posting is not paused.
 #[component]
 pub fn PauseButton(
-    /// How posting stands.
+    /// The state of posting.
     status: Signal<Option<PostingStatus>>,
 ) -> impl IntoView {
     let (form, error) = pause_form(|| {
         close(PAUSE);
         focus_soon(BAR);
     });
-    let going_on = Memo::new(move |_| status.read().as_ref().is_some_and(|it| it.paused.is_none()));
+    let running = Memo::new(move |_| status.read().as_ref().is_some_and(|it| it.paused.is_none()));
     let button = move || {
-        going_on.get().then(|| {
+        running.get().then(|| {
             view! {
                 <Dialog id=PAUSE button="Pause posting".to_owned() heading="Pause posting".to_owned()>
                     <PostForm action=form>
                         <input type="hidden" name="paused" value="true"/>
                         <p>
-                            "Until it is resumed nothing new is posted, by any worker. Transactions are \
-                             accepted and wait; what is under way goes on, and so do verifications."
+                            "Until posting is resumed, no worker starts a new POST. Transactions are still \
+                             accepted and queued. Requests in flight finish, and verifications continue."
                         </p>
-                        <ReasonField id="pause-reason" placeholder="what the others should know"/>
+                        <ReasonField id="pause-reason" placeholder="what other operators should know"/>
                         <DialogFooter id=PAUSE send="Pause posting".to_owned() form/>
                     </PostForm>
                     <p role="alert" class="text-failed empty:hidden">{error}</p>
@@ -53,14 +53,14 @@ pub fn PauseButton(
     view! { <div class="pause">{button}</div> }
 }
 
-/// Says what is off, if anything, and offers to resume what is paused.
+/// Says whether posting is paused or in trouble, and offers to resume it.
 #[component]
 pub fn PostingBar(
-    /// How posting stands.
+    /// The state of posting.
     status: Signal<Option<PostingStatus>>,
 ) -> impl IntoView {
     let (form, error) = pause_form(|| focus_soon("pause-button"));
-    // Each by itself, so that a change of the one does not have the other said again.
+    // Two memos, so that a change of one does not make a screen reader announce the other again.
     let paused = Memo::new(move |_| status.read().as_ref()?.paused.as_ref().map(pause_notice));
     let trouble = Memo::new(move |_| trouble_notice(status.read().as_ref()?.circuits));
     let pause = move || {
@@ -82,7 +82,7 @@ pub fn PostingBar(
     view! {
         <div id=BAR class="posting-bar" tabindex="-1">
             <div class="strip strip-paused">
-                // Always there, so that what comes into it is said.
+                // Always present, so that a screen reader announces what appears in it.
                 <p role="status">{pause}</p>
                 {resume}
                 <p role="alert" class="text-failed empty:hidden">{error}</p>
@@ -94,7 +94,7 @@ pub fn PostingBar(
     }
 }
 
-/// The answer is how posting stands now: no need to wait for the feed to say so.
+/// The answer is the new state of posting, so the page need not wait for the feed.
 fn pause_form(done: fn()) -> (FormAction, RwSignal<Option<String>>) {
     let live = expect_context::<LiveFeed>();
     let error = RwSignal::new(earlier_error(SetPause::PATH));
@@ -112,22 +112,22 @@ fn pause_notice(pause: &Pause) -> String {
     let Pause { paused_at, paused_by, reason } = pause;
     let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let since = time_format::absolute(*paused_at);
-    format!(" since {since} by {paused_by}{reason}. Transactions are accepted and wait.")
+    format!(" since {since} by {paused_by}{reason}. Transactions are still accepted and queued.")
 }
 
 fn trouble_notice(circuits: Circuits) -> Option<String> {
     let workers = circuits.workers();
     let not_closed = workers - circuits.closed;
     match (workers, not_closed) {
-        (0, _) => Some("No worker is running: nothing is posted.".to_owned()),
+        (0, _) => Some("No worker is running, so nothing is posted.".to_owned()),
         (_, 0) => None,
         (1, _) => Some(
-            "Nothing gets through to the posting service: the worker holds its POSTs back and probes."
+            "Nothing gets through to the posting service: the circuit breaker of the worker is open."
                 .to_owned(),
         ),
         _ => Some(format!(
-            "Nothing gets through to the posting service: {not_closed} of {workers} workers hold their \
-             POSTs back and probe."
+            "Nothing gets through to the posting service: the circuit breakers of {not_closed} of \
+             {workers} workers are open."
         )),
     }
 }
@@ -137,16 +137,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_said_while_every_worker_posts() {
+    fn there_is_no_notice_while_every_worker_posts() {
         assert_eq!(trouble_notice(Circuits { closed: 2, open: 0, half_open: 0 }), None);
     }
 
     #[test]
-    fn whoever_holds_back_is_counted_probing_or_not() {
+    fn a_circuit_breaker_that_is_half_open_counts_as_open() {
         let said = trouble_notice(Circuits { closed: 1, open: 1, half_open: 1 });
         assert!(said.is_some_and(|said| said.contains("2 of 3 workers")));
         let said = trouble_notice(Circuits { closed: 0, open: 0, half_open: 1 });
-        assert!(said.is_some_and(|said| said.contains("the worker holds")));
+        assert!(said.is_some_and(|said| said.contains("breaker of the worker is open")));
         let said = trouble_notice(Circuits::default());
         assert!(said.is_some_and(|said| said.starts_with("No worker")));
     }

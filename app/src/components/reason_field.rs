@@ -1,16 +1,16 @@
-//! Why somebody does what they do: asked for with everything that a person does.
+//! The field for the reason of an operator: every action asks for one.
 
 use domain::intervention::MAX_REASON_CHARS;
 use leptos::prelude::*;
 
-/// The field for it. Whatever opens with it has the focus in it.
+/// The field "Reason". It takes the focus when its dialog opens.
 #[component]
 pub fn ReasonField(
     /// Its id on the page.
     id: &'static str,
     /// Shown while it is empty.
     placeholder: &'static str,
-    /// Whether it must be given.
+    /// Whether a reason is required.
     #[prop(optional)]
     required: bool,
 ) -> impl IntoView {

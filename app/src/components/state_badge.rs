@@ -1,9 +1,9 @@
-//! The state of a transaction as a dot and a word. The dot is for those who scan, the word says it.
+//! The state of a transaction as a dot and a word. The dot is for scanning a list.
 
 use domain::State;
 use leptos::prelude::*;
 
-/// The word for a state.
+/// The label of a state.
 pub fn state_label(state: State) -> &'static str {
     match state {
         State::Pending => "Pending",
@@ -16,7 +16,7 @@ pub fn state_label(state: State) -> &'static str {
     }
 }
 
-/// The state, and where it took more than one attempt to complete, how many.
+/// The state. If it took several attempts to complete, it also shows how many.
 #[component]
 pub fn StateBadge(
     /// The state.

@@ -1,5 +1,5 @@
-//! Points in time and durations as they are shown. The same text on the server and in the browser,
-//! so that hydration finds what was rendered: always UTC, and relative to a `now` that is given.
+//! Formats times and durations. The text is always in UTC and relative to an explicit `now`, so
+//! that the server and the browser render the same and hydration finds what it expects.
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 
@@ -19,13 +19,13 @@ pub fn time_of_day(at: DateTime<Utc>) -> String {
     format!("{:02}:{:02}:{:02}.{millis:03}", at.hour(), at.minute(), at.second())
 }
 
-/// For the `datetime` attribute of `<time>`.
+/// The value of the `datetime` attribute of `<time>`.
 pub fn datetime_attribute(at: DateTime<Utc>) -> String {
     format!("{}T{}Z", date(at), time_of_day(at))
 }
 
-/// How long ago, in one unit. Below a minute in steps of five seconds: fifty rows that each change
-/// every second would be all one sees.
+/// How long ago, in one unit. Below a minute it is in steps of five seconds: fifty rows that change
+/// every second would distract.
 pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match (now - at).num_seconds() {
         ..5 => "just now".to_owned(),
@@ -37,7 +37,7 @@ pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// How long until then, rounded up, so that it never says nothing while something is left.
+/// How long until then, rounded up, so that it says "now" only once the time has come.
 pub fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let millis = (at - now).num_milliseconds();
     match millis.saturating_add(999) / 1_000 {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn how_long_ago_has_one_unit() {
+    fn the_time_since_has_one_unit() {
         let shown = |seconds: i64| ago(at(0), at(seconds * 1_000));
         assert_eq!(shown(-3), "just now");
         assert_eq!(shown(4), "just now");

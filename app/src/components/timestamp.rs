@@ -5,10 +5,10 @@ use leptos::prelude::*;
 
 use crate::components::{clock::Clock, time_format};
 
-/// How long ago; the absolute time in its title.
+/// How long ago; the absolute time is in its title.
 #[component]
 pub fn RelativeTime(
-    /// When.
+    /// The point in time.
     at: DateTime<Utc>,
 ) -> impl IntoView {
     let clock = expect_context::<Clock>();
@@ -23,16 +23,16 @@ pub fn RelativeTime(
 /// The absolute time, to the millisecond.
 #[component]
 pub fn AbsoluteTime(
-    /// When.
+    /// The point in time.
     at: DateTime<Utc>,
 ) -> impl IntoView {
     view! { <time datetime=time_format::datetime_attribute(at)>{time_format::absolute_millis(at)}</time> }
 }
 
-/// The time of day, to the millisecond, where the date stands above it; in the title it is whole.
+/// The time of day, to the millisecond, for a place below the full date; its title has both.
 #[component]
 pub fn TimeOfDay(
-    /// When.
+    /// The point in time.
     at: DateTime<Utc>,
 ) -> impl IntoView {
     view! {

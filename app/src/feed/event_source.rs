@@ -1,4 +1,4 @@
-//! The browser's connection to the change connection: one EventSource for the whole page.
+//! The browser's connection to the change feed: one EventSource for the whole page.
 
 use std::time::Duration;
 
@@ -10,21 +10,22 @@ use web_sys::{Event, EventSource, MessageEvent, VisibilityState};
 
 use crate::feed::live_feed::{Connection, FeedEvent, LiveFeed};
 
-/// Where the server sends its events.
+/// The path of the server's event stream.
 const STREAM_PATH: &str = "/api/stream";
-/// How long to wait before asking again where the browser has given up: it tries again itself after
-/// a broken connection, but not after an answer that is no stream, such as a proxy's 502.
+/// How long to wait before reconnecting when the browser has given up. The browser reconnects by
+/// itself after a broken connection, but not after a response that is not a stream, such as a
+/// proxy's 502.
 const RECONNECT_DELAY: Duration = Duration::from_secs(3);
 
-/// Opens the connection and keeps it open while the page is visible.
+/// Opens the connection, and keeps it open while the page is visible.
 pub(super) fn follow(feed: LiveFeed) {
     let connection = FeedConnection { feed, stream: StoredValue::new_local(None) };
     connection.follow_visibility();
     window_event_listener_untyped("visibilitychange", move |_| connection.follow_visibility());
 }
 
-/// The connection in the browser. The server has none of it: there a page is rendered on one thread and
-/// dropped on another, and nothing of JavaScript's may be.
+/// The connection; it exists only in the browser. The server renders a page on one thread and may
+/// drop it on another, which JavaScript values do not allow.
 #[derive(Clone, Copy)]
 struct FeedConnection {
     feed: LiveFeed,
@@ -32,8 +33,8 @@ struct FeedConnection {
 }
 
 impl FeedConnection {
-    /// A page that nobody sees needs no connection. HTTP/1.1 gives a browser six connections to a host,
-    /// and six tabs in the background must not use them up.
+    /// Closes the connection while the page is hidden. With HTTP/1.1, a browser opens at most six
+    /// connections to a host, and six tabs in the background must not use them up.
     fn follow_visibility(self) {
         if document().visibility_state() == VisibilityState::Hidden {
             self.stream.set_value(None);
@@ -56,7 +57,7 @@ impl FeedConnection {
     }
 }
 
-/// An open EventSource with what it calls; closed when it is dropped.
+/// An open EventSource with its callbacks. Closed when dropped.
 struct Stream {
     source: EventSource,
     _callbacks: [Closure<dyn Fn(Event)>; 5],
@@ -117,8 +118,8 @@ impl Drop for Stream {
     }
 }
 
-/// What an event carries. Unreadable where a newer server sends to an older page; what is shown
-/// then stays as it is.
+/// Parses the data of an event. It is unreadable if a newer server sends to an older page; the page
+/// then keeps what it shows.
 fn parse<T: DeserializeOwned>(event: &Event) -> Option<T> {
     let data = event.unchecked_ref::<MessageEvent>().data().as_string()?;
     serde_json::from_str(&data)

@@ -1,25 +1,25 @@
-//! What the page keeps of the change feed, and who listens to it.
+//! The latest state from the change feed, and its listeners.
 
 use std::sync::Arc;
 
 use domain::{Counts, PostingStatus, Transaction};
 use leptos::prelude::*;
 
-/// How current the page is.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connection {
-    /// Not hydrated yet, or connecting for the first time.
+    /// The page is not hydrated yet, or it is connecting for the first time.
     Unopened,
     /// Changes arrive as they happen.
     Open,
-    /// Changes are being missed until it is open again.
+    /// The connection is lost, and changes are missed until it is open again.
     Lost,
 }
 
-/// What the feed tells those who listen to it.
+/// An event that listeners receive.
 #[derive(Debug, Clone, Copy)]
 pub enum FeedEvent<'a> {
-    /// It is open, for the first time or again: whatever happened before was missed.
+    /// The connection has opened, for the first time or again. All earlier changes were missed.
     Opened,
     /// These transactions changed, each in its latest version.
     Changed(&'a [Transaction]),
@@ -27,7 +27,7 @@ pub enum FeedEvent<'a> {
 
 type Listener = Arc<dyn Fn(FeedEvent<'_>) + Send + Sync>;
 
-/// The page's end of the feed.
+/// The change feed on the page.
 #[derive(Clone, Copy)]
 pub struct LiveFeed {
     pub(super) connection: RwSignal<Connection>,
@@ -46,7 +46,7 @@ impl LiveFeed {
         }
     }
 
-    /// Whether changes arrive.
+    /// The state of the connection.
     pub fn connection(self) -> Connection {
         self.connection.get()
     }
@@ -56,20 +56,20 @@ impl LiveFeed {
         self.counts.get()
     }
 
-    /// How posting as a whole stood last; `None` before that arrived first.
+    /// The latest state of posting as a whole; `None` before the first arrived.
     pub fn posting(self) -> Option<PostingStatus> {
         self.posting.get()
     }
 
-    /// Takes up how posting stands from elsewhere, until the feed tells more.
+    /// Sets a state of posting that arrived by another way than the feed.
     pub fn set_posting(self, posting: PostingStatus) {
         self.posting.set(Some(posting));
     }
 
-    /// Calls `listener` with all news, until the scope that this is called in ends.
+    /// Calls `listener` with every event until the caller's reactive scope ends.
     pub fn listen(self, listener: impl Fn(FeedEvent<'_>) + Send + Sync + 'static) {
         let listener: Listener = Arc::new(listener);
-        // Who comes later than the opening has missed it.
+        // A listener that is added after the opening has missed that event.
         if self.connection.get_untracked() == Connection::Open {
             listener(FeedEvent::Opened);
         }
@@ -81,7 +81,7 @@ impl LiveFeed {
     }
 
     pub(super) fn notify(self, event: FeedEvent<'_>) {
-        // A listener may add or remove others.
+        // On a copy, because a listener may add or remove others.
         for listener in self.listeners.get_value() {
             listener(event);
         }

@@ -1,6 +1,6 @@
-//! Live updates: the change feed that the server sends, and what of it the page keeps.
+//! Live updates: the change feed that the server sends, and the state that the page keeps from it.
 //!
-//! What a page does with a change is in the page's folder.
+//! How a page reacts to a change is in the page's folder.
 
 mod event_source;
 mod live_feed;
@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 pub use live_feed::{Connection, FeedEvent, LiveFeed};
 
-/// Provides the feed to everything on the page, and opens it once that is hydrated.
+/// Provides the feed to everything on the page, and opens it once the page is hydrated.
 pub fn provide_live_feed() {
     let feed = LiveFeed::new();
     provide_context(feed);

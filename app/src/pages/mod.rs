@@ -1,7 +1,7 @@
 //! The pages, one folder or file for each: the page and all that only it uses.
 //!
-//! What several pages use is in [`components`](crate::components), what the server does for them in
-//! [`server_functions`](crate::server_functions).
+//! What several pages use is in [`components`](crate::components); what the server does for them is
+//! in [`server_functions`](crate::server_functions).
 
 pub mod not_found;
 pub mod transaction;

@@ -1,4 +1,4 @@
-//! A retry of all transactions in a state, as the page follows it.
+//! Starting a bulk retry, and its progress.
 
 use domain::State;
 use leptos::prelude::*;
@@ -9,25 +9,25 @@ use crate::server_functions::{
     json_codec::JsonAnswer, load_error::LoadError, operation_error::OperationError,
 };
 
-/// How far a bulk retry has come.
+/// The progress of a bulk retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Which one.
+    /// The bulk retry's id.
     pub id: Uuid,
-    /// Transactions that it has come past.
+    /// The number of transactions that it has examined.
     pub examined: u64,
-    /// Of these, those that it has retried. The others changed meanwhile.
+    /// The number of those that it has retried. The others had changed meanwhile.
     pub retried: u64,
-    /// Whether it is through.
+    /// Whether it has finished.
     pub finished: bool,
 }
 
-/// Has all transactions in a state retried, and leads to the list that shows how far that is.
+/// Retries all transactions in a state, and redirects to the list that shows its progress.
 #[server(output = JsonAnswer)]
 pub async fn retry_all(
-    /// Those of the list.
+    /// The state that the list is filtered by.
     status: State,
-    /// Why, if they say so.
+    /// The reason; may be empty.
     reason: String,
 ) -> Result<(), OperationError> {
     let reason = crate::server_functions::operator_reason::parse(&reason)?;
@@ -40,10 +40,10 @@ pub async fn retry_all(
     Ok(())
 }
 
-/// How far a bulk retry has come, or `None` where there is none with this id.
+/// The progress of a bulk retry, or `None` if there is none with this id.
 #[server(output = JsonAnswer)]
 pub async fn bulk_retry_progress(
-    /// Which one.
+    /// The bulk retry's id.
     id: Uuid,
 ) -> Result<Option<Progress>, LoadError> {
     let found = expect_context::<gateway::Gateway>().bulk_retry(id).await?;

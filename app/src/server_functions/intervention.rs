@@ -1,19 +1,19 @@
-//! What a person does to a transaction from its page.
+//! An intervention of an operator on a transaction, from its page.
 
 use leptos::prelude::*;
 use uuid::Uuid;
 
 use crate::server_functions::{json_codec::JsonAnswer, operation_error::OperationError};
 
-/// Cancels, retries or resolves a transaction, and answers in a sentence. A plain form post, which a
-/// browser sends where WASM is not running, is sent back to the transaction's page.
+/// Cancels, retries or resolves a transaction, and answers with a sentence. A plain form post,
+/// which a browser sends while WASM is not running, is redirected to the transaction's page.
 #[server(output = JsonAnswer)]
 pub async fn intervene(
-    /// Which one.
+    /// The transaction's id.
     id: Uuid,
-    /// `cancel` or `retry`; `completed` or `failed`, to resolve it as that.
+    /// `cancel` or `retry`; or `completed` or `failed`, to resolve it as such.
     action: String,
-    /// Why.
+    /// The reason.
     reason: String,
 ) -> Result<String, OperationError> {
     use crate::server_functions::plain_form_post::{is_plain, set_status};
@@ -22,7 +22,7 @@ pub async fn intervene(
     match &done {
         Ok(_) if is_plain() => leptos_axum::redirect(&format!("/transactions/{id}")),
         Ok(_) => {}
-        // No failure of the server.
+        // Not a failure of the server.
         Err(_) => set_status(axum::http::StatusCode::CONFLICT),
     }
     done
@@ -33,12 +33,16 @@ async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, Opera
     use domain::{Intervention, Resolution};
 
     let (intervention, done) = match action {
-        "cancel" => (Intervention::Cancel, "Cancelled. Nothing was sent, and nothing will be."),
-        "retry" => (Intervention::Retry, "To be retried, and due now."),
+        "cancel" => {
+            (Intervention::Cancel, "Cancelled. Nothing was sent, and nothing will be sent.")
+        }
+        "retry" => (Intervention::Retry, "Retry requested. The transaction is due now."),
         "completed" => (Intervention::Resolve(Resolution::Completed), "Resolved as completed."),
         "failed" => (Intervention::Resolve(Resolution::Failed), "Resolved as failed."),
         _ => {
-            return Err(OperationError("Not done: say what became of the transaction.".to_owned()));
+            return Err(OperationError(
+                "Not done: choose whether the transaction completed or failed.".to_owned(),
+            ));
         }
     };
     let reason = crate::server_functions::operator_reason::parse(reason)?;

@@ -3,16 +3,15 @@
 use leptos::server_fn::{Bytes, ContentType, Decodes, Encodes, Format, FormatType, codec::Post};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// JSON that is read from a `&str`, as hydration and the change feed read theirs. Leptos's own
-/// encoding reads from bytes, which would put all the code that reads our types into the WASM once
-/// more.
+/// JSON that is parsed from a `&str`, as hydration and the change feed do. Leptos's own encoding
+/// parses bytes, which would add a second copy of all parsing code to the WASM.
 pub struct Json;
 
-/// A server function that is called with a form and answers with [`Json`].
+/// The codec of a server function that takes a form and answers with [`Json`].
 pub type JsonAnswer = Post<Json>;
 
-/// What a server function answered, as JSON: what it gives, or why not. Without an answer, why, in a
-/// sentence.
+/// The answer of a server function, as JSON: its result or its error. If there was no answer, the
+/// error is a sentence.
 pub type Answer = Result<String, String>;
 
 impl ContentType for Json {

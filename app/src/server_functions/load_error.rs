@@ -1,4 +1,4 @@
-//! Why something could not be loaded.
+//! The error of a query.
 
 use leptos::{prelude::FromServerFnError, server_fn::error::ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::server_functions::json_codec::Json;
 
-/// Why something could not be loaded, in words that follow "because".
+/// Why something could not be loaded, as a clause without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{0}")]
 pub struct LoadError(pub String);

@@ -1,7 +1,7 @@
-//! What the server does for the pages: reads, submits and carries out an operator's actions, over `/fn`.
+//! What the server does for the pages, over `/fn`: queries, submissions and an operator's actions.
 //!
-//! Each function calls the engine and has no rules of its own. Changes come to the page by the
-//! [`feed`](crate::feed).
+//! Each function calls the engine and has no rules of its own. Changes reach the page through the
+//! [`feed`](crate::feed), not from here.
 
 pub mod bulk_retry;
 pub mod intervention;

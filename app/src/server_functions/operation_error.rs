@@ -1,4 +1,4 @@
-//! Why something that a person asked for was not done.
+//! The error of an operator's action.
 
 use leptos::{prelude::FromServerFnError, server_fn::error::ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,8 @@ use crate::server_functions::{
     plain_form_post::error_in_address,
 };
 
-/// Why something that a person asked for was not done: a sentence for that person. Where WASM is not
-/// running it travels in the page's address.
+/// Why an operator's action was not done, as a sentence for the operator. Where WASM is not
+/// running, it travels in the page's address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationError(pub String);
 
@@ -25,18 +25,18 @@ impl FromServerFnError for OperationError {
 #[cfg(feature = "ssr")]
 impl From<gateway::EngineError> for OperationError {
     fn from(error: gateway::EngineError) -> Self {
-        tracing::warn!(%error, cause = ?error, "what a person asked for was not done for certain");
-        Self(format!("Not done for certain: {error}. Look, and try again."))
+        tracing::warn!(%error, cause = ?error, "an operator's action was not confirmed");
+        Self(format!("Not confirmed: {error}. Check the result before you try again."))
     }
 }
 
-/// Why a plain form post failed that led to this page. A [`LoadError`] reads the same JSON, and the
-/// page has the code for it.
+/// The error of the plain form post that led to this page. A [`LoadError`] parses the same JSON,
+/// and the page already has the code for it.
 pub fn earlier_error(path: &str) -> Option<String> {
     error_in_address::<LoadError>(path).map(|error| error.0)
 }
 
-/// Why it was not done, where that is the answer.
+/// The error in an answer, if it is one.
 pub fn error_message(answer: &Answer) -> Option<String> {
     answer.as_ref().err().map(|why| message(why))
 }

@@ -1,10 +1,10 @@
-//! Reads the reason that an operator gives with an action.
+//! Parses the reason that an operator enters with an action.
 
 use domain::intervention::{BadReason, read_reason};
 
 use crate::server_functions::operation_error::OperationError;
 
-/// What was typed as a reason; `None` where that is nothing.
+/// The reason, or `None` if the field is empty.
 pub fn parse(typed: &str) -> Result<Option<&str>, OperationError> {
     match read_reason(typed) {
         Ok(reason) => Ok(Some(reason)),
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_may_be_left_out_and_what_is_wrong_with_one_is_said() {
+    fn an_empty_reason_is_none_and_a_bad_one_is_explained() {
         assert_eq!(parse("  "), Ok(None));
         assert_eq!(parse(" the ledger is moved "), Ok(Some("the ledger is moved")));
         let bad = parse(&"x".repeat(MAX_REASON_CHARS + 1)).unwrap_err();

@@ -1,5 +1,5 @@
-//! Forms that the browser itself posts where WASM is not running: it is redirected, and the answer
-//! travels in the page's address.
+//! Forms that the browser itself posts while WASM is not running. The server redirects it back to a
+//! page; an error travels in the address of that page.
 
 use leptos::{prelude::*, server::ServerActionError, server_fn::error::ServerFnUrlError};
 use leptos_router::{
@@ -7,24 +7,24 @@ use leptos_router::{
     hooks::{use_location, use_navigate},
 };
 
-/// In the address, what a plain form post was answered where it failed: Leptos puts it there.
+/// The query parameters in which Leptos returns the error of a plain form post.
 const ANSWER: [&str; 2] = ["__path", "__err"];
 
-/// Why a plain form post to the server function at this path failed, which led to this page.
+/// The error of the plain form post to the server function at `path` that led to this page.
 pub fn error_in_address<E: FromServerFnError>(path: &str) -> Option<E> {
     use_context::<ServerActionError>()
         .filter(|error| error.path() == path && has_answer_in_address())
         .map(|error| ServerFnUrlError::decode_err(error.err()))
 }
 
-/// Whether the address still has the answer to a plain form post. To a later visit of the page the
-/// router would bring it back.
+/// Whether the address still has the answer to a plain form post. Without this check, a later visit
+/// through the router would show the error again.
 fn has_answer_in_address() -> bool {
     use_location().query.read_untracked().get_str(ANSWER[1]).is_some()
 }
 
-/// The answer in the address is about one form post: once the page shows it, a reload must not bring
-/// it back.
+/// Removes the answer from the address once the page shows it: it belongs to one form post, and a
+/// reload must not show it again.
 pub fn remove_answer_from_address() {
     if !has_answer_in_address() {
         return;
@@ -42,7 +42,7 @@ pub fn remove_answer_from_address() {
     });
 }
 
-/// Whether the browser itself posts the form, and shows as a page what comes back.
+/// Whether the browser itself posts the form, and will show the response as a page.
 #[cfg(feature = "ssr")]
 pub fn is_plain() -> bool {
     use axum::http::{header::ACCEPT, request::Parts};
@@ -51,8 +51,8 @@ pub fn is_plain() -> bool {
     accept.is_some_and(|it| it.to_str().is_ok_and(|text| text.contains("text/html")))
 }
 
-/// Answers the page's own code with a status. A plain form post is always redirected, where it failed
-/// back to the form, by Leptos.
+/// Sets the HTTP status of an answer to the page's WASM. Leptos always redirects a plain form post;
+/// if it failed, back to the form.
 #[cfg(feature = "ssr")]
 pub fn set_status(status: axum::http::StatusCode) {
     if is_plain() {

@@ -1,4 +1,4 @@
-//! How posting as a whole stands, and pausing it.
+//! The state of posting as a whole, and pausing it.
 
 use domain::PostingStatus;
 use leptos::prelude::*;
@@ -7,18 +7,18 @@ use crate::server_functions::{
     json_codec::JsonAnswer, load_error::LoadError, operation_error::OperationError,
 };
 
-/// How posting as a whole stands.
+/// Whether posting is paused, and the state of the circuit breakers.
 #[server(output = JsonAnswer)]
 pub async fn read_posting_status() -> Result<PostingStatus, LoadError> {
     Ok(expect_context::<gateway::Gateway>().posting().await?)
 }
 
-/// Pauses posting, or lets it go on, and answers how it stands then.
+/// Pauses or resumes posting, and returns its new state.
 #[server(output = JsonAnswer)]
 pub async fn set_pause(
-    /// Whether it is to be paused.
+    /// Whether to pause or to resume.
     paused: bool,
-    /// Why, if they say so.
+    /// The reason; may be empty.
     #[server(default)]
     reason: String,
 ) -> Result<PostingStatus, OperationError> {

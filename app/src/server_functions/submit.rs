@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::server_functions::json_codec::{Json, JsonAnswer};
 
-/// What was typed into the form, field by field.
+/// The values of the form, field by field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormValues {
-    /// Not typed but drawn by the page, one for each transaction, so that however often a form is
-    /// sent, it is stored once.
+    /// The id of the transaction. The page generates one per transaction, so that a form that is
+    /// sent several times is stored once.
     pub id: String,
     /// A decimal number.
     pub amount: String,
@@ -25,28 +25,28 @@ pub struct FormValues {
     pub metadata: String,
 }
 
-/// Why a form was not accepted. Where WASM is not running it travels in the page's address, and the
-/// page shows the form as it was sent.
+/// Why a form was not accepted. Where WASM is not running, it travels in the page's address, and
+/// the page shows the form with the values that were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionError {
-    /// What is wrong, field by field; an empty pointer stands for the form as a whole.
+    /// The errors, field by field; an empty pointer stands for the form as a whole.
     pub errors: Vec<FieldError>,
-    /// What was typed. Its `id` is the one to send next time.
+    /// The values that were sent. Its `id` is the one to send next time.
     pub typed: FormValues,
 }
 
 impl SubmissionError {
-    /// What is wrong with one field.
+    /// The error of one field.
     pub fn at(&self, pointer: &str) -> Option<&str> {
         let error = self.errors.iter().find(|error| error.pointer == pointer)?;
         Some(&error.message)
     }
 
-    /// Reads what the server answered; anything else is no answer.
+    /// Parses an answer of the server. Anything else counts as no answer.
     pub fn from_answer(json: &str) -> Self {
         serde_json::from_str(json).unwrap_or_else(|_| {
             let message =
-                "Onceward cannot be reached. Submit again; it will be stored once at most.";
+                "Onceward cannot be reached. Submit again; the transaction is stored at most once.";
             Self::of_form(message.to_owned())
         })
     }
@@ -64,8 +64,8 @@ impl FromServerFnError for SubmissionError {
     }
 }
 
-/// Stores what was typed as a transaction and answers with its id. A plain form post, which a
-/// browser sends where WASM is not running, is sent on to the transaction's page.
+/// Stores the form as a transaction and answers with its id. A plain form post, which a browser
+/// sends while WASM is not running, is redirected to the transaction's page.
 #[server(output = JsonAnswer)]
 pub async fn submit_transaction(
     /// See [`FormValues::id`].
@@ -98,7 +98,7 @@ async fn store(typed: FormValues) -> Result<Uuid, SubmissionError> {
     Ok(submitted.map_err(|error| explain(&error, typed))?.transaction.transaction_id)
 }
 
-/// A form that was not accepted is no failure of the server.
+/// A form that was not accepted is not a failure of the server.
 #[cfg(feature = "ssr")]
 fn respond(stored: &Result<Uuid, SubmissionError>) {
     use crate::server_functions::plain_form_post::{is_plain, set_status};
@@ -110,7 +110,7 @@ fn respond(stored: &Result<Uuid, SubmissionError>) {
     }
 }
 
-/// The form as the JSON body that the REST API takes, read by the same rules.
+/// Parses the form as the JSON body of the REST API, by the same rules.
 #[cfg(feature = "ssr")]
 fn parse(typed: &FormValues) -> Result<domain::Submission, Vec<FieldError>> {
     use serde_json::{Map, Value};
@@ -146,7 +146,7 @@ fn parse(typed: &FormValues) -> Result<domain::Submission, Vec<FieldError>> {
     }
 }
 
-/// Says to a person at the form what the engine says to programs.
+/// Explains an error of the engine to the user of the form.
 #[cfg(feature = "ssr")]
 fn explain(error: &gateway::SubmitError, mut typed: FormValues) -> SubmissionError {
     use gateway::SubmitError;
@@ -154,22 +154,21 @@ fn explain(error: &gateway::SubmitError, mut typed: FormValues) -> SubmissionErr
     let error = match error {
         SubmitError::Conflict { pointer: "/id" } => {
             typed.id = Uuid::now_v7().to_string();
-            let message = "This form was sent before with other content, and that is stored. \
+            let message = "This form was already sent with other content, which is stored. \
                 Submit again to store this as another transaction.";
             FieldError::new("", message)
         }
         SubmitError::Conflict { pointer } => {
-            FieldError::new(*pointer, "is taken by another transaction")
+            FieldError::new(*pointer, "is already used by another transaction")
         }
-        // The form sends no key.
+        // Cannot happen: the form sends no key.
         SubmitError::KeyReused => FieldError::new("", error.to_string()),
         SubmitError::Overloaded => {
-            FieldError::new("", "Too many submissions are waiting. Submit again shortly.")
+            FieldError::new("", "Too many submissions are queued. Submit again shortly.")
         }
         SubmitError::Unconfirmed { .. } | SubmitError::Query(_) => {
-            tracing::warn!(%error, cause = ?error, "a form was not stored for certain");
-            let message =
-                "The database did not confirm. Submit again; it will be stored once at most.";
+            tracing::warn!(%error, cause = ?error, "the database did not confirm that a form is stored");
+            let message = "The database did not confirm. Submit again; the transaction is stored at most once.";
             FieldError::new("", message)
         }
     };
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_empty_is_left_out() {
+    fn an_empty_field_is_omitted() {
         let submission = parse(&typed(" 100.50 ", "usd", " ")).unwrap();
         assert_eq!(submission.amount.to_string(), "100.50");
         assert_eq!(submission.currency.code(), "USD");
@@ -204,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_field_is_named_malformed_metadata_too() {
+    fn every_bad_field_is_reported_including_malformed_metadata() {
         assert_eq!(pointers(&typed("-1", "XXZ", "{")), ["/amount", "/currency", "/metadata"]);
         assert_eq!(pointers(&typed("1", "USD", "[1]")), ["/metadata"]);
         assert!(parse(&typed("1", "USD", r#"{"order_id": "12345"}"#)).is_ok());
     }
 
     #[test]
-    fn a_form_that_was_sent_before_with_other_content_gets_a_new_id() {
+    fn a_form_already_sent_with_other_content_gets_a_new_id() {
         let before = FormValues { id: Uuid::now_v7().to_string(), ..typed("1", "USD", "") };
         let conflict = gateway::SubmitError::Conflict { pointer: "/id" };
         let answer = explain(&conflict, before.clone());

@@ -1,4 +1,4 @@
-//! An attempt, and beneath it each verification.
+//! An attempt, with its verifications below it.
 
 use chrono::{DateTime, Utc};
 use domain::{Attempt, Finding, Outcome, Verification};
@@ -37,7 +37,7 @@ pub fn attempt_event(attempt: Attempt) -> impl IntoView {
     }
 }
 
-/// Verifications after an attempt, if there are any.
+/// The verifications after an attempt, if any.
 pub fn verification_list(number: u32, verifications: Vec<Verification>) -> impl IntoView {
     let label = format!("Verifications after attempt {number}");
     (!verifications.is_empty()).then(|| {
@@ -68,7 +68,7 @@ fn verification(verification: Verification) -> impl IntoView {
     }
 }
 
-/// How long something took, or has taken so far.
+/// How long something took, or how long it has taken so far.
 #[component]
 fn Elapsed(from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> impl IntoView {
     let clock = expect_context::<Clock>();
@@ -89,7 +89,7 @@ fn outcome_label(outcome: Option<Outcome>) -> &'static str {
         Some(Outcome::Refused) => "refused",
         Some(Outcome::NotSent) => "not sent",
         Some(Outcome::Unknown) => "outcome unknown",
-        None => "under way",
+        None => "in flight",
     }
 }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-/// Copies `text` to the clipboard and says so. There only where the browser allows it: not without
-/// WASM, nor on a page that came over plain HTTP from another host.
+/// Copies `text` to the clipboard and confirms it. Visible only where the browser allows it: not
+/// without WASM, and not on a page loaded over plain HTTP from another host.
 #[component]
 pub fn CopyButton(
-    /// What to copy.
+    /// The text to copy.
     #[prop(into)]
     text: Signal<String>,
-    /// What it is, after "Copy".
+    /// A name for the text, read after "Copy".
     what: &'static str,
 ) -> impl IntoView {
     let allowed = RwSignal::new(false);

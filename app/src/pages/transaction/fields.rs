@@ -1,4 +1,4 @@
-//! The fields of a transaction, as they were submitted.
+//! The fields of a transaction.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ pub fn Fields(
     /// The transaction with its attempts.
     detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
-    // What was submitted never changes; the times do once.
+    // The submitted fields never change; only the attempts and the time of completion do.
     let submitted = detail.read_untracked().transaction.clone();
     let metadata = submitted.metadata.and_then(|metadata| {
         let pretty = serde_json::to_string_pretty(&metadata).ok()?;

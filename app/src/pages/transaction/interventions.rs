@@ -1,4 +1,4 @@
-//! What a person may do to a transaction as it is: cancel, retry, resolve.
+//! The interventions that the state of a transaction permits: cancel, retry, resolve.
 
 use domain::{Intervention, Resolution, State};
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -21,10 +21,10 @@ const RETRY: &str = "retry";
 const RESOLVE: &str = "resolve";
 const ANSWER: &str = "intervention-answer";
 
-/// The buttons that the transaction permits, and what came of the last that was used.
+/// The buttons that the transaction permits, and the result of the last intervention.
 #[component]
 pub fn Interventions(
-    /// The transaction with all that was done for it.
+    /// The transaction with its attempts and interventions.
     detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
     let (success, error) = (RwSignal::new(None), RwSignal::new(earlier_error(Intervene::PATH)));
@@ -36,10 +36,11 @@ pub fn Interventions(
         }
         focus_soon(ANSWER);
     });
-    // Where the browser itself has sent the form, it puts the focus here.
+    // After a plain form post, the browser moves the focus here.
     let autofocus = error.read_untracked().is_some();
 
-    // Kept while it is permitted: an open dialog must not close because an attempt is made.
+    // A memo keeps the dialog while the intervention is permitted: an attempt must not close an
+    // open dialog.
     let permits = move |intervention: Intervention| {
         Memo::new(move |_| {
             let detail = detail.read();
@@ -69,8 +70,8 @@ fn Cancel(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoVie
             <PostForm action=form>
                 {id_input(detail)}
                 <input type="hidden" name="action" value="cancel"/>
-                <p>"Nothing has been sent for it, and then nothing will be. This is final."</p>
-                <ReasonField id="cancel-reason" placeholder="who asked for it, and why"/>
+                <p>"Nothing has been sent for this transaction, and nothing will be. A cancellation is final."</p>
+                <ReasonField id="cancel-reason" placeholder="who requested it, and why"/>
                 <DialogFooter id=CANCEL send="Cancel the transaction".to_owned() form/>
             </PostForm>
         </Dialog>
@@ -80,12 +81,10 @@ fn Cancel(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoVie
 #[component]
 fn Retry(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoView {
     let effect = Signal::derive(move || match detail.read().transaction.status {
-        State::Pending => "It becomes due at once, with the attempts that it has left.".to_owned(),
-        _ => {
-            "It becomes due at once, and gets all its attempts anew. The posting service is asked \
-              first whether it has it, so that nothing is posted twice."
-                .to_owned()
-        }
+        State::Pending => "It becomes due at once, with its remaining attempts.".to_owned(),
+        _ => "It becomes due at once, with a fresh set of attempts. Onceward first checks whether \
+             the posting service already has it, so that nothing is posted twice."
+            .to_owned(),
     });
     view! {
         <Dialog id=RETRY button="Retry".to_owned() heading="Retry the transaction".to_owned()>
@@ -93,7 +92,7 @@ fn Retry(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoView
                 {id_input(detail)}
                 <input type="hidden" name="action" value="retry"/>
                 <p>{effect}</p>
-                <ReasonField id="retry-reason" placeholder="what has changed since"/>
+                <ReasonField id="retry-reason" placeholder="what has changed since then"/>
                 <DialogFooter id=RETRY send="Retry the transaction".to_owned() form/>
             </PostForm>
         </Dialog>
@@ -119,16 +118,16 @@ fn Resolve(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoVi
             <PostForm action=form>
                 {id_input(detail)}
                 <p>
-                    "Look it up in the posting service, and say what became of it. Onceward takes your \
-                     word, sends nothing more and asks no more."
+                    "Look the transaction up in the posting service, and enter its result. Onceward accepts \
+                     it as given, and neither posts nor verifies again."
                 </p>
                 <fieldset class="choices">
-                    <legend class="sr-only">"What became of it"</legend>
-                    {choice("completed", "Completed:", "the posting service has it, once and as it should be.")}
+                    <legend class="sr-only">"Result"</legend>
+                    {choice("completed", "Completed:", "the posting service has it, exactly once and with the right content.")}
                     {choice(
                         "failed",
                         "Failed:",
-                        "the posting service does not have it, and nothing sent so far will bring it there.",
+                        "the posting service does not have it, and no earlier request can still create it.",
                     )}
                 </fieldset>
                 <ReasonField id="resolve-reason" placeholder="how you know" required=true/>
@@ -138,7 +137,7 @@ fn Resolve(detail: RwSignal<TransactionDetail>, form: FormAction) -> impl IntoVi
     }
 }
 
-/// Tells the form which transaction it is about.
+/// The hidden field with the transaction's id.
 fn id_input(detail: RwSignal<TransactionDetail>) -> impl IntoView {
     let id = detail.read_untracked().transaction.transaction_id;
     view! { <input type="hidden" name="id" value=id.to_string()/> }

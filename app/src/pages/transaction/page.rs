@@ -1,4 +1,4 @@
-//! `/transactions/{id}`: one transaction and all that was done for it.
+//! `/transactions/{id}`: one transaction with its attempts and interventions.
 
 use std::time::Duration;
 
@@ -25,10 +25,11 @@ use crate::{
     server_functions::queries::{TransactionDetail, find_transaction},
 };
 
-/// What the feed may leave out (see the list) is read anew this often until the state is final.
+/// The feed may omit changes (see the list), so the page reloads the transaction this often until
+/// its state is final.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// One transaction, or 404 where there is none with this id.
+/// One transaction, or 404 if there is none with this id.
 #[component]
 pub fn TransactionPage() -> impl IntoView {
     let params = use_params_map();
@@ -46,7 +47,7 @@ pub fn TransactionPage() -> impl IntoView {
                 Ok(None) => view! {
                     <NotFoundPage
                         heading="Transaction not found"
-                        text="Onceward has no transaction with this id. Was it copied whole?"
+                        text="Onceward has no transaction with this id. Check that it was copied completely."
                     />
                 }
                 .into_any(),
@@ -99,7 +100,7 @@ fn TransactionView(detail: TransactionDetail) -> impl IntoView {
 
 /// Keeps `detail` up to date for as long as it is on the page.
 fn follow(id: Uuid, detail: RwSignal<TransactionDetail>) {
-    // Set where something changed while it was read, and what is read may be older.
+    // Set when a change arrives during a reload, whose result may then be outdated.
     let changed_meanwhile = StoredValue::new(false);
     let reload = Action::new(move |()| async move {
         loop {

@@ -1,4 +1,4 @@
-//! Where a transaction stands, in a sentence.
+//! The status of a transaction, as a sentence.
 
 use chrono::{DateTime, Utc};
 use domain::{Finding, Outcome, State, protocol::SET_ASIDE};
@@ -10,7 +10,7 @@ use crate::{
     server_functions::queries::TransactionDetail,
 };
 
-/// Where it stands: what comes next and when, or how it ended; and what went wrong.
+/// What comes next and when, or how the transaction ended; and the error.
 #[component]
 pub fn StatusSummary(
     /// The transaction with its attempts.
@@ -20,11 +20,11 @@ pub fn StatusSummary(
     let live = expect_context::<LiveFeed>();
     let paused = move || live.posting().is_some_and(|posting| posting.paused.is_some());
     let sentence = Signal::derive(move || describe(&detail.read(), clock.now(), paused()));
-    // Once it is final, the error is why; before, only what the latest attempt ran into.
+    // In a final state the error is the reason; before, it is only that of the latest attempt.
     let error = Signal::derive(move || {
         let detail = detail.read();
         let transaction = &detail.transaction;
-        // Part of the sentence then.
+        // The sentence then contains the error.
         let error = transaction.error.as_ref().filter(|_| operator_needed(&detail).is_none())?;
         Some(if transaction.status.is_final() {
             error.clone()
@@ -41,20 +41,20 @@ pub fn StatusSummary(
     }
 }
 
-/// Why nobody but a person can tell what became of a transaction, where that is so. That nothing is
-/// due does not say it: while a verification is under way, nothing is due either.
+/// Why only an operator can resolve a transaction, if that is so. A missing due time alone does not
+/// mean that: while a verification is in flight, nothing is due either.
 fn operator_needed(detail: &TransactionDetail) -> Option<&str> {
     let TransactionDetail { transaction, attempts, .. } = detail;
     let doubt = transaction.status == State::InDoubt && transaction.next_attempt_at.is_none();
     let seen = attempts.last().and_then(|attempt| attempt.verifications.last());
     let differs = seen.is_some_and(|seen| seen.finding == Finding::Mismatch);
-    let why = transaction.error.as_deref().unwrap_or("what is known contradicts itself");
+    let why = transaction.error.as_deref().unwrap_or("the known facts contradict each other");
     (doubt && (differs || why.starts_with(SET_ASIDE))).then_some(why)
 }
 
 fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> String {
     if let Some(why) = operator_needed(detail) {
-        return format!("A person has to resolve it: {why}.");
+        return format!("An operator must resolve it: {why}.");
     }
     let TransactionDetail { transaction, attempts, .. } = detail;
     let last = attempts.last();
@@ -77,7 +77,7 @@ fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> Str
         (State::Pending, Some(due)) => format!("Next attempt {due}."),
         (State::Pending, None) => "Waiting for its next attempt.".to_owned(),
         (State::Processing, _) if in_flight => {
-            format!("Attempt {} is under way.", attempts.len())
+            format!("Attempt {} is in flight.", attempts.len())
         }
         (State::Processing, _) if unknown => "Outcome unknown, verifying.".to_owned(),
         (State::Processing, _) => "Claimed by a worker.".to_owned(),
@@ -87,8 +87,8 @@ fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> Str
             format!("Outcome unknown, verifying: no attempts are left; next check {due}.")
         }
         (State::InDoubt, None) => "Outcome unknown, verifying: no attempts are left.".to_owned(),
-        (State::Rejected, _) => "Refused by screening; nothing was sent.".to_owned(),
-        (State::Cancelled, _) => "Withdrawn; nothing was sent.".to_owned(),
+        (State::Rejected, _) => "Rejected by screening; nothing was sent.".to_owned(),
+        (State::Cancelled, _) => "Cancelled; nothing was sent.".to_owned(),
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waiting_says_for_what_and_how_long() {
+    fn a_queued_transaction_says_what_it_waits_for_and_how_long() {
         let due = || json!({"nextAttemptAt": "2026-01-31T12:00:05Z"});
         assert_eq!(sentence(State::Pending, due(), &[]), "First attempt in 3 s.");
         let not_sent = [Some(Outcome::NotSent)];
@@ -153,15 +153,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_says_whether_it_posts_or_verifies() {
+    fn a_transaction_in_flight_says_whether_it_is_posted_or_verified() {
         let sentence = |outcomes: &[_]| sentence(State::Processing, json!({}), outcomes);
-        assert_eq!(sentence(&[Some(Outcome::Unknown), None]), "Attempt 2 is under way.");
+        assert_eq!(sentence(&[Some(Outcome::Unknown), None]), "Attempt 2 is in flight.");
         assert_eq!(sentence(&[Some(Outcome::Unknown)]), "Outcome unknown, verifying.");
         assert_eq!(sentence(&[]), "Claimed by a worker.");
     }
 
     #[test]
-    fn what_nobody_verifies_any_more_says_why_a_person_has_to_resolve_it() {
+    fn a_transaction_that_is_no_longer_verified_says_why_an_operator_must_resolve_it() {
         let sentence = |error: &str, verifications: Value| {
             let error = json!({"error": error});
             let mut detail = detail(State::InDoubt, error, &[Some(Outcome::Unknown)]);
@@ -171,13 +171,13 @@ mod tests {
         let seen = |finding| json!([{"startedAt": START, "endedAt": START, "finding": finding}]);
         assert_eq!(
             sentence("another amount", seen(Finding::Mismatch)),
-            "A person has to resolve it: another amount."
+            "An operator must resolve it: another amount."
         );
         assert_eq!(
-            sentence("its worker stopped over it 5 times in a row", json!([])),
-            "A person has to resolve it: its worker stopped over it 5 times in a row."
+            sentence(&format!("{SET_ASIDE} 5 times in a row"), json!([])),
+            format!("An operator must resolve it: {SET_ASIDE} 5 times in a row.")
         );
-        // Nothing is due while a verification is under way, either.
+        // Nothing is due while a verification is in flight, either.
         assert_eq!(
             sentence("the outcome is unknown", seen(Finding::Failed)),
             "Outcome unknown, verifying: no attempts are left."
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_says_how_and_after_how_long() {
+    fn a_final_state_says_how_it_ended_and_after_how_long() {
         let ended = || json!({"completedAt": "2026-01-31T12:00:04.200Z"});
         let posted = [Some(Outcome::Unknown), Some(Outcome::Posted)];
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What happened to a transaction: each attempt, and what people did, in the order of time.
+//! The attempts and interventions of a transaction, in chronological order.
 
 use domain::{Intervened, State, Verification};
 use leptos::prelude::*;
@@ -9,17 +9,17 @@ use crate::{
     server_functions::queries::TransactionDetail,
 };
 
-/// All of it, first to last.
+/// The timeline, first to last.
 #[component]
 pub fn Timeline(
-    /// The transaction with all that was done for it.
+    /// The transaction with its attempts and interventions.
     detail: RwSignal<TransactionDetail>,
 ) -> impl IntoView {
     let events = move || {
         let TransactionDetail { attempts, interventions, .. } = detail.get();
         let mut events = Vec::new();
         for mut one in attempts {
-            // What was verified because somebody intervened comes after that.
+            // A verification after an intervention is shown after it, not below the attempt.
             for boundary in interventions.iter().rev().map(|it| it.at) {
                 let (before, after): (Vec<_>, _) =
                     one.verifications.into_iter().partition(|it| it.started_at < boundary);

@@ -1,20 +1,20 @@
-//! What stands where there are no transactions.
+//! The text in place of an empty list.
 
 use domain::State;
 use leptos::prelude::*;
 
 use crate::components::{page_context::Origin, state_badge::state_label};
 
-/// Says that there are none, and where there are none at all, how to submit one.
+/// Says that there are no transactions. If there are none at all, it says how to submit one.
 #[component]
 pub fn EmptyList(
-    /// The state that the list is restricted to.
+    /// The state that the list is filtered by.
     status: Option<State>,
     /// Whether this is the first page.
     first_page: bool,
 ) -> impl IntoView {
     let Origin(origin) = expect_context();
-    let teaches = status.is_none() && first_page;
+    let shows_example = status.is_none() && first_page;
     let text = match status {
         Some(status) if first_page => {
             format!("No transaction is in the state “{}”.", state_label(status))
@@ -29,7 +29,7 @@ pub fn EmptyList(
     );
     view! {
             <p>{text}</p>
-            {teaches
+            {shows_example
                 .then(|| {
                     view! {
                         <p class="text-muted">

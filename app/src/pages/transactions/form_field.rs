@@ -1,30 +1,30 @@
-//! Fields of a form: label, control, and beneath it what is wrong with what it holds.
+//! Fields of a form: label, control, and below it the error.
 
 use leptos::prelude::*;
 
-/// A line of text.
+/// A field for one line of text.
 #[component]
 pub fn TextField(
-    /// Names the field.
+    /// The field's label.
     label: &'static str,
     /// Its name in the form, and its id on the page.
     name: &'static str,
-    /// What it holds at first.
+    /// Its initial value.
     value: String,
     /// Shown while it is empty.
     placeholder: &'static str,
-    /// Which keyboard a phone offers.
+    /// The keyboard that a phone offers.
     #[prop(optional)]
     inputmode: Option<&'static str>,
     /// The id of a `<datalist>` with suggestions.
     #[prop(optional)]
     list: Option<&'static str>,
-    /// Whether it must not stay empty.
+    /// Whether the field is required.
     #[prop(optional)]
     required: bool,
-    /// Whether the page opens with the focus here.
+    /// Whether the page opens with the focus on this field.
     autofocus: bool,
-    /// What is wrong with it.
+    /// The error of its value.
     error: Signal<Option<String>>,
 ) -> impl IntoView {
     view! {
@@ -51,14 +51,14 @@ pub fn TextField(
     }
 }
 
-/// A JSON object, which may take several lines.
+/// A field for a JSON object, on several lines if need be.
 #[component]
 pub fn MetadataField(
-    /// What it holds at first.
+    /// Its initial value.
     value: String,
-    /// Whether the page opens with the focus here.
+    /// Whether the page opens with the focus on this field.
     autofocus: bool,
-    /// What is wrong with it.
+    /// The error of its value.
     error: Signal<Option<String>>,
 ) -> impl IntoView {
     view! {
@@ -90,7 +90,7 @@ fn FieldError(
 ) -> impl IntoView {
     let message =
         Signal::derive(move || error.read().as_ref().map(|message| format!("{label} {message}")));
-    // Always there: an empty one describes nothing, and a screen reader need not be told of it anew.
+    // Always present: an empty description says nothing, and `aria-describedby` need not change.
     view! { <p id=error_id(name) class="field-error">{message}</p> }
 }
 
@@ -102,8 +102,7 @@ fn error_id(name: &str) -> String {
     format!("{name}-error")
 }
 
-/// As the text of a `<textarea>`, whose children Leptos does not escape (tachys 0.2,
-/// `ESCAPE_CHILDREN`).
+/// Escapes the text of a `<textarea>`, because Leptos does not (tachys 0.2, `ESCAPE_CHILDREN`).
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_ends_the_field_that_holds_it() {
+    fn no_text_can_close_its_textarea() {
         let escaped = escaped("</textarea><script>alert(1)</script>&amp;");
         assert!(!escaped.contains('<'));
         assert!(escaped.ends_with("&amp;amp;"));

@@ -1,4 +1,4 @@
-//! The list of transactions: rendered by the server, live from hydration on.
+//! The list of transactions: rendered by the server, and live after hydration.
 
 use std::time::Duration;
 
@@ -14,30 +14,30 @@ use crate::{
     server_functions::queries::{LIST_LENGTH, list_transactions},
 };
 
-/// The feed leaves changes out when they come too fast, and so does a connection that is lost
-/// without a sign. While there are changes the list is read anew this often.
+/// The feed omits changes when they come too fast, and a connection can be lost without notice.
+/// While changes arrive, the list is reloaded this often.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A page of the list.
 #[component]
 pub fn TransactionList(
-    /// Only those in this state.
+    /// The state to filter by.
     status: Option<State>,
     /// Where the page begins; `None` for the first, on which new transactions appear.
     cursor: Option<String>,
-    /// What it shows at first.
+    /// The initial content.
     page: Page,
 ) -> impl IntoView {
     let first_page = cursor.is_none();
     let rows = RwSignal::new(Rows::new(status, LIST_LENGTH, first_page, page));
     let table = NodeRef::<html::Table>::new();
-    // While somebody points at a row or has the focus in one, it must not move away.
+    // A row must not move while the user points at one or has the focus in one.
     let pointed_at = RwSignal::new(false);
     let focused = RwSignal::new(false);
     let frozen = move || {
         let in_use = pointed_at.try_get_untracked().unwrap_or(true)
             || focused.try_get_untracked().unwrap_or(true);
-        // Above the window's edge, rows that come would push away those that are being read.
+        // If the top is scrolled out of view, new rows would push away the rows being read.
         let scrolled_past = || {
             let table = table.try_get_untracked().flatten();
             table.is_some_and(|table| table.get_bounding_client_rect().top() < 0.0)
@@ -66,14 +66,14 @@ pub fn TransactionList(
     let on_show_waiting = move |_| {
         show_waiting();
         if let Some(table) = table.get_untracked() {
-            // The button is gone; who used it goes on at the top of the list.
+            // The button is gone now, so the focus moves to the top of the list.
             let _ = table.focus();
             table.scroll_into_view();
         }
     };
     let shown = move || rows.read().shown().to_vec();
-    // Leptos 0.8 keeps something of every row that a `<For>` ever had (`Owner` never forgets a child),
-    // and a list may be on the page for days: from time to time it is made anew.
+    // Leptos 0.8 leaks memory for every row that a `<For>` ever had (`Owner` never forgets a
+    // child), and a page may stay open for days. So the `<For>` is rebuilt from time to time.
     let generation = Memo::new(move |_| rows.read().generation());
     let body = move || {
         let _ = generation.get();
@@ -99,8 +99,8 @@ pub fn TransactionList(
                 {waiting}
             </button>
         </div>
-        // The roles say again what the elements say, for browsers that forget it once the style
-        // sheet lays a table out as anything else, as ours does on a phone.
+        // The roles repeat those of the elements: some browsers drop them when the style sheet lays
+        // a table out as something else, as ours does on a phone.
         <table
             role="table"
             class="transactions"
@@ -138,16 +138,16 @@ pub fn TransactionList(
             <nav class="paging" aria-label="Pages">
                 {(!first_page)
                     .then(|| view! { <a class="link" href=list_address(status, None)>"Newest"</a> })}
-                // Shown where it leads somewhere.
+                // Hidden by the style sheet if there is no older page.
                 <a class="link" href=older>"Older"</a>
             </nav>
-            // All of them, not only this page.
+            // Exports all pages, not only this one.
             <p class="exports">
                 <a class="link" href=export("csv") download="">"Export CSV"</a>
                 <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
                     "NDJSON"
                 </a>
-                // No page of this application: the browser is to fetch it.
+                // Not a page of this application, so the browser must load it.
                 <a class="link" href="/api/docs" rel="external">"API"</a>
             </p>
         </div>
@@ -161,7 +161,7 @@ fn follow(
     cursor: Option<String>,
     frozen: impl Fn() -> bool + Copy + Send + Sync + 'static,
 ) {
-    // What arrives while the list is read anew is newer than what is read, and applied once more.
+    // Changes that arrive during a reload are newer than its result, and are applied again.
     let meanwhile = StoredValue::new(Vec::new());
     let reload = Action::new(move |()| {
         let request = list_transactions(status, cursor.clone());
@@ -192,7 +192,7 @@ fn follow(
                 if !due.get_value() {
                     due.set_value(true);
                     let reload_now = move || {
-                        // Gone with the list, perhaps, while this waited.
+                        // The list may be gone by now, and this signal with it.
                         if due.try_update_value(|due| *due = false).is_some() {
                             reload.dispatch(());
                         }

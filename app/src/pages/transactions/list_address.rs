@@ -2,7 +2,7 @@
 
 use domain::State;
 
-/// Where a page of the list is.
+/// The address of a page of the list.
 pub fn list_address(status: Option<State>, cursor: Option<&str>) -> String {
     match (status, cursor) {
         (None, None) => "/".to_owned(),

@@ -1,4 +1,4 @@
-//! `/`: the list of transactions, with its tabs, its rows and the form that submits one.
+//! `/`: the list of transactions, with its tabs, its rows and the form that submits a transaction.
 //!
 //! The page of one transaction is in [`transaction`](crate::pages::transaction).
 

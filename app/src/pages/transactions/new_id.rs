@@ -1,7 +1,7 @@
 //! The id of the next transaction that the form submits.
 
-/// A new id for the transaction that a form will submit; empty where the browser has no source of
-/// randomness, and the server then draws one.
+/// A new id for the transaction that a form will submit. It is empty if the browser has no source
+/// of randomness; the server then generates one.
 pub fn new_id() -> String {
     #[cfg(feature = "ssr")]
     return uuid::Uuid::now_v7().to_string();

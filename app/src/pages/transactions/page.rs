@@ -1,4 +1,4 @@
-//! `/`: submit a transaction, and watch what becomes of all of them.
+//! `/`: submit a transaction, and follow all of them.
 
 use domain::{Page, State};
 use leptos::prelude::*;
@@ -28,14 +28,14 @@ type Listing = (Option<State>, Option<String>, Result<Page, LoadError>, Option<P
 #[component]
 pub fn TransactionsPage() -> impl IntoView {
     let query = use_query_map();
-    // A state that is none restricts nothing.
+    // An unknown state is no filter.
     let status = move || query.read().get_str("status").and_then(|text| text.parse().ok());
     let page = Resource::new_blocking(
         move || {
             let retry = query.read().get_str("retry").and_then(|id| id.parse().ok());
             (status(), query.read().get("cursor"), retry)
         },
-        // The query goes with the answer to it, so that the list never mixes two.
+        // The query is returned with its answer, so that the list never mixes two of them.
         async |(status, cursor, retry): Query| {
             let page = list_transactions(status, cursor.clone()).await;
             let progress = match retry {

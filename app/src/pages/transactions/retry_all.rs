@@ -1,4 +1,4 @@
-//! Retrying all that a list shows which is failed or in doubt, and how far that has come.
+//! The bulk retry of all transactions that are failed or in doubt, and its progress.
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use crate::{
 };
 
 const RETRY_ALL: &str = "retry-all";
-/// How often it is asked how far a retry has come.
+/// How often the page polls the progress of a bulk retry.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The button "Retry all", where the list shows what has come to its end without success.
+/// The button "Retry all", shown for a list of transactions that ended without success.
 #[component]
 pub fn RetryAllButton(
-    /// The state that the list is restricted to.
+    /// The state that the list is filtered by.
     status: Signal<Option<State>>,
-    /// The counts as the page was rendered, until newer ones arrive.
+    /// The counts when the page was rendered, until newer ones arrive.
     initial: Option<Counts>,
 ) -> impl IntoView {
     let error = RwSignal::new(earlier_error(RetryAll::PATH));
@@ -41,12 +41,12 @@ pub fn RetryAllButton(
     let live = expect_context::<LiveFeed>();
     let count = move |state| live.counts().or(initial).map_or(0, |counts| counts.of(state));
     let offered = move |state: &State| {
-        // What is pending is retried anyway.
+        // Pending transactions are retried anyway.
         *state != State::Pending
             && Intervention::Retry.leads_to(*state, true).is_ok()
             && count(*state) > 0
     };
-    // By its name, since every further type of a memo costs the download.
+    // The name and not the state, because each additional type of memo makes the download larger.
     let offered = Memo::new(move |_| status.get().filter(offered).map(|it| it.to_string()));
     let button = move |state: State| {
         let word = state_label(state).to_lowercase();
@@ -61,11 +61,11 @@ pub fn RetryAllButton(
                 <PostForm action=form>
                     <input type="hidden" name="status" value=state.as_str()/>
                     <p>
-                        "Each becomes due at once, and gets all its attempts anew. The posting service is \
-                         asked first whether it has it, so that nothing is posted twice. What comes to this \
-                         list only later is left alone."
+                        "Each becomes due at once, with a fresh set of attempts. Onceward first checks whether \
+                         the posting service already has it, so that nothing is posted twice. Transactions \
+                         that enter this list later are not retried."
                     </p>
-                    <ReasonField id="retry-all-reason" placeholder="what has changed since"/>
+                    <ReasonField id="retry-all-reason" placeholder="what has changed since then"/>
                     <DialogFooter id=RETRY_ALL send=all form/>
                 </PostForm>
             </Dialog>
@@ -77,12 +77,12 @@ pub fn RetryAllButton(
     }
 }
 
-/// How far a retry has come that was asked for here; its id is in the address.
+/// The progress of the bulk retry whose id is in the address.
 #[component]
 pub fn RetryAllProgress(
-    /// The state that the list is restricted to.
+    /// The state that the list is filtered by.
     status: Option<State>,
-    /// How far it was as the page was rendered.
+    /// The progress when the page was rendered.
     initial: Progress,
 ) -> impl IntoView {
     let progress = RwSignal::new(initial);
@@ -98,11 +98,12 @@ pub fn RetryAllProgress(
     let others = Signal::derive(move || {
         let Progress { examined, retried, finished, .. } = *progress.read();
         let left = examined.saturating_sub(retried);
-        (finished && left > 0).then(|| format!("; {} had changed meanwhile", format_count(left)))
+        (finished && left > 0)
+            .then(|| format!("; {} had changed in the meantime", format_count(left)))
     });
     view! {
         <div class="progress" data-finished=finished>
-            // Only what begins and ends is said; the numbers change each second.
+            // A screen reader announces only the start and the end; the numbers change each second.
             <p role="status">{word}</p>
             <p class="tabular-nums">{numbers} {others} "."</p>
             <a class="link" href=list_address(status, None) data-noscroll=true>"Hide"</a>
@@ -110,7 +111,7 @@ pub fn RetryAllProgress(
     }
 }
 
-/// Asks how far it has come, until it is through.
+/// Polls the progress until the bulk retry has finished.
 fn poll_progress(progress: RwSignal<Progress>) {
     let id = progress.read_untracked().id;
     Effect::new(move |_| {

@@ -1,4 +1,4 @@
-//! The states with how many transactions are in each: links that restrict the list to one.
+//! The tabs above the list: each state with its count, as a link that filters the list.
 
 use domain::{Counts, State};
 use leptos::prelude::*;
@@ -18,12 +18,12 @@ const TABS: [Option<State>; 6] = [
     Some(State::InDoubt),
 ];
 
-/// The tabs above the list. They are links: each state has an address of its own.
+/// The tabs. They are links, because each state has an address of its own.
 #[component]
 pub fn StateTabs(
-    /// The state that the list is restricted to.
+    /// The state that the list is filtered by.
     status: Signal<Option<State>>,
-    /// The counts as the page was rendered, until newer ones arrive.
+    /// The counts when the page was rendered, until newer ones arrive.
     initial: Option<Counts>,
 ) -> impl IntoView {
     let live = expect_context::<LiveFeed>();

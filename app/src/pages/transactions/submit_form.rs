@@ -1,4 +1,5 @@
-//! The form that submits a transaction. It works as plain HTML; WASM adds that the page stays.
+//! The form that submits a transaction. It works as plain HTML; with WASM, submitting does not
+//! leave the page.
 
 use leptos::{html, prelude::*, server_fn::ServerFn};
 use wasm_bindgen::JsCast;
@@ -19,9 +20,9 @@ use crate::{
     },
 };
 
-/// The fields as they are shown; the first bad one gets the focus.
+/// The fields in the order shown; the first with an error gets the focus.
 const FIELDS: [&str; 5] = ["amount", "currency", "description", "reference", "metadata"];
-/// Offered while typing; every other currency of ISO 4217 is taken as well.
+/// Suggested while typing. Every other currency of ISO 4217 is accepted too.
 const COMMON_CURRENCIES: [&str; 12] =
     ["USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "CNY", "INR", "BRL", "SEK", "MXN"];
 
@@ -29,12 +30,12 @@ const COMMON_CURRENCIES: [&str; 12] =
 #[component]
 pub fn SubmitForm() -> impl IntoView {
     let answer = RwSignal::new(error_in_address(SubmitTransaction::PATH).map(Err));
-    // What a form post without WASM sent; the fields start with it.
+    // The values of a plain form post that failed; the fields start with them.
     let sent =
         answer.get_untracked().and_then(Result::err).map(|answer: SubmissionError| answer.typed);
-    let drawn = SharedValue::new(new_id).into_inner();
+    let generated = SharedValue::new(new_id).into_inner();
     let sent = sent.unwrap_or_default();
-    let id = RwSignal::new(if sent.id.is_empty() { drawn } else { sent.id.clone() });
+    let id = RwSignal::new(if sent.id.is_empty() { generated } else { sent.id.clone() });
     let form = NodeRef::<html::Form>::new();
 
     let error = move |pointer: &'static str| {
@@ -48,7 +49,7 @@ pub fn SubmitForm() -> impl IntoView {
         let answer = answer.as_ref()?.as_ref().err()?;
         FIELDS.into_iter().find(|name| answer.at(&format!("/{name}")).is_some())
     };
-    // On a page that arrives with errors the browser itself puts the focus there.
+    // On a page that arrives with errors, the browser itself moves the focus there.
     let autofocus = untrack(first_bad);
     let post = FormAction::new(SubmitTransaction::PATH, move |answered| {
         let answered = match answered {
@@ -166,7 +167,7 @@ fn field(name: &str) -> Option<HtmlElement> {
     document().get_element_by_id(name)?.dyn_into().ok()
 }
 
-/// Empties the fields. A reset alone would bring back what a page without WASM came with.
+/// Clears the fields. A reset alone would restore the values that a plain form post came back with.
 fn clear(form: &HtmlFormElement) {
     for field in FIELDS.into_iter().filter_map(field) {
         if let Some(input) = field.dyn_ref::<HtmlInputElement>() {

@@ -8,7 +8,7 @@ use crate::components::{
     timestamp::RelativeTime,
 };
 
-/// A row of the list. What never changes is rendered once; the rest follows the signal.
+/// A row of the list. Fields that never change are rendered once; the others follow the signal.
 #[component]
 pub fn TransactionRow(
     /// The transaction, in its latest version.

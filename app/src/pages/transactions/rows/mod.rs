@@ -1,4 +1,4 @@
-//! Which transactions a live list shows, and which wait to be shown. Knows nothing of the page.
+//! The transactions that a live list shows, and those that wait to be shown. No Leptos views here.
 
 use std::cmp::Reverse;
 
@@ -7,8 +7,8 @@ use domain::{Page, State, Transaction};
 use leptos::prelude::*;
 use uuid::Uuid;
 
-/// A transaction in the list. It keeps its signal for as long as it is shown, so that a change
-/// renders anew what changed and nothing else.
+/// A transaction in the list. It keeps its signal as long as it is shown, so that a change
+/// re-renders only what changed.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// Which transaction.
@@ -38,18 +38,17 @@ impl Row {
 pub struct Rows {
     status: Option<State>,
     length: usize,
-    /// Whether transactions come and go. On an older page they stay and only change.
+    /// On the first page, transactions enter and leave. On an older page they stay and only change.
     is_first_page: bool,
     shown: Vec<Row>,
     waiting: Vec<Transaction>,
     has_older: bool,
-    /// How many have come to be shown, ever.
+    /// How many rows were ever added to those shown.
     shown_in_total: usize,
 }
 
 impl Rows {
-    /// A list of those in `status` that begins with a page from the server. `is_first_page` where that is
-    /// the first page.
+    /// A list of the transactions in `status` that starts with a page from the server.
     pub fn new(status: Option<State>, length: usize, is_first_page: bool, page: Page) -> Self {
         Self {
             status,
@@ -62,28 +61,28 @@ impl Rows {
         }
     }
 
-    /// What is shown, newest first.
+    /// The rows that are shown, newest first.
     pub fn shown(&self) -> &[Row] {
         &self.shown
     }
 
-    /// How many wait to be shown. More than fit are not kept.
+    /// The number of transactions that wait to be shown, at most the length of the list.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Changes after every thousand that came to be shown, and never while the list is frozen.
+    /// Changes after every thousand rows that were added, and never while the list is frozen.
     pub fn generation(&self) -> usize {
         self.shown_in_total / 1_000
     }
 
-    /// Whether the server has older ones than those shown.
+    /// Whether the server has older transactions than those shown.
     pub fn has_older(&self) -> bool {
         self.has_older
     }
 
-    /// Takes up changes. Rows that are shown change in place; none comes or goes while the list is
-    /// `frozen`. Tells whether the list as such changed, and not only its rows.
+    /// Applies changes. Shown rows change in place; while the list is `frozen`, none is added or
+    /// removed. Returns whether the list itself changed, and not only its rows.
     pub fn apply(&mut self, changed: &[Transaction], frozen: bool) -> bool {
         let before = self.waiting.len();
         for latest in changed {
@@ -103,8 +102,8 @@ impl Rows {
         moved || self.waiting.len() != before
     }
 
-    /// Shows what waits, and shows no longer what has left `status`. Tells whether that changed
-    /// anything.
+    /// Shows the waiting transactions, and removes those that have left `status`. Returns whether
+    /// that changed anything.
     pub fn show_waiting(&mut self) -> bool {
         if !self.is_first_page {
             return false;
@@ -121,8 +120,8 @@ impl Rows {
         changed
     }
 
-    /// Takes up the same page read anew. What is frozen is not exchanged, only brought up to date.
-    /// Tells whether the list as such changed.
+    /// Applies a reload of the same page. A frozen list is updated in place, not replaced. Returns
+    /// whether the list itself changed.
     pub fn reload(&mut self, page: Page, frozen: bool) -> bool {
         if frozen && self.is_first_page {
             return self.apply(&page.data, frozen);
@@ -150,7 +149,7 @@ impl Rows {
         matches_filter(self.status, transaction)
     }
 
-    /// Whether it is young enough for this page.
+    /// Whether the transaction is new enough for this page.
     fn fits_page(&self, transaction: &Transaction) -> bool {
         !self.has_older
             || self.shown.last().is_none_or(|oldest| sort_key(transaction) > oldest.sort_key())
@@ -159,7 +158,7 @@ impl Rows {
 
 type SortKey = (DateTime<Utc>, Uuid);
 
-/// What the list is sorted by, as the engine does.
+/// The sort key of the list, the same as in the engine.
 fn sort_key(transaction: &Transaction) -> SortKey {
     (transaction.submitted_at, transaction.transaction_id)
 }

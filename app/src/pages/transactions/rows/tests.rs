@@ -31,7 +31,7 @@ fn shown(rows: &Rows) -> Vec<u32> {
 }
 
 #[test]
-fn new_ones_come_first_and_the_oldest_make_room() {
+fn new_transactions_come_first_and_push_out_the_oldest() {
     let mut rows = first_page(None, [3, 2, 1]);
     assert!(rows.apply(&pending([5, 4]), false));
     assert_eq!(shown(&rows), [5, 4, 3, 2]);
@@ -40,7 +40,7 @@ fn new_ones_come_first_and_the_oldest_make_room() {
 }
 
 #[test]
-fn while_the_list_is_held_new_ones_wait_and_rows_change_in_place() {
+fn while_the_list_is_frozen_new_transactions_wait_and_rows_change_in_place() {
     let mut rows = first_page(Some(State::Pending), [2, 1]);
     let row = rows.shown()[1].transaction.clone();
     let batch = [transaction(3, State::Pending), transaction(1, State::Completed)];
@@ -54,14 +54,14 @@ fn while_the_list_is_held_new_ones_wait_and_rows_change_in_place() {
 }
 
 #[test]
-fn a_change_of_a_row_is_no_change_of_the_list() {
+fn a_changed_row_does_not_count_as_a_changed_list() {
     let mut rows = first_page(None, [2, 1]);
     assert!(!rows.apply(&[transaction(1, State::Completed)], false));
     assert_eq!(shown(&rows), [2, 1]);
 }
 
 #[test]
-fn what_waits_and_leaves_the_filter_waits_no_longer() {
+fn a_waiting_transaction_that_no_longer_matches_the_filter_is_dropped() {
     let mut rows = first_page(Some(State::Pending), [1]);
     rows.apply(&pending([2]), true);
     assert!(rows.apply(&[transaction(2, State::Processing)], true));
@@ -69,14 +69,14 @@ fn what_waits_and_leaves_the_filter_waits_no_longer() {
 }
 
 #[test]
-fn what_enters_the_filter_late_takes_its_place_by_age() {
+fn a_transaction_that_matches_the_filter_late_is_sorted_by_age() {
     let mut rows = first_page(Some(State::Pending), [5, 1]);
     rows.apply(&pending([3]), false);
     assert_eq!(shown(&rows), [5, 3, 1]);
 }
 
 #[test]
-fn what_belongs_to_an_older_page_is_passed_over() {
+fn a_transaction_of_an_older_page_is_ignored() {
     let mut rows = Rows::new(None, LENGTH, true, page([9, 8, 7, 6], true));
     assert!(!rows.apply(&pending([5]), false));
     assert_eq!(shown(&rows), [9, 8, 7, 6]);
@@ -92,7 +92,7 @@ fn an_older_page_only_changes_in_place() {
 }
 
 #[test]
-fn more_than_fit_are_not_kept() {
+fn no_more_transactions_wait_than_fit() {
     let mut rows = first_page(None, [1]);
     rows.apply(&pending(2..1_000), true);
     assert_eq!(rows.waiting(), LENGTH);
@@ -101,19 +101,19 @@ fn more_than_fit_are_not_kept() {
 }
 
 #[test]
-fn a_page_read_anew_keeps_the_signals_of_its_rows() {
+fn a_reloaded_page_keeps_the_signals_of_its_rows() {
     let mut rows = first_page(None, [2, 1]);
     let row = rows.shown()[0].transaction.clone();
-    let mut anew = page([3, 2], true);
-    anew.data[1].status = State::Completed;
-    assert!(rows.reload(anew, false));
+    let mut reloaded = page([3, 2], true);
+    reloaded.data[1].status = State::Completed;
+    assert!(rows.reload(reloaded, false));
     assert_eq!(shown(&rows), [3, 2]);
     assert_eq!(row.get_untracked().status, State::Completed);
     assert!(!rows.reload(page([3, 2], true), false));
 }
 
 #[test]
-fn a_page_read_anew_does_not_move_what_is_held() {
+fn a_reload_does_not_move_the_rows_of_a_frozen_list() {
     let mut rows = first_page(None, [2, 1]);
     rows.reload(page([3, 2], false), true);
     assert_eq!(shown(&rows), [2, 1]);
