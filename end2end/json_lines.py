@@ -1,4 +1,4 @@
-"""Teaches schemathesis to write JSON line by line: the document gives the schema of a line."""
+"""Lets schemathesis send JSON lines: the OpenAPI document has the schema of one line."""
 
 import json
 

@@ -13,24 +13,24 @@ const results = join(__dirname, "test-results");
 
 /** A running program. */
 export interface Onceward {
-  /** Where its pages and its API are. */
+  /** The URL of its pages and its API. */
   url: string;
-  /** Where its simulated posting service is, if it has one. */
+  /** The URL of its simulated posting service, if it runs one. */
   simulator: string;
   stop(): Promise<void>;
 }
 
-/** Called once by Playwright, before all tests; what it returns is called after them. */
+/** Playwright calls this once before all tests, and the function that it returns after them. */
 export default async function startForAll(): Promise<() => Promise<void>> {
   const onceward = await start("onceward");
   process.env.ONCEWARD_URL = onceward.url;
   return onceward.stop;
 }
 
-/** Starts a program and waits until it is ready. `name` is its log's. */
+/** Starts a program and waits until it is ready. `name` names its log file. */
 export async function start(name: string, command: "serve" | "web" = "serve"): Promise<Onceward> {
   const data = mkdtempSync(join(tmpdir(), "onceward-e2e-"));
-  chmodSync(data, 0o755); // under root, the program's PostgreSQL is another user, who must get in
+  chmodSync(data, 0o755); // under root, the program's PostgreSQL runs as another user, which needs access
   mkdirSync(results, { recursive: true });
   const log = join(results, `${name}.log`);
   const output = openSync(log, "w");
@@ -45,10 +45,10 @@ export async function start(name: string, command: "serve" | "web" = "serve"): P
       LEPTOS_SITE_ADDR: site,
       SIMULATOR_ADDR: simulator,
       ONCEWARD_DATA: join(data, "data"),
-      // Whatever the shell has: this run has its own.
+      // Not those of the shell: this run has its own.
       DATABASE_URL: undefined,
       POSTING_URL: undefined,
-      // Short windows, so that a transaction which meets a fault completes within seconds.
+      // Short windows, so that a transaction with a fault completes within seconds.
       POSTING_TIMEOUT_MS: "3000",
       POSTING_SETTLE_MS: "2000",
       POSTING_RETRY_BASE_MS: "200",
@@ -57,7 +57,7 @@ export async function start(name: string, command: "serve" | "web" = "serve"): P
 
   const stop = async () => {
     try {
-      await end(program, log);
+      await shutDown(program, log);
     } finally {
       rmSync(data, { recursive: true, force: true });
     }
@@ -72,7 +72,7 @@ export async function start(name: string, command: "serve" | "web" = "serve"): P
   return { url: `http://${site}`, simulator: `http://${simulator}`, stop };
 }
 
-/** An address on this machine that nothing listens on. */
+/** A local address that is not in use. */
 async function freeAddress(): Promise<string> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -86,7 +86,7 @@ async function ready(program: ChildProcess, url: string, log: string): Promise<v
   const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
     if (program.exitCode !== null) {
-      throw new Error(`Onceward ended with code ${program.exitCode}; see ${log}`);
+      throw new Error(`Onceward exited with code ${program.exitCode}; see ${log}`);
     }
     const answer = await fetch(url).catch(() => undefined);
     if (answer?.ok) {
@@ -97,16 +97,16 @@ async function ready(program: ChildProcess, url: string, log: string): Promise<v
   throw new Error(`Onceward was not ready within a minute; see ${log}`);
 }
 
-/** Ends the program as an operator would, and insists that it ends well. */
-async function end(program: ChildProcess, log: string): Promise<void> {
+/** Stops the program as an operator would, and throws if it does not exit cleanly. */
+async function shutDown(program: ChildProcess, log: string): Promise<void> {
   if (program.exitCode === null && program.signalCode === null) {
     const ended = once(program, "exit");
     program.kill("SIGTERM");
-    const patience = sleep(20_000, undefined, { ref: false });
-    await Promise.race([ended, patience]);
+    const timeout = sleep(20_000, undefined, { ref: false });
+    await Promise.race([ended, timeout]);
   }
   if (program.exitCode !== 0) {
     program.kill("SIGKILL");
-    throw new Error(`Onceward did not end well within 20 s of SIGTERM; see ${log}`);
+    throw new Error(`Onceward did not exit cleanly within 20 s of SIGTERM; see ${log}`);
   }
 }

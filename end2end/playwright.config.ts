@@ -2,24 +2,24 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig } from "@playwright/test";
 
-/** The system's browser: a download of Playwright's own would only be one more thing to install. */
+/** The system's browser, so that Playwright's own need not be downloaded. */
 function chromium(): string | undefined {
   const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
   const folders = (process.env.PATH ?? "").split(":");
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
 }
 
-// What does not depend on the size of the page.
+// Tests that do not depend on the size of the page.
 const onceOnly = ["download", "posting", "interventions", "retry-all"].map((name) => `${name}.spec.ts`);
 
-// Taken on demand: they are committed, and never quite the same.
+// Taken only on demand: they are committed, and no two runs give the same images.
 const screenshots = process.env.SCREENSHOTS ? [] : ["screenshots.spec.ts"];
 
 export default defineConfig({
   testDir: "tests",
   outputDir: "test-results",
   globalSetup: "./onceward.ts",
-  // Patience for a machine that has other work; it costs nothing where a test passes.
+  // Long timeouts for a busy machine; a test that passes does not wait for them.
   timeout: 120_000,
   expect: { timeout: 20_000 },
   workers: 2,
@@ -32,7 +32,7 @@ export default defineConfig({
     launchOptions: {
       executablePath: process.env.CHROMIUM ?? chromium(),
       args: [
-        "--no-sandbox", // root, in a container or CI, has none
+        "--no-sandbox", // the sandbox does not work as root, as in a container or CI
         "--disable-gpu",
         "--disable-quic",
         "--no-first-run",

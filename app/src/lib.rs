@@ -1,46 +1,13 @@
 //! The dashboard: pages, components, server functions.
 //!
-//! The server renders every page whole, and it works as plain HTML. In the browser it is hydrated
-//! from WASM; from then on it follows the change feed. [`shell`] is the document, [`App`] what is in
-//! it, [`pages`] what is at each address.
+//! The server renders every page completely, and the page works as plain HTML. The browser then
+//! hydrates it from WASM, and from then on it follows the change feed. [`shell`] is the document,
+//! [`App`] its content, and [`pages`] has the page at each address.
 
-pub mod attempts;
-pub mod bulk_retry;
-pub mod clock;
-pub mod copy_button;
-pub mod cursor;
-pub mod empty_list;
-pub mod field;
-pub mod form_post;
-pub mod header;
-pub mod intervene;
-pub mod interventions;
-pub mod live;
-pub mod load_error;
-pub mod load_failed;
-pub mod money;
-pub mod not_done;
+pub mod components;
+pub mod feed;
 pub mod pages;
-pub mod popover;
-pub mod posting;
-pub mod posting_bar;
-pub mod queries;
-pub mod reason;
-pub mod retry_all;
-pub mod rows;
-pub mod state_badge;
-pub mod state_tabs;
-pub mod submit;
-pub mod submit_form;
-pub mod summary;
-pub mod surroundings;
-pub mod time;
-pub mod timeline;
-pub mod timestamp;
-pub mod transaction_id;
-pub mod transaction_list;
-pub mod transaction_row;
-pub mod wire;
+pub mod server_functions;
 
 use leptos::{html, prelude::*};
 use leptos_meta::{MetaTags, provide_meta_context};
@@ -51,12 +18,13 @@ use leptos_router::{
     path,
 };
 
-pub use crate::surroundings::Setting;
+pub use crate::components::page_context::Setting;
 use crate::{
-    header::Header,
-    live::Live,
-    pages::{NotFoundPage, TransactionPage, TransactionsPage},
-    surroundings::provide_surroundings,
+    components::{header::Header, page_context::provide_page_context},
+    feed::provide_live_feed,
+    pages::{
+        not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
+    },
 };
 
 /// The document around the [`App`]; only the server renders it.
@@ -82,17 +50,18 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// All pages, and what is around each of them.
+/// All pages, and what surrounds them.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    provide_surroundings();
-    Live::provide();
-    // With this the router shows the next page once it has what it needs, not an empty one before.
+    provide_page_context();
+    provide_live_feed();
+    // With this, the router keeps the current page until the data of the next one has arrived.
     let (_, set_is_routing) = signal(false);
     view! {
         <Router set_is_routing>
-            // Followed by the browser, which moves the focus; the router would only scroll.
+            // `rel="external"` leaves it to the browser, which moves the focus; the router would
+            // only scroll.
             <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
             <Header/>
             <Main/>
@@ -104,7 +73,7 @@ pub fn App() -> impl IntoView {
 fn Main() -> impl IntoView {
     let main = NodeRef::<html::Main>::new();
     let path = use_location().pathname;
-    // On a new page, whoever does not see it begin is put to its beginning.
+    // A new page takes the focus, so that a screen reader starts at its beginning.
     Effect::watch(
         move || path.get(),
         move |_, _, _| {
@@ -115,7 +84,7 @@ fn Main() -> impl IntoView {
     view! {
         <main id="main" tabindex="-1" node_ref=main>
             <FlatRoutes fallback=|| view! { <NotFoundPage/> }>
-                // Whole, not streamed: the pages work without scripts, and their status is known.
+                // Not streamed: the pages work without scripts, and their HTTP status is known.
                 <Route path=path!("/") view=TransactionsPage ssr=SsrMode::Async/>
                 <Route path=path!("/transactions/:id") view=TransactionPage ssr=SsrMode::Async/>
             </FlatRoutes>

@@ -1,17 +1,17 @@
-// What the tests know of the dashboard: how to open, find and fill what a person would.
+// How the tests open pages of the dashboard, and find and fill their elements as a user would.
 
 import { randomUUID } from "node:crypto";
 import { type APIRequestContext, expect, type Locator, type Page } from "@playwright/test";
 
-/** Long enough for a transaction that meets a few faults on its way. */
+/** Long enough for a transaction that meets a few faults. */
 export const completion = { timeout: 45_000 };
 
-/** A description of its own for each test, which finds its transaction among the others'. */
+/** A unique description, by which a test finds its transaction among those of other tests. */
 export function unique(description: string): string {
   return `${description} ${randomUUID().slice(0, 8)}`;
 }
 
-/** Opens a page and waits until it is live: hydrated, and told of every change from here on. */
+/** Opens a page and waits until it is live: hydrated, and connected to the change feed. */
 export async function open(page: Page, path: string): Promise<void> {
   await page.goto(path);
   await expect(page.getByRole("status").filter({ hasText: "Live" })).toBeVisible();
@@ -39,13 +39,13 @@ export function row(page: Page, text: string): Locator {
   return page.getByRole("table", { name: "Transactions" }).getByRole("row").filter({ hasText: text });
 }
 
-/** The error beside a field: tied to it, so that a screen reader says it with the field. */
+/** Expects an error at a field, tied to it so that a screen reader reads both. */
 export async function expectError(page: Page, label: string): Promise<void> {
   await expect(field(page, label)).toHaveAttribute("aria-invalid", "true");
   await expect(field(page, label)).toHaveAccessibleDescription(/\S/);
 }
 
-/** Submits as a program would, and gives the transaction's id. */
+/** Submits as a program would, and returns the transaction's id. */
 export async function submitByApi(
   request: APIRequestContext,
   transaction: Record<string, unknown> = {},

@@ -1,14 +1,14 @@
-// What the page downloads. Does not depend on its size: runs once.
+// The size of the download. Independent of the size of the window: runs once.
 
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { expect, test } from "@playwright/test";
 
-test("the page's WASM comes as Brotli, and is under 300 KB", async ({ page }) => {
+test("the page's WASM is sent as Brotli, and is under 300 KB", async ({ page }) => {
   const wasm = page.waitForResponse((response) => response.url().endsWith(".wasm"));
   await page.goto("/");
 
-  // Playwright shows what a browser has unpacked; this counts what crosses the wire.
+  // Playwright shows the decompressed body; this counts the bytes sent over the network.
   const [answer] = (await once(
     get((await wasm).url(), { headers: { "accept-encoding": "br" } }),
     "response",

@@ -5,7 +5,7 @@ import type { Page } from "@playwright/test";
 import { open, submitByApi } from "./dashboard";
 import { call, expect, failed, inDoubt, openDialog, reaches, test } from "./operator";
 
-test("what waits is cancelled, and the timeline says by whom and why", async ({ page, request }) => {
+test("a pending transaction is cancelled, and the timeline shows the principal and the reason", async ({ page, request }) => {
   await call(request, "/api/posting/pause");
   const id = await submitByApi(request);
   await open(page, `/transactions/${id}`);
@@ -17,13 +17,13 @@ test("what waits is cancelled, and the timeline says by whom and why", async ({ 
 
   await expect(page.getByRole("main").getByRole("status")).toContainText("Cancelled.");
   await expect(event(page, "Cancelled by anonymous")).toContainText("ordered twice");
-  await expect(page.getByRole("main")).toContainText("Withdrawn; nothing was sent.");
+  await expect(page.getByRole("main")).toContainText("Cancelled; nothing was sent.");
   for (const name of ["Cancel", "Retry", "Resolve"]) {
     await expect(page.getByRole("button", { name, exact: true })).toHaveCount(0);
   }
 });
 
-test("what failed is retried, and completes", async ({ page, request, posting }) => {
+test("a failed transaction is retried, and completes", async ({ page, request, posting }) => {
   const id = await failed(request, posting);
   await open(page, `/transactions/${id}`);
   await expect(page.getByRole("button", { name: "Cancel", exact: true })).toHaveCount(0);
@@ -32,12 +32,12 @@ test("what failed is retried, and completes", async ({ page, request, posting })
   await dialog.getByLabel("Reason").fill("the account is open again");
   await dialog.getByRole("button", { name: "Retry the transaction" }).click();
 
-  await expect(page.getByRole("main").getByRole("status")).toContainText("To be retried");
+  await expect(page.getByRole("main").getByRole("status")).toContainText("Retry requested.");
   await expect(event(page, "Retried by anonymous")).toContainText("Failed → Pending");
   await expect(page.getByRole("main")).toContainText("Posted,", { timeout: 30_000 });
 });
 
-test("what is in doubt for good says that a person has to resolve it, and is resolved", async ({
+test("a transaction in doubt that Onceward cannot verify says that an operator must resolve it, and is resolved", async ({
   page,
   request,
   posting,
@@ -45,7 +45,7 @@ test("what is in doubt for good says that a person has to resolve it, and is res
   const id = randomUUID();
   await inDoubt(request, posting, id);
   await open(page, `/transactions/${id}`);
-  await expect(page.getByRole("main")).toContainText("A person has to resolve it: the posting service has an entry");
+  await expect(page.getByRole("main")).toContainText("An operator must resolve it: the posting service has an entry");
   await expect(page.getByRole("main")).not.toContainText("next check");
 
   const dialog = await openDialog(page, "Resolve");
@@ -64,7 +64,7 @@ test("what is in doubt for good says that a person has to resolve it, and is res
 test.describe("without JavaScript", () => {
   test.use({ javaScriptEnabled: false });
 
-  test("what waits is cancelled", async ({ page, request }) => {
+  test("a pending transaction is cancelled", async ({ page, request }) => {
     await call(request, "/api/posting/pause");
     const id = await submitByApi(request);
     await page.goto(`/transactions/${id}`);
@@ -77,7 +77,7 @@ test.describe("without JavaScript", () => {
     await expect(event(page, "Cancelled by anonymous")).toContainText("ordered twice");
   });
 
-  test("what changed meanwhile is left alone, and the page says so", async ({ page, request }) => {
+  test("an intervention that the state no longer permits changes nothing, and the page says so", async ({ page, request }) => {
     await call(request, "/api/posting/pause");
     const id = await submitByApi(request);
     await page.goto(`/transactions/${id}`);

@@ -13,7 +13,7 @@ import {
   unique,
 } from "./dashboard";
 
-test("a transaction submitted on the page is seen to complete, without a reload", async ({ page }) => {
+test("the list shows that a transaction submitted on the page completes, without a reload", async ({ page }) => {
   const description = unique("Rent");
   let loads = 0;
   page.on("load", () => loads++);
@@ -33,7 +33,7 @@ test("a transaction submitted on the page is seen to complete, without a reload"
   expect(loads).toBe(1);
 });
 
-test("a bad amount has its error beside the field, and what was typed stays", async ({ page }) => {
+test("a bad amount shows an error at its field, and the fields keep their values", async ({ page }) => {
   const description = unique("Too precise");
   const typed = { Amount: "100.005", Currency: "USD", Description: description };
 
@@ -65,7 +65,7 @@ test("the page says that the posting service is a simulator", async ({ page }) =
   await expect(page.getByRole("note").filter({ hasText: "simulator" })).toBeVisible();
 });
 
-test("what the list is restricted to can be had as a file", async ({ page, request }) => {
+test("the filtered list can be exported as a file", async ({ page, request }) => {
   const description = unique("Exported, as a file");
   await completed(request, await submitByApi(request, { description }));
   const exported = async (name: string) => {

@@ -4,7 +4,7 @@ import { expect, test } from "@playwright/test";
 import { expectNoOverflow } from "./appearance";
 import { completed, row, submitByApi, unique } from "./dashboard";
 
-const wide = { amount: "9999999999999.99", description: unique(`With a word that is long: ${"x".repeat(60)}`) };
+const wide = { amount: "9999999999999.99", description: unique(`With a long word: ${"x".repeat(60)}`) };
 
 test("nothing in the list is wider than a phone", async ({ page, request }) => {
   const id = await submitByApi(request, wide);

@@ -1,5 +1,5 @@
-// What the tests of an operator's work know. They pause posting and break the posting service, which
-// no other test must notice: each of Playwright's workers starts an Onceward of its own for them.
+// Fixtures of the tests of an operator's actions. These pause posting and break the posting service, which
+// must not affect other tests: each of Playwright's workers starts its own Onceward for them.
 
 import { type APIRequestContext, test as base, expect, type Locator, type Page } from "@playwright/test";
 import { type Onceward, start } from "../onceward";
@@ -17,7 +17,7 @@ export const test = base.extend<{ posting: Posting }, { onceward: Onceward }>({
     { scope: "worker", timeout: 90_000 },
   ],
   baseURL: async ({ onceward }, use) => use(onceward.url),
-  /** Each test begins with nothing stored, and with a posting service that works. */
+  /** Each test begins with an empty database and a posting service that works. */
   posting: [
     async ({ onceward, request }, use) => {
       const posting = new Posting(request, onceward.simulator);
@@ -36,7 +36,7 @@ export class Posting {
     private readonly url: string,
   ) {}
 
-  /** At once, and without a fault. */
+  /** Answers quickly, and without faults. */
   works(): Promise<void> {
     return this.faults({
       outage: false,
@@ -52,7 +52,7 @@ export class Posting {
     return this.faults({ refusalRate: 1 });
   }
 
-  /** Answers 500 and stores nothing. */
+  /** Answers 500, and stores nothing. */
   fails(): Promise<void> {
     return this.faults({ preWriteFailureRate: 1 });
   }
@@ -61,7 +61,7 @@ export class Posting {
     return this.faults({ outage: true });
   }
 
-  /** Puts an entry there that Onceward knows nothing of. */
+  /** Adds an entry that Onceward did not post. */
   async holds(entry: Record<string, unknown>): Promise<void> {
     const answer = await this.request.post(`${this.url}/transactions`, { data: entry });
     expect(answer.ok()).toBe(true);
@@ -73,12 +73,12 @@ export class Posting {
   }
 }
 
-/** The bar's line about the pause, or about what else is off. */
+/** A status line of the bar in the header. */
 export function bar(page: Page, text: string): Locator {
   return page.getByRole("banner").getByRole("status").filter({ hasText: text });
 }
 
-/** Opens the dialog that a button with this name opens. */
+/** Opens a dialog by the button with this name. */
 export async function openDialog(page: Page, button: string | RegExp): Promise<Locator> {
   await page.getByRole("button", { name: button, exact: true }).click();
   const dialog = page.getByRole("dialog");
@@ -86,7 +86,7 @@ export async function openDialog(page: Page, button: string | RegExp): Promise<L
   return dialog;
 }
 
-/** Posts to the API what a program would. */
+/** Posts to the API, as a program would. */
 export async function call(request: APIRequestContext, path: string, data = {}): Promise<void> {
   const answer = await request.post(path, { data });
   expect(answer.ok(), `${path}: ${answer.status()}`).toBe(true);

@@ -1,10 +1,10 @@
-// Pausing posting, and what the bar says of posting as a whole.
+// Pausing posting, and what the bar in the header says about posting.
 
 import { start } from "../onceward";
 import { completed, open, submitByApi } from "./dashboard";
 import { bar, call, expect, openDialog, test } from "./operator";
 
-test("a pause is said at once, holds back what is submitted, and ends with a click", async ({ page, request }) => {
+test("a pause is shown at once, delays new transactions, and ends with a click", async ({ page, request }) => {
   let loads = 0;
   page.on("load", () => loads++);
   await open(page, "/");
@@ -19,7 +19,7 @@ test("a pause is said at once, holds back what is submitted, and ends with a cli
   await expect(dialog).toBeHidden();
   await expect(page.getByRole("button", { name: "Pause posting" })).toHaveCount(0);
   const id = await submitByApi(request);
-  await page.waitForTimeout(1_000); // nothing is to happen, so there is nothing to wait for
+  await page.waitForTimeout(1_000); // nothing must happen, so there is no event to wait for
   expect((await (await request.get(`/api/transactions/${id}`)).json()).status).toBe("pending");
 
   await page.getByRole("button", { name: "Resume" }).click();
@@ -30,7 +30,7 @@ test("a pause is said at once, holds back what is submitted, and ends with a cli
   expect(loads).toBe(1);
 });
 
-test("a pause by a program is said on an open page, and on one that is opened later", async ({ page, request }) => {
+test("a pause by a program is shown on an open page, and on one that is opened later", async ({ page, request }) => {
   await open(page, "/");
 
   await call(request, "/api/posting/pause", { reason: "by a program" });
@@ -42,7 +42,7 @@ test("a pause by a program is said on an open page, and on one that is opened la
   await expect(bar(page, "Posting is paused")).toHaveCount(0);
 });
 
-test("that nothing gets through is said, until something does", async ({ page, request, posting }) => {
+test("the bar says that nothing gets through, until something does", async ({ page, request, posting }) => {
   test.setTimeout(120_000);
   await open(page, "/");
   await posting.isDown();
@@ -56,7 +56,7 @@ test("that nothing gets through is said, until something does", async ({ page, r
   await expect(bar(page, "Nothing gets through")).toHaveCount(0, { timeout: 45_000 });
 });
 
-test("that no worker is running is said", async ({ page }) => {
+test("the bar says that no worker is running", async ({ page }) => {
   const web = await start("web-alone", "web");
   try {
     await page.goto(web.url);

@@ -1,7 +1,7 @@
 import { open, row } from "./dashboard";
 import { expect, failed, openDialog, reaches, test } from "./operator";
 
-test("all that failed are retried, and how far that is stays after a reload", async ({ page, request, posting }) => {
+test("all failed transactions are retried, and a reload keeps the progress", async ({ page, request, posting }) => {
   const first = await failed(request, posting, "The first");
   const second = await failed(request, posting, "The second");
   await open(page, "/?status=completed");
@@ -29,7 +29,7 @@ test("all that failed are retried, and how far that is stays after a reload", as
 test.describe("without JavaScript", () => {
   test.use({ javaScriptEnabled: false });
 
-  test("all that failed are retried", async ({ page, request, posting }) => {
+  test("all failed transactions are retried", async ({ page, request, posting }) => {
     const id = await failed(request, posting);
     await page.goto("/?status=failed");
 

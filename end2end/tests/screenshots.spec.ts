@@ -1,4 +1,4 @@
-// Not a test: takes the screenshots in docs/screenshots anew (`make screenshots`).
+// Not a test: updates the screenshots in docs/screenshots (`make screenshots`).
 
 import { resolve } from "node:path";
 import { expect, test } from "@playwright/test";
@@ -15,9 +15,9 @@ const transactions = [
 ];
 
 test("screenshots", async ({ page, request }) => {
-  // One that met a fault tells more. It is a matter of luck, so until there is one.
-  let troubled: string | undefined;
-  while (!troubled) {
+  // A transaction with a fault shows more. Faults are random, so this repeats until there is one.
+  let faulty: string | undefined;
+  while (!faulty) {
     await request.post("/cleanup");
     const ids: string[] = [];
     for (const transaction of transactions) {
@@ -27,16 +27,16 @@ test("screenshots", async ({ page, request }) => {
       await completed(request, id);
     }
     const { data } = await (await request.get("/api/transactions?minAttempts=2")).json();
-    troubled = data[0]?.transactionId;
+    faulty = data[0]?.transactionId;
   }
   const take = (name: string, fullPage = false) =>
     page.screenshot({ path: `${folder}/${name}.png`, animations: "disabled", fullPage });
 
   await open(page, "/");
-  // One that comes while somebody looks.
+  // One that arrives while the page is open.
   await submitByApi(request, { amount: "99.00", currency: "USD", description: "Order 12346", reference: "order-12346" });
   await expect(row(page, "Order 12346")).toBeVisible();
-  // The counts come a moment later.
+  // The counts arrive a moment later.
   const states = page.getByRole("navigation", { name: "States" });
   await expect(states.getByRole("link", { name: "All 6" })).toBeVisible();
   await expect(states.getByRole("link", { name: "Completed 6" })).toBeVisible();
@@ -45,12 +45,12 @@ test("screenshots", async ({ page, request }) => {
   await take("transactions-dark");
   await page.emulateMedia({ colorScheme: "light" });
 
-  await page.goto(`/transactions/${troubled}`);
+  await page.goto(`/transactions/${faulty}`);
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await take("transaction");
 
   await page.setViewportSize({ width: 360, height: 740 });
   await open(page, "/");
-  // To the end of the list, and what is below it.
+  // The full page: to the end of the list, and below it.
   await take("transactions-phone", true);
 });

@@ -11,7 +11,7 @@ test("the page of a transaction shows its state and its attempts", async ({ page
   await expect(page.getByRole("heading", { level: 1 })).toContainText(id.slice(-8));
   await expect(page.getByRole("main")).toContainText(description);
   await expect(page.getByRole("main").getByText("Completed", { exact: true }).first()).toBeVisible();
-  // Where an attempt posted and its answer was lost, the verification found it.
+  // If the answer to an attempt was lost, a verification has found the entry.
   const timeline = page.getByRole("list", { name: "Timeline" });
   await expect(timeline.getByRole("listitem").first()).toContainText("#1");
   await expect(timeline).toContainText(/posted|found/);

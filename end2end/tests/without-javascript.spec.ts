@@ -3,7 +3,7 @@ import { expectError, field, fill, submit, submitByApi, unique } from "./dashboa
 
 test.use({ javaScriptEnabled: false });
 
-test("the form submits without JavaScript, and leads to the transaction's page", async ({ page }) => {
+test("without JavaScript, the form submits and leads to the transaction's page", async ({ page }) => {
   const description = unique("Without JavaScript");
 
   await page.goto("/");
@@ -14,7 +14,7 @@ test("the form submits without JavaScript, and leads to the transaction's page",
   await expect(page.getByRole("main")).toContainText(description);
 });
 
-test("without JavaScript, a bad amount comes back with its error and all that was typed", async ({ page }) => {
+test("without JavaScript, a bad amount shows its error, and the fields keep their values", async ({ page }) => {
   const typed = {
     Amount: "100.005",
     Currency: "USD",
@@ -33,7 +33,7 @@ test("without JavaScript, a bad amount comes back with its error and all that wa
   }
 });
 
-test("without JavaScript, the list can be had as a file", async ({ page, request }) => {
+test("without JavaScript, the list can be exported as a file", async ({ page, request }) => {
   await submitByApi(request);
 
   await page.goto("/");

@@ -1,11 +1,11 @@
 //! The WASM entry point: hydrates the page that the server has rendered.
 
-// A page is one type to the compiler, nested as deep as the page is.
+// To the compiler a page is one type, nested as deeply as the page.
 #![recursion_limit = "256"]
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Called by the page once the module is there.
+/// Called by the page once the module is loaded.
 #[wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();

@@ -1,9 +1,8 @@
-//! One file for each address.
+//! The pages, one folder or file for each: the page and all that only it uses.
+//!
+//! What several pages use is in [`components`](crate::components); what the server does for them is
+//! in [`server_functions`](crate::server_functions).
 
-mod not_found;
-mod transaction;
-mod transactions;
-
-pub use not_found::NotFoundPage;
-pub use transaction::TransactionPage;
-pub use transactions::TransactionsPage;
+pub mod not_found;
+pub mod transaction;
+pub mod transactions;

@@ -1,15 +1,15 @@
-//! What stands where there is nothing.
+//! The page for an address or a transaction that does not exist.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-/// Says that there is nothing here, and answers 404.
+/// Says that there is nothing here, and sets the HTTP status to 404.
 #[component]
 pub fn NotFoundPage(
-    /// What there is not, as a heading.
+    /// The heading.
     #[prop(default = "Page not found")]
     heading: &'static str,
-    /// What that may mean.
+    /// The explanation.
     #[prop(default = "There is nothing at this address.")]
     text: &'static str,
 ) -> impl IntoView {

@@ -1,0 +1,64 @@
+//! What a page must know about the server: its settings, its address and its time.
+
+use chrono::{DateTime, Utc};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::components::clock::Clock;
+
+/// The settings that the pages need. The server puts them into the context of every page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The address of the simulated posting service, if it runs in this process.
+    pub simulator: Option<String>,
+    /// The maximum number of counted attempts per transaction.
+    pub max_attempts: u32,
+}
+
+/// The origin that the page was requested from, such as `http://127.0.0.1:3000`. Example commands
+/// on the page use it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin(pub String);
+
+#[derive(Serialize, Deserialize)]
+struct PageContext {
+    setting: Setting,
+    origin: Origin,
+    rendered_at: DateTime<Utc>,
+}
+
+/// Sends the server's [`Setting`], [`Origin`] and time to the browser, and provides them as context
+/// to everything on the page.
+pub fn provide_page_context() {
+    let PageContext { setting, origin, rendered_at } =
+        SharedValue::new(read_page_context).into_inner();
+    provide_context(setting);
+    provide_context(origin);
+    Clock::provide(rendered_at);
+}
+
+#[cfg(feature = "ssr")]
+fn read_page_context() -> PageContext {
+    use axum::http::{header::HOST, request::Parts};
+
+    let parts = use_context::<Parts>();
+    let header = |name| parts.as_ref()?.headers.get(name)?.to_str().ok();
+    let host = header(HOST.as_str()).unwrap_or("127.0.0.1:3000");
+    let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    PageContext {
+        // Absent only when the routes are listed at startup, where no page is shown.
+        setting: use_context().unwrap_or_default(),
+        origin: Origin(format!("{scheme}://{host}")),
+        rendered_at: Utc::now(),
+    }
+}
+
+/// Never called: the browser reads the context from the page that the server has rendered.
+#[cfg(not(feature = "ssr"))]
+fn read_page_context() -> PageContext {
+    PageContext {
+        setting: Setting::default(),
+        origin: Origin::default(),
+        rendered_at: DateTime::UNIX_EPOCH,
+    }
+}

@@ -1,0 +1,103 @@
+//! An attempt, with its verifications below it.
+
+use chrono::{DateTime, Utc};
+use domain::{Attempt, Finding, Outcome, Verification};
+use leptos::prelude::*;
+
+use crate::components::{
+    clock::Clock,
+    time_format,
+    timestamp::{AbsoluteTime, TimeOfDay},
+};
+
+/// One attempt, in the timeline.
+pub fn attempt_event(attempt: Attempt) -> impl IntoView {
+    let Attempt { number, started_at, ended_at, outcome, .. } = attempt;
+    let status = attempt.http_status.map(status_text);
+    view! {
+        <li class="event">
+            <div class="event-head">
+                <span class="text-muted tabular-nums">{format!("#{number}")}</span>
+                <span class="state" data-state=outcome.map_or("in_flight", Outcome::as_str)>
+                    <span class="dot" aria-hidden="true"></span>
+                    <span class="state-label">{outcome_label(outcome)}</span>
+                </span>
+                {status.map(|status| view! { <span class="tabular-nums">{status}</span> })}
+                {attempt
+                    .transport_error
+                    .map(|error| view! { <span class="break-words">{error}</span> })}
+                <span class="event-time"><AbsoluteTime at=started_at/> <Elapsed from=started_at to=ended_at/></span>
+            </div>
+            {attempt
+                .answer_excerpt
+                .filter(|excerpt| !excerpt.trim().is_empty())
+                .map(|excerpt| view! { <pre class="code">{excerpt}</pre> })}
+            {verification_list(number, attempt.verifications)}
+        </li>
+    }
+}
+
+/// The verifications after an attempt, if any.
+pub fn verification_list(number: u32, verifications: Vec<Verification>) -> impl IntoView {
+    let label = format!("Verifications after attempt {number}");
+    (!verifications.is_empty()).then(|| {
+        view! {
+            <ol class="verifications" aria-label=label>
+                {verifications.into_iter().map(verification).collect_view()}
+            </ol>
+        }
+    })
+}
+
+fn verification(verification: Verification) -> impl IntoView {
+    let Verification { started_at, ended_at, finding, http_status, error } = verification;
+    let answer = error.or(http_status.map(status_text));
+    view! {
+        <li class="event-head">
+            <span class="state" data-state=finding.as_str()>
+                <span class="dot" aria-hidden="true"></span>
+                "Verification: "
+                <span class="state-label">{finding_label(finding)}</span>
+            </span>
+            {answer.map(|answer| view! { <span class="break-words">{answer}</span> })}
+            <span class="event-time">
+                <TimeOfDay at=started_at/>
+                <Elapsed from=started_at to=Some(ended_at)/>
+            </span>
+        </li>
+    }
+}
+
+/// How long something took, or how long it has taken so far.
+#[component]
+fn Elapsed(from: DateTime<Utc>, to: Option<DateTime<Utc>>) -> impl IntoView {
+    let clock = expect_context::<Clock>();
+    let text = Signal::derive(move || match to {
+        Some(to) => time_format::duration(to - from),
+        None => format!("{} so far", time_format::duration(clock.now() - from)),
+    });
+    view! { <span class="elapsed">{text}</span> }
+}
+
+fn status_text(status: u16) -> String {
+    format!("HTTP {status}")
+}
+
+fn outcome_label(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(Outcome::Posted) => "posted",
+        Some(Outcome::Refused) => "refused",
+        Some(Outcome::NotSent) => "not sent",
+        Some(Outcome::Unknown) => "outcome unknown",
+        None => "in flight",
+    }
+}
+
+fn finding_label(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Found => "found",
+        Finding::Mismatch => "differs",
+        Finding::Absent => "absent",
+        Finding::Failed => "failed",
+    }
+}
