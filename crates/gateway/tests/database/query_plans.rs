@@ -3,8 +3,8 @@
 
 use domain::{Principal, protocol::Step};
 use gateway::{
-    Filter, Purpose, Turn,
-    database::{for_dispatch, for_turns},
+    ExecutionResult, Filter, Purpose,
+    database::{for_dispatch, for_execution},
 };
 use sqlx::PgPool;
 
@@ -24,7 +24,7 @@ async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pend
     // One connection, so that its counters are those of the previous execution.
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
-    let one = for_turns(&one);
+    let one = for_execution(&one);
     let service = Scripted::new();
     let (poster, _) = poster(&one, &service).await;
     let gateway = gateway(&pool);
@@ -34,7 +34,7 @@ async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pend
         service.answers_status(201);
         assert_eq!(
             poster.process(id, Purpose::Post, ()).await.unwrap(),
-            Turn::Took(Step::Complete)
+            ExecutionResult::Took(Step::Complete)
         );
     }
     store_pending(&pool).await;
@@ -42,7 +42,10 @@ async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pend
     let id = stored(&gateway).await;
     let before = rows_read(&one).await;
     service.answers_status(201);
-    assert_eq!(poster.process(id, Purpose::Post, ()).await.unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(
+        poster.process(id, Purpose::Post, ()).await.unwrap(),
+        ExecutionResult::Took(Step::Complete)
+    );
     let read = rows_read(&one).await - before;
     assert!(read < 100, "{read} rows");
 }

@@ -1,7 +1,7 @@
 //! The worker is dropped at each point where its execution waits.
 
 use domain::State;
-use gateway::{Purpose, Turn};
+use gateway::{ExecutionResult, Purpose};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -21,7 +21,7 @@ const POINTS: [Point; 3] =
 enum Wait {
     Claim(Point),
     Post,
-    Answer,
+    PostAnswer,
     /// While it records the end of its attempt, before the verification.
     End(Point),
     Verification,
@@ -53,10 +53,10 @@ async fn drop_in(fixture: &Fixture<'_>, wait: Wait, post: Post) {
     let execute = || fixture.execute(Purpose::Post);
     match wait {
         Wait::Claim(point) => drop_at(fixture, point, execute).await,
-        Wait::Post | Wait::Answer | Wait::Verification => {
+        Wait::Post | Wait::PostAnswer | Wait::Verification => {
             let barrier = match wait {
                 Wait::Post => &client.before_post,
-                Wait::Answer => &client.before_answer,
+                Wait::PostAnswer => &client.before_answer,
                 _ => &client.before_verification,
             };
             barrier.close();
@@ -112,7 +112,8 @@ async fn a_worker_dropped_while_it_claims_is_replaced() {
 async fn a_worker_dropped_during_a_request_is_replaced() {
     let env = Environment::new().await;
     each(&env, [Wait::Post], &[Post::Entered]).await;
-    each(&env, [Wait::Answer, Wait::Verification], &[Post::Broken, Post::EnteredThenBroken]).await;
+    each(&env, [Wait::PostAnswer, Wait::Verification], &[Post::Broken, Post::EnteredThenBroken])
+        .await;
 }
 
 #[tokio::test]
@@ -139,11 +140,14 @@ async fn a_late_post_of_a_dropped_worker_is_found_before_the_next_post() {
     let fixture = Fixture::new(&env, 3).await;
     drop_in(&fixture, Wait::Post, Post::Entered).await;
     drive::expire(env.pool(), fixture.worker.run).await;
-    assert_eq!(gateway::recover(env.pool(), &fixture.policy).await.unwrap(), 1);
+    assert_eq!(gateway::reclaim_expired(env.pool(), &fixture.policy).await.unwrap(), 1);
     let other = &fixture.other;
     other.client.script_verifications([Verification::Honest]);
     let execution = other.poster.process(fixture.id, Purpose::Verify, ()).await.unwrap();
-    assert!(matches!(execution, Turn::Took(domain::protocol::Step::Retry { .. })), "{execution:?}");
+    assert!(
+        matches!(execution, ExecutionResult::Took(domain::protocol::Step::Retry { .. })),
+        "{execution:?}"
+    );
     fixture.ledger.enter(fixture.id);
     assert_eq!(fixture.end("a late arrival").await, State::Completed);
 }

@@ -211,7 +211,7 @@ async fn a_failed_reclaim_is_repeated_by_the_next_one() {
         fixture.worker.client.open();
         crate::drive::expire(env.pool(), fixture.worker.run).await;
         arm(&env, mode, "before row transactions", CHANGE, 1).await;
-        let recovered = gateway::recover(&env.connections(), &fixture.policy).await;
+        let recovered = gateway::reclaim_expired(&env.connections(), &fixture.policy).await;
         assert!(recovered.is_err(), "{context}: {recovered:?}");
         assert!(disarm(&env, mode).await, "{context}: it did not reach the step");
         assert_eq!(fixture.is_claimed().await, mode != FailureMode::LosesAnswer, "{context}");

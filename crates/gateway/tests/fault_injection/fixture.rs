@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{State, backoff::Backoff, protocol::Policy};
-use gateway::{Gate, Gateway, Poster, Purpose};
+use gateway::{Admission, Executor, Gateway, Purpose};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -49,9 +49,9 @@ impl Environment {
 pub struct TestWorker {
     pub run: Uuid,
     pub client: Arc<LedgerClient>,
-    pub poster: Arc<Poster>,
+    pub poster: Arc<Executor>,
     /// A poster that admits nothing.
-    pub closed_poster: Arc<Poster>,
+    pub closed_poster: Arc<Executor>,
 }
 
 impl TestWorker {
@@ -63,8 +63,8 @@ impl TestWorker {
             .await
             .unwrap();
         let poster = |closing: CancellationToken| {
-            let gate = Arc::new(Gate::new(LIMITS, closing));
-            Arc::new(Poster::new(over.clone(), client.clone(), gate, policy, run))
+            let gate = Arc::new(Admission::new(LIMITS, closing));
+            Arc::new(Executor::new(over.clone(), client.clone(), gate, policy, run))
         };
         let closed = CancellationToken::new();
         closed.cancel();
@@ -130,7 +130,7 @@ impl<'a> Fixture<'a> {
     pub async fn recover_and_end(&self, context: &str) -> State {
         let pool = self.env.pool();
         drive::expire(pool, self.worker.run).await;
-        gateway::recover(pool, &self.policy).await.unwrap();
+        gateway::reclaim_expired(pool, &self.policy).await.unwrap();
         self.end(context).await
     }
 

@@ -24,7 +24,7 @@ async fn a_claim_that_is_committed_after_its_execution_gave_up_is_released() {
     let closing = CancellationToken::new();
     let worker = Worker {
         pool: env.connections(),
-        upkeep_pool: support::another(env.pool()),
+        heartbeat_pool: support::another(env.pool()),
         apalis_pool: support::another(env.pool()),
         posting: fixture.worker.client.clone(),
         settings: WorkerSettings {

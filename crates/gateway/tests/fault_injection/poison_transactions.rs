@@ -1,6 +1,6 @@
 //! A transaction that kills its worker, again and again.
 
-use domain::{Intervention, Principal, State, protocol::delay_after_loss};
+use domain::{Intervention, Principal, State, protocol::delay_after_worker_death};
 use gateway::Purpose;
 use uuid::Uuid;
 
@@ -37,7 +37,10 @@ async fn lose_the_worker(fixture: &Fixture<'_>, loss: Loss, purpose: Purpose) {
             let _ = execution.await;
             client.open();
             drive::expire(fixture.env.pool(), fixture.worker.run).await;
-            assert_eq!(gateway::recover(fixture.env.pool(), &fixture.policy).await.unwrap(), 1);
+            assert_eq!(
+                gateway::reclaim_expired(fixture.env.pool(), &fixture.policy).await.unwrap(),
+                1
+            );
             // A new run under the same id: the lease begins again.
             sqlx::query("update workers set expires_at = now() + interval '1 hour' where id = $1")
                 .bind(fixture.worker.run)
@@ -62,7 +65,7 @@ async fn keeps_losing_its_worker(loss: Loss) {
     if matches!(loss, Loss::Panic) {
         fixture.worker.client.poison(fixture.id);
     }
-    let most = fixture.policy.max_losses();
+    let most = fixture.policy.max_worker_deaths();
     for losses in 0..most {
         let context = format!("{loss:?} after {losses} losses");
         let purpose = if losses == 0 { Purpose::Post } else { Purpose::Verify };
@@ -77,7 +80,7 @@ async fn keeps_losing_its_worker(loss: Loss) {
         assert_eq!(fixture.losses().await, losses as i32 + 1, "{context}");
         if losses + 1 < most {
             assert_eq!(state(&env, fixture.id).await, State::Pending, "{context}");
-            let delay = delay_after_loss(losses).as_secs_f64();
+            let delay = delay_after_worker_death(losses).as_secs_f64();
             let due = due.unwrap();
             assert!((before + delay..=after + delay).contains(&due), "{context}: due at {due}");
             drive::let_windows_pass(env.pool(), fixture.id).await;
@@ -86,7 +89,7 @@ async fn keeps_losing_its_worker(loss: Loss) {
     let transaction = env.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.next_attempt_at), (State::InDoubt, None));
     let error = transaction.error.unwrap();
-    assert_eq!(error, format!("its worker stopped over it {most} times in a row"));
+    assert_eq!(error, format!("its worker died while processing it {most} times in a row"));
     assert_eq!(support::jobs(env.pool(), fixture.id).await, 0);
     // No worker executes it by itself.
     for purpose in [Purpose::Post, Purpose::Verify] {
@@ -126,7 +129,7 @@ async fn a_transaction_that_loses_its_worker_now_and_then_is_not_quarantined() {
     let env = Environment::new().await;
     let fixture = Fixture::new(&env, 3).await;
     fixture.doubt(crate::posting_service::Post::Broken).await;
-    for _ in 0..fixture.policy.max_losses() {
+    for _ in 0..fixture.policy.max_worker_deaths() {
         fixture.worker.client.poison(fixture.id);
         bounded("an execution that panics", fixture.execute(Purpose::Verify)).await.unwrap();
         assert_eq!((fixture.losses().await, state(&env, fixture.id).await), (1, State::Pending));

@@ -26,12 +26,12 @@ fn start(fixture: &Fixture<'_>, closing: &CancellationToken) -> JoinHandle<()> {
 fn start_with(
     fixture: &Fixture<'_>,
     closing: &CancellationToken,
-    upkeep_pool: PgPool,
+    heartbeat_pool: PgPool,
     apalis_pool: PgPool,
 ) -> JoinHandle<()> {
     let worker = Worker {
         pool: support::another(fixture.env.pool()),
-        upkeep_pool,
+        heartbeat_pool,
         apalis_pool,
         posting: fixture.other.client.clone(),
         settings: WorkerSettings {

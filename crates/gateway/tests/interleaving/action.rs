@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Intervention, Resolution};
-use gateway::{EngineError, Gate, Poster, Purpose, Turn};
+use gateway::{Admission, EngineError, ExecutionResult, Executor, Purpose};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -100,24 +100,25 @@ impl Action {
             Self::Claim => claimed(contender.begin(id, Purpose::Post).await),
             Self::Verify => claimed(contender.begin(id, Purpose::Verify).await),
             Self::Execute => match contender.poster.process(id, Purpose::Post, ()).await {
-                Ok(Turn::Took(_)) => "executed",
+                Ok(ExecutionResult::Took(_)) => "executed",
                 other => claimed(Some(other)),
             },
             Self::Record => match contender.finish().await {
-                Some(Ok(Turn::Took(_))) => "recorded",
-                Some(Ok(Turn::TakenOver)) => "taken over",
+                Some(Ok(ExecutionResult::Took(_))) => "recorded",
+                Some(Ok(ExecutionResult::Superseded)) => "taken over",
                 Some(Err(_)) => "error",
                 other => panic!("{other:?}"),
             },
-            Self::Reclaim => match gateway::recover(&contender.session.pool, &fixture.policy).await
-            {
-                Ok(0) => "nothing",
-                Ok(1) => "reclaimed",
-                Ok(other) => panic!("{other}"),
-                Err(_) => "error",
-            },
+            Self::Reclaim => {
+                match gateway::reclaim_expired(&contender.session.pool, &fixture.policy).await {
+                    Ok(0) => "nothing",
+                    Ok(1) => "reclaimed",
+                    Ok(other) => panic!("{other}"),
+                    Err(_) => "error",
+                }
+            }
             Self::ReclaimAndClaim => {
-                match gateway::recover(&contender.session.pool, &fixture.policy).await {
+                match gateway::reclaim_expired(&contender.session.pool, &fixture.policy).await {
                     Ok(0) => claimed(contender.begin(id, Purpose::Verify).await),
                     Ok(_) => {
                         assert!(contender.begin(id, Purpose::Verify).await.is_none());
@@ -152,10 +153,10 @@ pub fn raises(outcome: &str) -> i64 {
     }
 }
 
-fn claimed(ended: Option<Result<Turn, EngineError>>) -> &'static str {
+fn claimed(ended: Option<Result<ExecutionResult, EngineError>>) -> &'static str {
     match ended {
         None => "claimed",
-        Some(Ok(Turn::NotDue)) => "not due",
+        Some(Ok(ExecutionResult::NotDue)) => "not due",
         Some(Err(_)) => "error",
         other => panic!("{other:?}"),
     }
@@ -165,9 +166,9 @@ fn claimed(ended: Option<Result<Turn, EngineError>>) -> &'static str {
 async fn release_claim(fixture: &Fixture, number: usize) -> &'static str {
     let (contender, holder) = (&fixture.contenders[number], &fixture.contenders[1 - number]);
     let before = fixture.fence().await;
-    let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
+    let gate = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
     let pool = fixture.breaking.clone().unwrap();
-    let poster = Poster::new(pool, contender.client.clone(), gate, fixture.policy, holder.run);
+    let poster = Executor::new(pool, contender.client.clone(), gate, fixture.policy, holder.run);
     poster.turn(fixture.id, Purpose::Post, ()).await;
     if fixture.fence().await > before { "released" } else { "nothing" }
 }

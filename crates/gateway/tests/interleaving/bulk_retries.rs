@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{Intervention, Principal};
-use gateway::{BulkRetry, Filter, HttpPosting, Worker, WorkerSettings};
+use gateway::{BulkRetry, Filter, HttpPostingClient, Worker, WorkerSettings};
 use sqlx::PgPool;
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -37,9 +37,11 @@ impl Running {
     fn start(database: &TestDatabase, session: usize) -> Self {
         let worker = Worker {
             pool: database.sessions[session].pool.clone(),
-            upkeep_pool: support::another(&database.own.pool),
+            heartbeat_pool: support::another(&database.own.pool),
             apalis_pool: support::another(&database.own.pool),
-            posting: Arc::new(HttpPosting::new("http://127.0.0.1:9", POLICY.timeout).unwrap()),
+            posting: Arc::new(
+                HttpPostingClient::new("http://127.0.0.1:9", POLICY.timeout).unwrap(),
+            ),
             settings: WorkerSettings { policy: POLICY, limits: LIMITS, grace: Duration::ZERO },
             wake: Arc::new(Notify::new()),
         };

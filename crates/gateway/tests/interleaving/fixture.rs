@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::{Intervention, Principal, backoff::Backoff, protocol::Policy};
-use gateway::{EngineError, Gate, Gateway, Poster, Purpose, Turn};
+use gateway::{Admission, EngineError, ExecutionResult, Executor, Gateway, Purpose};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -100,10 +100,10 @@ pub struct Contender {
     pub session: Arc<Session>,
     pub client: Arc<LedgerClient>,
     pub run: Uuid,
-    pub poster: Arc<Poster>,
+    pub poster: Arc<Executor>,
     /// A poster that admits nothing.
-    pub closed_poster: Poster,
-    pub execution: Mutex<Option<JoinHandle<Result<Turn, EngineError>>>>,
+    pub closed_poster: Executor,
+    pub execution: Mutex<Option<JoinHandle<Result<ExecutionResult, EngineError>>>>,
 }
 
 impl Contender {
@@ -120,8 +120,8 @@ impl Contender {
             .await
             .unwrap();
         let poster = |closing: CancellationToken| {
-            let gate = Arc::new(Gate::new(LIMITS, closing));
-            Poster::new(session.pool.clone(), client.clone(), gate, policy, run)
+            let gate = Arc::new(Admission::new(LIMITS, closing));
+            Executor::new(session.pool.clone(), client.clone(), gate, policy, run)
         };
         let closed = CancellationToken::new();
         closed.cancel();
@@ -136,7 +136,11 @@ impl Contender {
     }
 
     /// Begins an execution. Returns how it ended, or nothing if it is stopped at a barrier.
-    pub async fn begin(&self, id: Uuid, purpose: Purpose) -> Option<Result<Turn, EngineError>> {
+    pub async fn begin(
+        &self,
+        id: Uuid,
+        purpose: Purpose,
+    ) -> Option<Result<ExecutionResult, EngineError>> {
         let barrier = match purpose {
             Purpose::Post => &self.client.before_post,
             Purpose::Verify => &self.client.before_verification,
@@ -155,7 +159,7 @@ impl Contender {
     }
 
     /// Opens the barriers at which the execution is stopped, and returns how it ended.
-    pub async fn finish(&self) -> Option<Result<Turn, EngineError>> {
+    pub async fn finish(&self) -> Option<Result<ExecutionResult, EngineError>> {
         self.client.open_reached();
         let execution = self.execution.lock().unwrap().take();
         match execution {
@@ -221,7 +225,7 @@ impl Fixture {
             Start::Overtaken => {
                 assert!(holder.begin(self.id, Purpose::Post).await.is_none());
                 self.expire(holder.run).await;
-                assert_eq!(gateway::recover(&self.pool, &self.policy).await.unwrap(), 1);
+                assert_eq!(gateway::reclaim_expired(&self.pool, &self.policy).await.unwrap(), 1);
                 assert!(other.begin(self.id, Purpose::Verify).await.is_none());
             }
             Start::Posting(post) => {
@@ -260,7 +264,7 @@ impl Fixture {
 
     async fn execute(&self, purpose: Purpose) {
         let execution = self.own.poster.process(self.id, purpose, ()).await.unwrap();
-        assert!(matches!(execution, Turn::Took(_)), "{execution:?}");
+        assert!(matches!(execution, ExecutionResult::Took(_)), "{execution:?}");
     }
 
     /// Lets the lease of this run expire.
@@ -296,7 +300,7 @@ impl Fixture {
             let _ = contender.finish().await;
             self.expire(contender.run).await;
         }
-        gateway::recover(&self.pool, &self.policy).await.unwrap();
+        gateway::reclaim_expired(&self.pool, &self.policy).await.unwrap();
         drive::to_the_end(&self.pool, &self.own.poster, &self.ledger, self.id, context).await;
     }
 

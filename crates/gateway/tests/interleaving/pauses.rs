@@ -1,7 +1,7 @@
 //! A pause of posting against claims, and against another pause.
 
 use domain::Principal;
-use gateway::{Gateway, Purpose, Turn};
+use gateway::{ExecutionResult, Gateway, Purpose};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -132,7 +132,7 @@ async fn a_pause_that_is_rolled_back_stops_nothing() {
     let fixture = Fixture::new(&database, Start::Due, 0).await;
     let execution =
         fixture.contenders[0].poster.process(fixture.id, Purpose::Post, ()).await.unwrap();
-    assert!(matches!(execution, Turn::Took(_)), "{execution:?}");
+    assert!(matches!(execution, ExecutionResult::Took(_)), "{execution:?}");
     assert_eq!(recorded(&database, "pause").await, 0);
     fixture.end("after a pause that was rolled back").await;
 }

@@ -70,16 +70,16 @@ async fn two_processes_that_reclaim_the_same_claims_do_not_deadlock() {
     for id in [a, b, c] {
         touch(&mut pool.acquire().await.unwrap(), id).await;
     }
-    let recover = |number: usize| {
+    let reclaim_expired = |number: usize| {
         let pool = database.sessions[number].pool.clone();
-        tokio::spawn(async move { gateway::recover(&pool, &POLICY).await })
+        tokio::spawn(async move { gateway::reclaim_expired(&pool, &POLICY).await })
     };
     let (mut one, mut other) = (begun(pool).await, begun(pool).await);
     let (pid_of_one, pid_of_other) = (pid(&mut one).await, pid(&mut other).await);
 
     // The first has found a, b and c, and waits for a. Meanwhile b and a move behind c.
     touch(&mut one, a).await;
-    let first = recover(0);
+    let first = reclaim_expired(0);
     blocked_by(pool, "first", pid_of_one).await;
     touch(&mut pool.acquire().await.unwrap(), b).await;
     touch(&mut other, b).await;
@@ -87,7 +87,7 @@ async fn two_processes_that_reclaim_the_same_claims_do_not_deadlock() {
     sqlx::query("commit").execute(&mut one).await.unwrap();
     // The first has a and waits for b. The second finds c first.
     blocked_by(pool, "first", pid_of_other).await;
-    let second = recover(1);
+    let second = reclaim_expired(1);
     database.breakpoints.blocked("second").await;
     sqlx::query("rollback").execute(&mut other).await.unwrap();
 

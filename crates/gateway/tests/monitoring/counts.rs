@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use gateway::housekeeping::sweep;
+use gateway::housekeeping::clean_up;
 use sqlx::PgPool;
 
 use crate::support::{another, database, gateway, stored};
@@ -74,7 +74,7 @@ async fn the_counts_are_right_in_every_snapshot_during_writes_and_compactions() 
         })
     };
     let compacting: Vec<_> = (0..3)
-        .map(|_| until_all_written(|pool| async move { sweep(&pool).await.unwrap() }))
+        .map(|_| until_all_written(|pool| async move { clean_up(&pool).await.unwrap() }))
         .collect();
     let writers: Vec<_> = (0..3)
         .map(|writer| {
@@ -102,7 +102,7 @@ async fn the_counts_are_right_in_every_snapshot_during_writes_and_compactions() 
     for task in compacting {
         task.await.unwrap();
     }
-    sweep(&pool).await.unwrap();
+    clean_up(&pool).await.unwrap();
     assert_eq!(differences(&pool).await, [""; 0]);
     // One row for each combination of state, tried and queue.
     assert!(deltas(&pool).await <= 4);

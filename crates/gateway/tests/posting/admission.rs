@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Circuit, Ending, Finding, Principal, State, protocol::Step};
-use gateway::{Gate, Poster, Purpose, Turn};
+use gateway::{Admission, ExecutionResult, Executor, Purpose};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,20 +15,20 @@ struct Fixture {
     pool: sqlx::PgPool,
     gateway: gateway::Gateway,
     service: Arc<Scripted>,
-    gate: Arc<Gate>,
-    poster: Poster,
+    gate: Arc<Admission>,
+    poster: Executor,
 }
 
 async fn fixture() -> Fixture {
     let pool = database().await;
     let (gateway, service) = (gateway(&pool), Scripted::new());
-    let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
-    let poster = Poster::new(pool.clone(), service.clone(), gate.clone(), POLICY, Uuid::now_v7());
+    let gate = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
+    let poster = Executor::new(pool.clone(), service.clone(), gate.clone(), POLICY, Uuid::now_v7());
     Fixture { pool, gateway, service, gate, poster }
 }
 
 impl Fixture {
-    async fn execute(&self, id: Uuid) -> Turn {
+    async fn execute(&self, id: Uuid) -> ExecutionResult {
         support::execute(&self.poster, &self.pool, id).await.unwrap()
     }
 
@@ -51,7 +51,7 @@ async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_is_used_up(
     let fixture = fixture().await;
     fixture.open_the_breaker().await;
     let id = stored(&fixture.gateway).await;
-    assert_eq!(fixture.execute(id).await, Turn::Held);
+    assert_eq!(fixture.execute(id).await, ExecutionResult::NotAdmitted);
     // The execution leaves its job for a worker that can post.
     fixture.poster.turn(id, Purpose::Post, ()).await;
     assert_eq!((fixture.attempts(id).await, jobs(&fixture.pool, id).await), (0, 1));
@@ -65,7 +65,7 @@ async fn a_successful_probe_closes_the_breaker() {
     fixture.gate.opened().await; // a probe is due
     let id = stored(&fixture.gateway).await;
     fixture.service.answers_status(201);
-    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute(id).await, ExecutionResult::Took(Step::Complete));
     assert_eq!(fixture.gate.circuit(), Circuit::Closed);
 }
 
@@ -74,13 +74,13 @@ async fn verifications_continue_while_posting_is_stopped() {
     let fixture = fixture().await;
     let id = stored(&fixture.gateway).await;
     fixture.service.answers(Ending::TimedOut).shows(Finding::Failed);
-    assert!(matches!(fixture.execute(id).await, Turn::Took(Step::Retry { .. })));
+    assert!(matches!(fixture.execute(id).await, ExecutionResult::Took(Step::Retry { .. })));
     fixture.open_the_breaker().await;
     fixture.gateway.pause(&Principal::anonymous(), None).await.unwrap();
     let_time_pass(&fixture.pool, id, 60).await;
     assert_eq!(purpose(&fixture.pool, id).await, Purpose::Verify);
     fixture.service.shows(Finding::Found);
-    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute(id).await, ExecutionResult::Took(Step::Complete));
 }
 
 #[tokio::test]
@@ -95,13 +95,13 @@ async fn from_the_commit_of_a_pause_no_worker_claims_to_post() {
     assert_eq!(pause.paused_by, "ann");
     assert_eq!(pause.reason.as_deref(), Some("the service is moving house"));
     // This worker's admission control has not polled the pause yet.
-    assert_eq!(fixture.execute(id).await, Turn::NotDue);
+    assert_eq!(fixture.execute(id).await, ExecutionResult::NotDue);
     assert_eq!(fixture.attempts(id).await, 0);
 
     fixture.gateway.resume(&ann, None).await.unwrap();
     assert!(fixture.gateway.posting().await.unwrap().paused.is_none());
     fixture.service.answers_status(201);
-    assert_eq!(fixture.execute(id).await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute(id).await, ExecutionResult::Took(Step::Complete));
     let recorded: Vec<(String, String)> =
         sqlx::query_as("select principal, action from interventions order by id")
             .fetch_all(&fixture.pool)

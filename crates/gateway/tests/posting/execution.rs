@@ -7,7 +7,7 @@ use domain::{
     Ending, Finding, Outcome, State,
     protocol::{DoubtReason, Failure, Step},
 };
-use gateway::{Poster, Purpose, Turn};
+use gateway::{ExecutionResult, Executor, Purpose};
 use sqlx::PgPool;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ struct Fixture {
     pool: PgPool,
     gateway: gateway::Gateway,
     service: Arc<Scripted>,
-    poster: Arc<Poster>,
+    poster: Arc<Executor>,
     run: Uuid,
     id: Uuid,
 }
@@ -35,17 +35,17 @@ async fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    async fn execute(&self) -> Turn {
+    async fn execute(&self) -> ExecutionResult {
         support::execute(&self.poster, &self.pool, self.id).await.unwrap()
     }
 
     /// An attempt that is answered with an error and proven absent after its window.
     async fn fail_an_attempt(&self) {
         self.service.answers_status(500).shows(Finding::Absent);
-        assert!(matches!(self.execute().await, Turn::Took(Step::Retry { .. })));
+        assert!(matches!(self.execute().await, ExecutionResult::Took(Step::Retry { .. })));
         let_time_pass(&self.pool, self.id, 60).await;
         self.service.shows(Finding::Absent);
-        assert!(matches!(self.execute().await, Turn::Took(Step::PostAgain { .. })));
+        assert!(matches!(self.execute().await, ExecutionResult::Took(Step::PostAgain { .. })));
     }
 
     async fn state(&self) -> State {
@@ -66,20 +66,20 @@ impl Fixture {
 async fn a_posted_transaction_is_completed_and_its_job_deleted() {
     let fixture = fixture().await;
     fixture.service.answers_status(201);
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Complete));
     let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Completed, 1));
     assert!(transaction.completed_at.is_some() && transaction.error.is_none());
     assert_eq!(fixture.outcomes().await, [Some(Outcome::Posted)]);
     assert_eq!(fixture.jobs().await, 0);
-    assert_eq!(fixture.execute().await, Turn::NotDue);
+    assert_eq!(fixture.execute().await, ExecutionResult::NotDue);
 }
 
 #[tokio::test]
 async fn a_refused_transaction_fails_after_one_attempt_with_the_reason_of_the_service() {
     let fixture = fixture().await;
     fixture.service.answers_status(422);
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Fail(Failure::Refused)));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Fail(Failure::Refused)));
     let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Failed, 1));
     let error = transaction.error.unwrap();
@@ -91,7 +91,7 @@ async fn a_refused_transaction_fails_after_one_attempt_with_the_reason_of_the_se
 async fn an_error_after_the_write_completes_in_the_same_execution() {
     let fixture = fixture().await;
     fixture.service.answers_status(500).shows(Finding::Found);
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Complete));
     assert_eq!(fixture.service.requests(), ["post", "verify"]);
     let attempts = fixture.gateway.attempts(fixture.id).await.unwrap();
     assert_eq!(attempts[0].outcome, Some(Outcome::Posted));
@@ -103,17 +103,17 @@ async fn an_error_after_the_write_completes_in_the_same_execution() {
 async fn after_a_timeout_the_next_post_waits_for_the_settle_window_and_a_verification() {
     let fixture = fixture().await;
     fixture.service.answers(Ending::TimedOut).shows(Finding::Absent);
-    assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+    assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
     assert_eq!((fixture.state().await, fixture.jobs().await), (State::Pending, 1));
     // Executed before the window has passed, it verifies again and does not post.
     let_time_pass(&fixture.pool, fixture.id, 10).await;
     fixture.service.shows(Finding::Absent);
-    assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+    assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
     // After the window it verifies once more, and only then posts.
     let_time_pass(&fixture.pool, fixture.id, 31).await;
     fixture.service.shows(Finding::Absent).answers_status(201);
-    assert!(matches!(fixture.execute().await, Turn::Took(Step::PostAgain { .. })));
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::PostAgain { .. })));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Complete));
     assert_eq!(fixture.service.requests(), ["post", "verify", "verify", "verify", "post"]);
     assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown), Some(Outcome::Posted)]);
     let attempts = fixture.gateway.attempts(fixture.id).await.unwrap();
@@ -124,11 +124,11 @@ async fn after_a_timeout_the_next_post_waits_for_the_settle_window_and_a_verific
 async fn a_failed_verification_never_leads_to_a_post() {
     let fixture = fixture().await;
     fixture.service.answers_status(500).shows(Finding::Failed);
-    assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+    assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
     for _ in 0..5 {
         let_time_pass(&fixture.pool, fixture.id, 3600).await;
         fixture.service.shows(Finding::Failed);
-        assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+        assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
     }
     assert_eq!(fixture.service.requests().iter().filter(|asked| **asked == "post").count(), 1);
 }
@@ -140,10 +140,13 @@ async fn an_unknown_outcome_with_no_attempts_left_is_in_doubt_until_a_verificati
         fixture.fail_an_attempt().await;
     }
     fixture.service.answers(Ending::Broken).shows(Finding::Failed);
-    let doubtful = |turn: &Turn| {
+    let doubtful = |turn: &ExecutionResult| {
         matches!(
             turn,
-            Turn::Took(Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(_) })
+            ExecutionResult::Took(Step::InDoubt {
+                reason: DoubtReason::OutcomeUnknown,
+                at: Some(_)
+            })
         )
     };
     let turn = fixture.execute().await;
@@ -155,7 +158,7 @@ async fn an_unknown_outcome_with_no_attempts_left_is_in_doubt_until_a_verificati
     assert_eq!(fixture.state().await, State::InDoubt);
     let_time_pass(&fixture.pool, fixture.id, 0).await;
     fixture.service.shows(Finding::Found);
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Complete));
     assert_eq!((fixture.state().await, fixture.jobs().await), (State::Completed, 0));
 }
 
@@ -170,7 +173,7 @@ async fn with_no_attempts_left_only_proven_absence_fails_a_transaction() {
     assert_eq!(fixture.state().await, State::InDoubt);
     let_time_pass(&fixture.pool, fixture.id, 60).await;
     fixture.service.shows(Finding::Absent);
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Fail(Failure::ProvenAbsent)));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Fail(Failure::ProvenAbsent)));
     assert_eq!(fixture.state().await, State::Failed);
     assert_eq!(fixture.outcomes().await.len(), 3);
 }
@@ -180,14 +183,14 @@ async fn a_post_that_was_not_sent_uses_up_no_attempt() {
     let fixture = fixture().await;
     for _ in 0..5 {
         fixture.service.answers(Ending::NotWritten);
-        assert!(matches!(fixture.execute().await, Turn::Took(Step::Retry { .. })));
+        assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
         let_time_pass(&fixture.pool, fixture.id, 0).await;
     }
     let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Pending, 0));
     assert_eq!(fixture.outcomes().await, [Some(Outcome::NotSent); 5]);
     fixture.service.answers_status(200);
-    assert_eq!(fixture.execute().await, Turn::Took(Step::Complete));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Complete));
 }
 
 #[tokio::test]
@@ -195,7 +198,7 @@ async fn a_foreign_entry_under_the_id_is_left_to_an_operator() {
     let fixture = fixture().await;
     fixture.service.answers_status(409).shows(Finding::Mismatch);
     let step = Step::InDoubt { reason: DoubtReason::Mismatch, at: None };
-    assert_eq!(fixture.execute().await, Turn::Took(step));
+    assert_eq!(fixture.execute().await, ExecutionResult::Took(step));
     assert_eq!((fixture.state().await, fixture.jobs().await), (State::InDoubt, 0));
 }
 
@@ -219,7 +222,7 @@ async fn an_attempt_is_in_the_table_before_its_post_arrives() {
     .unwrap();
     assert_eq!(open, 0, "a database transaction is open across the network call");
     hold.notify_one();
-    assert_eq!(execution.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(execution.await.unwrap().unwrap(), ExecutionResult::Took(Step::Complete));
 }
 
 /// Otherwise, while results are recorded, fewer POSTs would be in flight than the limit permits.
@@ -241,7 +244,7 @@ async fn the_permit_is_released_before_the_result_is_recorded() {
     assert!(released.await.is_err(), "dropped");
     assert!(!execution.is_finished());
     sqlx::query("rollback").execute(&mut *locked).await.unwrap();
-    assert_eq!(execution.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(execution.await.unwrap().unwrap(), ExecutionResult::Took(Step::Complete));
 }
 
 #[tokio::test]
@@ -254,9 +257,12 @@ async fn two_workers_do_not_claim_the_same_transaction() {
     let (first, id) = (fixture.poster.clone(), fixture.id);
     let execution = tokio::spawn(async move { first.process(id, Purpose::Post, ()).await });
     fixture.service.arrived.notified().await;
-    assert_eq!(other.process(fixture.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
+    assert_eq!(
+        other.process(fixture.id, Purpose::Post, ()).await.unwrap(),
+        ExecutionResult::NotDue
+    );
     hold.notify_one();
-    assert_eq!(execution.await.unwrap().unwrap(), Turn::Took(Step::Complete));
+    assert_eq!(execution.await.unwrap().unwrap(), ExecutionResult::Took(Step::Complete));
 }
 
 #[tokio::test]
@@ -274,11 +280,11 @@ async fn a_worker_whose_claims_were_reclaimed_changes_nothing_when_it_resumes() 
         .execute(&fixture.pool)
         .await
         .unwrap();
-    assert_eq!(gateway::recover(&fixture.pool, &POLICY).await.unwrap(), 1);
+    assert_eq!(gateway::reclaim_expired(&fixture.pool, &POLICY).await.unwrap(), 1);
     let reclaimed = fixture.gateway.transaction(fixture.id).await.unwrap();
 
     hold.notify_one();
-    assert_eq!(execution.await.unwrap().unwrap(), Turn::TakenOver);
+    assert_eq!(execution.await.unwrap().unwrap(), ExecutionResult::Superseded);
     assert_eq!(fixture.gateway.transaction(fixture.id).await.unwrap(), reclaimed);
     assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown)]);
 }
@@ -296,21 +302,24 @@ async fn a_claim_of_a_dead_worker_is_verified_before_the_next_post() {
     *fixture.service.hold.lock().unwrap() = None;
 
     // While its lease holds, no worker touches its claim.
-    assert_eq!(gateway::recover(&fixture.pool, &POLICY).await.unwrap(), 0);
+    assert_eq!(gateway::reclaim_expired(&fixture.pool, &POLICY).await.unwrap(), 0);
     let (other, _) = poster(&fixture.pool, &fixture.service).await;
-    assert_eq!(other.process(fixture.id, Purpose::Post, ()).await.unwrap(), Turn::NotDue);
+    assert_eq!(
+        other.process(fixture.id, Purpose::Post, ()).await.unwrap(),
+        ExecutionResult::NotDue
+    );
 
     sqlx::query("delete from workers where id = $1")
         .bind(fixture.run)
         .execute(&fixture.pool)
         .await
         .unwrap();
-    assert_eq!(gateway::recover(&fixture.pool, &POLICY).await.unwrap(), 1);
+    assert_eq!(gateway::reclaim_expired(&fixture.pool, &POLICY).await.unwrap(), 1);
     assert_eq!((fixture.state().await, fixture.jobs().await), (State::Pending, 1));
     fixture.service.shows(Finding::Absent);
     assert!(matches!(
         support::execute(&other, &fixture.pool, fixture.id).await.unwrap(),
-        Turn::Took(Step::Retry { .. })
+        ExecutionResult::Took(Step::Retry { .. })
     ));
     // The dead worker may be alive and disconnected. Its request counts as given up only after the
     // posting timeout, and the settle window begins only then.
@@ -318,13 +327,13 @@ async fn a_claim_of_a_dead_worker_is_verified_before_the_next_post() {
     fixture.service.shows(Finding::Absent);
     assert!(matches!(
         support::execute(&other, &fixture.pool, fixture.id).await.unwrap(),
-        Turn::Took(Step::Retry { .. })
+        ExecutionResult::Took(Step::Retry { .. })
     ));
     let_time_pass(&fixture.pool, fixture.id, 12).await;
     fixture.service.shows(Finding::Found);
     assert_eq!(
         support::execute(&other, &fixture.pool, fixture.id).await.unwrap(),
-        Turn::Took(Step::Complete)
+        ExecutionResult::Took(Step::Complete)
     );
     assert_eq!(fixture.service.requests(), ["post", "verify", "verify", "verify"]);
 }

@@ -1,4 +1,4 @@
-//! Posting: admission control, one execution, and whole workers. The HTTP client alone is in
+//! PostingRequest: admission control, one execution, and whole workers. The HTTP client alone is in
 //! `posting_client`, failures in the middle of an execution in `fault_injection`.
 #![allow(clippy::unwrap_used)]
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Principal, State, backoff::Backoff, protocol::Policy};
 use futures::future::join_all;
-use gateway::{Gateway, HttpPosting, Worker, WorkerSettings};
+use gateway::{Gateway, HttpPostingClient, Worker, WorkerSettings};
 use serde_json::json;
 use simulator::{Faults, Simulator, SimulatorConfig};
 use sqlx::PgPool;
@@ -51,9 +51,9 @@ fn worker(pool: &PgPool, simulator: &Simulator, wake: Arc<Notify>) -> Running {
     let base = format!("http://{}", simulator.addr());
     let worker = Worker {
         pool: pool.clone(),
-        upkeep_pool: support::another(pool),
+        heartbeat_pool: support::another(pool),
         apalis_pool: support::another(pool),
-        posting: Arc::new(HttpPosting::new(&base, POLICY.timeout).unwrap()),
+        posting: Arc::new(HttpPostingClient::new(&base, POLICY.timeout).unwrap()),
         settings: WorkerSettings {
             policy: POLICY,
             limits: support::LIMITS,

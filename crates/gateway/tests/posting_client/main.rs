@@ -13,7 +13,7 @@ mod verifications;
 use std::time::Duration;
 
 use domain::{Amount, Currency};
-use gateway::{BootInstant, HttpPosting, Posting};
+use gateway::{BootInstant, HttpPostingClient, PostingRequest};
 use scripted_server::Action;
 use uuid::Uuid;
 
@@ -24,12 +24,12 @@ const SHORT: Duration = Duration::from_millis(700);
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
-fn client(url: &str, timeout: Duration) -> HttpPosting {
-    HttpPosting::new(url, timeout).unwrap()
+fn client(url: &str, timeout: Duration) -> HttpPostingClient {
+    HttpPostingClient::new(url, timeout).unwrap()
 }
 
-fn posting() -> Posting {
-    Posting {
+fn posting() -> PostingRequest {
+    PostingRequest {
         id: Uuid::now_v7(),
         amount: Amount::parse("100.50").unwrap(),
         currency: Currency::parse("USD").unwrap(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{Ending, Outcome, Window};
 use futures::future::join_all;
-use gateway::{Answer, PostingService};
+use gateway::{PostAnswer, PostingService};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -25,7 +25,7 @@ fn answered(status: u16, readable: bool) -> Ending {
 }
 
 /// Posts once to a server that follows the script and must see at most one request.
-async fn post(script: Vec<Action>, timeout: Duration) -> (Answer, ScriptedServer) {
+async fn post(script: Vec<Action>, timeout: Duration) -> (PostAnswer, ScriptedServer) {
     let server = ScriptedServer::start(script).await;
     let answer = client(&server.url(), timeout).post(&posting(), far_deadline()).await;
     assert!(server.requests() <= 1, "sent more than once: {:?}", server.received());

@@ -42,8 +42,8 @@ async fn a_post_whose_deadline_passes_while_the_process_is_suspended_sends_no_by
     let server = ScriptedServer::start(answering()).await;
     let client = client(&server.url(), LONG);
     let (posting, time) = (posting(), Duration::from_millis(50));
-    let leaves_before = BootInstant::now() + time;
-    let mut post = client.post(&posting, leaves_before);
+    let send_deadline = BootInstant::now() + time;
+    let mut post = client.post(&posting, send_deadline);
     // On one thread nothing proceeds in the background until the next await.
     assert!(poll!(&mut post).is_pending());
     std::thread::sleep(time);
@@ -64,8 +64,8 @@ async fn a_post_whose_deadline_passes_during_the_connect_sends_no_byte_of_its_bo
 
     let client = client(&format!("http://{addr}"), LONG);
     let (posting, time) = (posting(), Duration::from_millis(100));
-    let leaves_before = BootInstant::now() + time;
-    let mut post = client.post(&posting, leaves_before);
+    let send_deadline = BootInstant::now() + time;
+    let mut post = client.post(&posting, send_deadline);
     tokio::select! {
         answer = &mut post => panic!("it got through a full queue: {answer:?}"),
         () = tokio::time::sleep(time) => {}

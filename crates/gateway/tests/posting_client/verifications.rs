@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::Finding;
 use futures::future::join_all;
-use gateway::{Posting, PostingService, Sighting};
+use gateway::{LookupAnswer, PostingRequest, PostingService};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -13,10 +13,10 @@ use crate::{
 };
 
 async fn verify(
-    posting: &Posting,
+    posting: &PostingRequest,
     script: Vec<Action>,
     timeout: Duration,
-) -> (Sighting, ScriptedServer) {
+) -> (LookupAnswer, ScriptedServer) {
     let server = ScriptedServer::start(script).await;
     let sighting = client(&server.url(), timeout).verify(posting).await;
     assert!(server.requests() <= 1, "asked more than once: {:?}", server.received());

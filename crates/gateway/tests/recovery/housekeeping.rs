@@ -1,6 +1,6 @@
 //! What keeps the tables small, and repairs a lost job.
 
-use gateway::{Purpose, housekeeping::sweep};
+use gateway::{Purpose, housekeeping::clean_up};
 use sqlx::PgPool;
 
 use crate::support::{self, database, gateway, stored};
@@ -34,7 +34,7 @@ async fn a_housekeeping_pass_removes_what_ended_an_hour_ago_and_nothing_else() {
     )
     .await;
     for _ in 0..2 {
-        sweep(&pool).await.unwrap();
+        clean_up(&pool).await.unwrap();
         assert_eq!(
             names(&pool, "select id::text from workers").await,
             ["00000000-0000-0000-0000-000000000002"]
@@ -71,7 +71,7 @@ async fn a_transaction_long_overdue_without_a_job_gets_one_in_the_right_queue() 
     .unwrap();
     run(&pool, "delete from apalis.jobs").await;
     for _ in 0..2 {
-        sweep(&pool).await.unwrap();
+        clean_up(&pool).await.unwrap();
         let jobs = [posted, verified, fresh].map(|id| support::jobs(&pool, id));
         assert_eq!(futures::future::join_all(jobs).await, [1, 1, 0]);
     }

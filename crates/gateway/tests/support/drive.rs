@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use domain::{Principal, State, Submission};
-use gateway::{Gateway, Poster, Purpose};
+use gateway::{Executor, Gateway, Purpose};
 use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -90,7 +90,7 @@ async fn progress(pool: &PgPool, id: Uuid) -> Progress {
 /// attempt.
 pub async fn to_the_end(
     pool: &PgPool,
-    poster: &Poster,
+    poster: &Executor,
     ledger: &Ledger,
     id: Uuid,
     context: &str,

@@ -13,9 +13,9 @@ use std::{
 use domain::{Ending, Finding, State, Submission, TraceParent, backoff::Backoff, protocol::Policy};
 use futures::future::BoxFuture;
 use gateway::{
-    Answer, BootInstant, EngineError, Gate, Gateway, Limits, Poster, Posting, PostingService,
-    Purpose, Sighting, Turn,
-    database::{self, PATIENT},
+    Admission, AdmissionLimits, BootInstant, EngineError, ExecutionResult, Executor, Gateway,
+    LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose,
+    database::{self, WORKER_ACQUIRE_TIMEOUT},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -32,7 +32,8 @@ pub const POLICY: Policy = Policy {
     in_doubt_backoff: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(600) },
 };
 
-pub const LIMITS: Limits = Limits { posts: 16, verifications: 4, requests_per_second: None };
+pub const LIMITS: AdmissionLimits =
+    AdmissionLimits { posts: 16, verifications: 4, requests_per_second: None };
 
 fn server_url() -> String {
     std::env::var("ONCEWARD_TEST_DATABASE_URL")
@@ -51,13 +52,13 @@ fn url_of(database: &str) -> String {
 pub async fn database() -> PgPool {
     static MIGRATED: tokio::sync::Mutex<bool> = tokio::sync::Mutex::const_new(false);
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let server = database::pool(&server_url(), 2, PATIENT).unwrap();
+    let server = database::pool(&server_url(), 2, WORKER_ACQUIRE_TIMEOUT).unwrap();
     let template = format!("template_{}", std::process::id());
     // Copying needs exclusive access to the template.
     let mut migrated = MIGRATED.lock().await;
     if !*migrated {
         run_sql(&server, &format!("create database {template}")).await;
-        let pool = database::pool(&url_of(&template), 2, PATIENT).unwrap();
+        let pool = database::pool(&url_of(&template), 2, WORKER_ACQUIRE_TIMEOUT).unwrap();
         database::migrate(&pool).await.unwrap();
         pool.close().await;
         *migrated = true;
@@ -65,7 +66,7 @@ pub async fn database() -> PgPool {
     let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     run_sql(&server, &format!("create database {name} template {template}")).await;
     server.close().await;
-    database::pool(&url_of(&name), 10, PATIENT).unwrap()
+    database::pool(&url_of(&name), 10, WORKER_ACQUIRE_TIMEOUT).unwrap()
 }
 
 /// Separate connections to the same database.
@@ -93,15 +94,15 @@ pub async fn stored(gateway: &Gateway) -> Uuid {
 }
 
 /// A poster for a new run with a valid lease.
-pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Poster, Uuid) {
+pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Executor, Uuid) {
     let run = Uuid::now_v7();
     sqlx::query("insert into workers (id, expires_at) values ($1, now() + interval '1 hour')")
         .bind(run)
         .execute(pool)
         .await
         .unwrap();
-    let gate = Arc::new(Gate::new(LIMITS, CancellationToken::new()));
-    (Poster::new(pool.clone(), service.clone(), gate, POLICY, run), run)
+    let gate = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
+    (Executor::new(pool.clone(), service.clone(), gate, POLICY, run), run)
 }
 
 /// The purpose of the transaction's job; `Post` if it has none.
@@ -119,7 +120,11 @@ pub async fn purpose(pool: &PgPool, id: Uuid) -> Purpose {
 }
 
 /// Executes the transaction as its job asks.
-pub async fn execute(poster: &Poster, pool: &PgPool, id: Uuid) -> Result<Turn, EngineError> {
+pub async fn execute(
+    poster: &Executor,
+    pool: &PgPool,
+    id: Uuid,
+) -> Result<ExecutionResult, EngineError> {
     poster.process(id, purpose(pool, id).await, ()).await
 }
 
@@ -155,8 +160,8 @@ pub async fn jobs(pool: &PgPool, id: Uuid) -> i64 {
 /// exhausted.
 #[derive(Default)]
 pub struct Scripted {
-    answers: Mutex<VecDeque<Answer>>,
-    sightings: Mutex<VecDeque<Sighting>>,
+    answers: Mutex<VecDeque<PostAnswer>>,
+    sightings: Mutex<VecDeque<LookupAnswer>>,
     requests: Mutex<Vec<&'static str>>,
     /// The trace of each request.
     pub traces: Mutex<Vec<TraceParent>>,
@@ -175,7 +180,7 @@ impl Scripted {
     pub fn answers(self: &Arc<Self>, ending: Ending) -> &Arc<Self> {
         let excerpt = matches!(ending, Ending::Answered { .. }).then(|| "what it said".to_owned());
         let transport_error = excerpt.is_none().then(|| "no answer".to_owned());
-        self.answers.lock().unwrap().push_back(Answer { ending, transport_error, excerpt });
+        self.answers.lock().unwrap().push_back(PostAnswer { ending, transport_error, excerpt });
         self
     }
 
@@ -187,7 +192,7 @@ impl Scripted {
     /// Scripts the finding of the next verification.
     pub fn shows(self: &Arc<Self>, finding: Finding) -> &Arc<Self> {
         let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
-        self.sightings.lock().unwrap().push_back(Sighting {
+        self.sightings.lock().unwrap().push_back(LookupAnswer {
             finding,
             http_status: None,
             error,
@@ -203,7 +208,11 @@ impl Scripted {
 }
 
 impl PostingService for Scripted {
-    fn post<'a>(&'a self, posting: &'a Posting, _: BootInstant) -> BoxFuture<'a, Answer> {
+    fn post<'a>(
+        &'a self,
+        posting: &'a PostingRequest,
+        _: BootInstant,
+    ) -> BoxFuture<'a, PostAnswer> {
         Box::pin(async move {
             self.requests.lock().unwrap().push("post");
             self.traces.lock().unwrap().push(posting.trace_parent);
@@ -216,7 +225,7 @@ impl PostingService for Scripted {
         })
     }
 
-    fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
+    fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         Box::pin(async move {
             self.requests.lock().unwrap().push("verify");
             self.traces.lock().unwrap().push(posting.trace_parent);

@@ -8,7 +8,7 @@ use std::{
 
 use domain::{Ending, Finding};
 use futures::future::BoxFuture;
-use gateway::{Answer, BootInstant, Posting, PostingService, Sighting};
+use gateway::{BootInstant, LookupAnswer, PostAnswer, PostingRequest, PostingService};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -184,17 +184,17 @@ impl LedgerClient {
 impl PostingService for LedgerClient {
     fn post<'a>(
         &'a self,
-        posting: &'a Posting,
-        leaves_before: BootInstant,
-    ) -> BoxFuture<'a, Answer> {
+        posting: &'a PostingRequest,
+        send_deadline: BootInstant,
+    ) -> BoxFuture<'a, PostAnswer> {
         Box::pin(async move {
             let text = |text: &str| Some(text.to_owned());
-            let not_written = Answer {
+            let not_written = PostAnswer {
                 ending: Ending::NotWritten,
                 transport_error: text("no connection"),
                 excerpt: None,
             };
-            if BootInstant::now() >= leaves_before {
+            if BootInstant::now() >= send_deadline {
                 return not_written;
             }
             self.panic_if_poisoned(posting.id);
@@ -205,7 +205,7 @@ impl PostingService for LedgerClient {
                 self.ledger.enter(posting.id);
             }
             self.before_answer.pass().await;
-            let answered = |status| Answer {
+            let answered = |status| PostAnswer {
                 ending: Ending::Answered { status, readable: true, retry_after: None },
                 transport_error: None,
                 excerpt: text("what it said"),
@@ -213,7 +213,7 @@ impl PostingService for LedgerClient {
             match post {
                 Post::Entered => answered(201),
                 Post::Refused => answered(422),
-                Post::EnteredThenBroken | Post::Broken => Answer {
+                Post::EnteredThenBroken | Post::Broken => PostAnswer {
                     ending: Ending::Broken,
                     transport_error: text("the connection broke"),
                     excerpt: None,
@@ -224,7 +224,7 @@ impl PostingService for LedgerClient {
         })
     }
 
-    fn verify<'a>(&'a self, posting: &'a Posting) -> BoxFuture<'a, Sighting> {
+    fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         Box::pin(async move {
             self.panic_if_poisoned(posting.id);
             self.before_verification.pass().await;
@@ -238,7 +238,7 @@ impl PostingService for LedgerClient {
                 Verification::Panic => panic!("a verification that panics by the script"),
             };
             let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
-            Sighting { finding, http_status: None, error, retry_after: None }
+            LookupAnswer { finding, http_status: None, error, retry_after: None }
         })
     }
 }

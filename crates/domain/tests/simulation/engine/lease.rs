@@ -108,7 +108,9 @@ async fn reclaim(
             })
             .await?;
         let state = &mut *world.state();
-        if state.store.rows()[id].is_some_and(|row| row.lost_claims >= state.policy.max_losses()) {
+        if state.store.rows()[id]
+            .is_some_and(|row| row.lost_claims >= state.policy.max_worker_deaths())
+        {
             state.observe("quarantined");
         }
     }

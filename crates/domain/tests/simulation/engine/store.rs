@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{
     Finding, Intervention, Outcome, State, Window,
-    protocol::{Doubt, Policy, Progress, Step, begins_attempt, delay_after_loss},
+    protocol::{Doubt, Policy, Progress, Step, begins_attempt, delay_after_worker_death},
 };
 
 use crate::{
@@ -210,8 +210,9 @@ impl Store {
         }
         self.changes += 1;
         let lost = lost && self.mutation != Some(Mutation::LossesNotCounted);
-        let quarantined = lost && row.lost_claims + 1 >= self.policy.max_losses();
-        row.next_attempt_at = (!quarantined).then(|| now + delay_after_loss(row.lost_claims));
+        let quarantined = lost && row.lost_claims + 1 >= self.policy.max_worker_deaths();
+        row.next_attempt_at =
+            (!quarantined).then(|| now + delay_after_worker_death(row.lost_claims));
         if quarantined {
             row.state = State::InDoubt;
         } else if row.state == State::Processing {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Ending, Finding,
-    protocol::{DoubtReason, Failure, POST_WITHIN, Step, Turn},
+    protocol::{DoubtReason, Execution, Failure, POST_WITHIN, Step},
 };
 
 use crate::{
@@ -64,7 +64,7 @@ impl Worker {
         let claim = Claim { claimed, received: world.state().clock(run), requested };
         self.processing_delay().await;
         let policy = world.state().policy;
-        let (mut turn, mut step) = Turn::begin(claimed.progress, policy);
+        let (mut turn, mut step) = Execution::begin(claimed.progress, policy);
         let mut evidence = Evidence::None;
         loop {
             (evidence, step) = match step {
@@ -89,7 +89,7 @@ impl Worker {
         }
     }
 
-    async fn post(&self, claim: &Claim, turn: &mut Turn) -> (Evidence, Step) {
+    async fn post(&self, claim: &Claim, turn: &mut Execution) -> (Evidence, Step) {
         let Self { world, run, id } = self;
         let in_time = {
             let state = world.state();
@@ -126,7 +126,7 @@ impl Worker {
         (Evidence::Attempt { outcome, window }, step)
     }
 
-    async fn verify(&self, claim: &Claim, turn: &mut Turn) -> (Evidence, Step) {
+    async fn verify(&self, claim: &Claim, turn: &mut Execution) -> (Evidence, Step) {
         let Self { world, run, id } = self;
         let mut started_at = claim.now(&world.state(), *run);
         self.processing_delay().await;
