@@ -3,27 +3,25 @@
 // The types of the pages are nested as deeply as their elements.
 #![recursion_limit = "512"]
 
-mod cli;
+mod commands;
 mod http;
-mod load;
-mod metrics;
-mod open_files;
+mod listener;
 mod own_postgres;
-mod run;
-mod serving;
-mod site;
 mod telemetry;
-mod unread_body;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Cli, Command, WorkerSettings};
-use run::Role;
+use commands::{
+    command_line::{Cli, Command, WorkerSettings},
+    load,
+    serve_web_worker::{self as run, Role},
+};
+use listener::open_files;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start();
+    telemetry::log::start();
     open_files::allow_most();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

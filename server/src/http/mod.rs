@@ -1,48 +1,23 @@
 //! The web side: the REST API, the stream, and the pages.
 
-mod batch;
-mod body;
-mod bulk_retries;
-mod cleanup;
-mod deadline;
-mod export;
-mod fields;
-mod filter;
-mod health;
-mod home;
-mod idempotency_key;
-mod interventions;
-mod metrics;
+mod api;
+mod middleware;
 mod openapi;
-mod overload;
-mod posting;
 mod problem;
-mod problem_code;
-mod request_id;
-mod same_origin;
-mod sender_view;
-mod stream;
-mod trace_parent;
-mod transactions;
-mod webhook_signature;
-mod webhooks;
+mod request;
 
 use app::{App, Setting, shell};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef},
     http::{HeaderValue, header},
-    middleware,
+    middleware::{from_fn, from_fn_with_state, map_request},
     routing::get,
 };
 use gateway::Gateway;
-pub use idempotency_key::KeyRequired;
 use leptos::{config::LeptosOptions, prelude::provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
-pub use overload::tells_how_it_is_doing;
-use problem::Problem;
-use request_id::REQUEST_ID;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -55,7 +30,24 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-pub use webhook_signature::{WebhookSecretError, WebhookSecrets, WebhookSignatures};
+use api::{
+    monitoring::{health, home, metrics, stream},
+    operations::{bulk_retries, cleanup, interventions, posting_pause},
+    transactions::{batch, export, submit},
+    webhooks::{receive, sender_view},
+};
+use middleware::{
+    deadline, load_shedding,
+    request_id::{self, REQUEST_ID},
+    same_origin,
+};
+use problem::Problem;
+
+pub use api::{
+    transactions::idempotency_key::KeyRequired,
+    webhooks::signature::{WebhookSecretError, WebhookSecrets, WebhookSignatures},
+};
+pub use middleware::load_shedding::tells_how_it_is_doing;
 
 /// The largest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -97,7 +89,7 @@ pub fn router(web: Web) -> Router {
     let pages = Router::new()
         .leptos_routes_with_context(&web, generate_route_list(App), context.clone(), render)
         .fallback(leptos_axum::file_and_error_handler_with_context::<Web, _>(context, shell))
-        .layer(middleware::from_fn(home::status_for_programs))
+        .layer(from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
     let (api, document) = documented_routes(web.simulator.is_some()).split_for_parts();
@@ -127,16 +119,16 @@ pub fn router(web: Web) -> Router {
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
         ))
-        .layer(middleware::map_request(request_id::only_fit))
+        .layer(map_request(request_id::only_fit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
-        .layer(middleware::from_fn(metrics::measure))
-        .layer(middleware::from_fn(problem::render))
+        .layer(from_fn(metrics::measure))
+        .layer(from_fn(problem::render))
         .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(middleware::from_fn_with_state(overload::Budgets::default(), overload::admit))
-        .layer(middleware::from_fn(deadline::keep))
-        .layer(middleware::from_fn(same_origin::only))
+        .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
+        .layer(from_fn(deadline::keep))
+        .layer(from_fn(same_origin::only))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     api.merge(pages).layer(around).with_state(web)
 }
@@ -144,14 +136,14 @@ pub fn router(web: Web) -> Router {
 /// The routes that programs use, with what the API's document says of each.
 fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
     let api = openapi::router()
-        .merge(transactions::routes())
+        .merge(submit::routes())
         .merge(batch::routes())
         .merge(export::routes())
-        .merge(webhooks::routes())
+        .merge(receive::routes())
         .merge(sender_view::routes())
         .merge(interventions::routes())
         .merge(bulk_retries::routes())
-        .merge(posting::routes())
+        .merge(posting_pause::routes())
         .merge(stream::routes())
         .merge(health::routes())
         .merge(metrics::routes());
@@ -165,11 +157,11 @@ fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
 pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))
-        .layer(middleware::from_fn(same_origin::only))
-        .layer(middleware::from_fn(problem::render))
+        .layer(from_fn(same_origin::only))
+        .layer(from_fn(problem::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(middleware::map_request(request_id::only_fit))
+        .layer(map_request(request_id::only_fit))
         .with_state(gateway)
 }
 
@@ -177,10 +169,10 @@ pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
 pub fn refusal() -> Router {
     Router::new()
         .fallback(async || Problem::overloaded("too many connections are open"))
-        .layer(middleware::from_fn(problem::render))
+        .layer(from_fn(problem::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(middleware::map_request(request_id::only_fit))
+        .layer(map_request(request_id::only_fit))
 }
 
 /// Events must leave one by one.

@@ -9,12 +9,16 @@ use gateway::{BulkRetry, Filter, Health, Status};
 use serde_json::{Map, Value, json};
 use uuid::{Uuid, uuid};
 
-use super::super::{
-    batch::Answer,
-    health::Report,
+use crate::http::{
+    api::{
+        monitoring::health::Report,
+        transactions::batch::Answer,
+        webhooks::{
+            receive::Received,
+            sender_view::{SenderStatus, SenderView},
+        },
+    },
     problem::Problem,
-    sender_view::{SenderStatus, SenderView},
-    webhooks::Received,
 };
 
 /// The id of the request that an example answers.

@@ -3,14 +3,16 @@
 
 pub mod examples;
 mod finish;
-pub mod problems;
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{Web, problem, problem_code};
+use crate::http::{
+    Web,
+    problem::{self, code},
+};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -28,7 +30,7 @@ use super::{Web, problem, problem_code};
         (name = "Posting", description = "Posting as a whole: its pause, and the workers' circuit breakers."),
         (name = "Operation", description = "How Onceward is doing: for people, orchestrators and monitors."),
     ),
-    components(schemas(problem_code::Code, problem::Document, domain::Counts)),
+    components(schemas(code::Code, problem::Document, domain::Counts)),
 )]
 struct Base;
 
@@ -61,7 +63,7 @@ fn text(document: &OpenApi) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{documented_routes, problem_code::Code};
+    use crate::http::{documented_routes, problem::code::Code};
 
     #[test]
     fn the_committed_document_is_the_routes_own() {

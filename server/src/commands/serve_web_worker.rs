@@ -1,0 +1,288 @@
+//! Starts what a role needs, waits for the signal, and stops everything in order.
+
+use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use app::Setting;
+use axum::Router;
+use gateway::{
+    Gateway, HttpPosting, Limits, Worker, WorkerSettings,
+    database::{self, IMPATIENT, PATIENT},
+};
+use simulator::{Faults, Simulator, SimulatorConfig};
+use sqlx::PgPool;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Fatal,
+    commands::{
+        command_line::{Settings, SimulatorSettings},
+        leptos_options,
+    },
+    http,
+    listener::{self, open_files},
+    own_postgres::OwnPostgres,
+    telemetry::metrics,
+};
+
+/// Connections for accepting and for questions.
+const WEB_CONNECTIONS: u32 = 16;
+/// Connections for claims and what follows.
+const WORKER_CONNECTIONS: u32 = 16;
+/// Connections for the lease and the like.
+const UPKEEP_CONNECTIONS: u32 = 2;
+/// Connections for apalis's fetches and heartbeats.
+const APALIS_CONNECTIONS: u32 = 4;
+
+/// Which side of Onceward a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Web and workers.
+    Both,
+    /// Pages and API.
+    Web,
+    /// Posting.
+    Worker {
+        /// Where it tells of itself, if anywhere.
+        metrics_addr: Option<SocketAddr>,
+    },
+}
+
+/// Runs a role until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
+    let simulated = settings.posting_url.is_none() && role == Role::Both;
+    let listens = match role {
+        Role::Both | Role::Web => Some(("LEPTOS_SITE_ADDR", settings.site_addr)),
+        Role::Worker { metrics_addr } => metrics_addr.map(|addr| ("METRICS_ADDR", addr)),
+    };
+    if let Some((setting, addr)) = listens {
+        refuse_beyond_loopback(setting, addr)?;
+    }
+    if simulated {
+        refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
+    }
+    if matches!(role, Role::Worker { .. }) && settings.posting_url.is_none() {
+        return Err(
+            "POSTING_URL must be set for a worker: the simulator runs only inside `serve`".into()
+        );
+    }
+    // Bound before anything else starts: a port that is taken is the commonest failure.
+    let listener = match listens {
+        Some((setting, addr)) => Some(bind(setting, addr)?),
+        None => None,
+    };
+    let stop = stop_signal()?;
+    open_files::warn_below(settings.posting.requests_at_once(role));
+
+    if let Some(url) = &settings.database_url {
+        return with_database(role, &settings, simulated, listener, stop, url).await;
+    }
+    let own_postgres = OwnPostgres::start(&settings.data).await?;
+    let url = own_postgres.url();
+    let result = with_database(role, &settings, simulated, listener, stop, &url).await;
+    own_postgres.stop().await;
+    result
+}
+
+async fn with_database(
+    role: Role,
+    settings: &Settings,
+    simulated: bool,
+    listener: Option<TcpListener>,
+    stop: CancellationToken,
+    url: &str,
+) -> Result<(), Fatal> {
+    let pool = |connections, patience| {
+        database::pool(url, connections, patience).map_err(|error| format!("DATABASE_URL: {error}"))
+    };
+    // Of its own: a migration may take as long as it takes.
+    let migrating = pool(2, PATIENT)?;
+    if !migrate(&migrating, &stop).await? {
+        return Ok(());
+    }
+    migrating.close().await;
+
+    let simulator = match simulated {
+        true => Some(start_simulator(&settings.data, settings.simulator_addr, 1).await?),
+        false => None,
+    };
+    let posting_url = match (&settings.posting_url, &simulator) {
+        (Some(url), _) => Some(url.clone()),
+        (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
+        (None, None) => None,
+    };
+    let metrics = metrics::start()?;
+    let wake = Arc::new(Notify::new());
+    let web_pool = database::for_clients(&pool(WEB_CONNECTIONS, IMPATIENT)?);
+    let gateway = Gateway::new(web_pool, wake.clone());
+
+    let policy = settings.posting.policy();
+    let worker = match (role, posting_url) {
+        (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
+            pool: database::for_turns(&pool(WORKER_CONNECTIONS, PATIENT)?),
+            upkeep_pool: database::for_upkeep(&pool(UPKEEP_CONNECTIONS, IMPATIENT)?),
+            apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, PATIENT)?),
+            posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
+            settings: WorkerSettings {
+                policy,
+                limits: Limits {
+                    posts: settings.posting.posting_concurrency.into(),
+                    verifications: settings.posting.verification_concurrency.into(),
+                    requests_per_second: settings.posting.posting_rate_limit,
+                },
+                grace: settings.shutdown_grace(),
+            },
+            wake,
+        }),
+        _ => None,
+    };
+    let posting = async {
+        if let Some(worker) = worker {
+            worker.run(stop.clone()).await;
+            stop.cancel();
+        }
+    };
+    let serving = async {
+        let Some(listener) = listener else {
+            println!("An Onceward worker is posting.");
+            return Ok(());
+        };
+        let files = open_files::left_beside(settings.posting.requests_at_once(role));
+        let bounds = listener::Bounds::within(files);
+        let addr = listener.local_addr()?;
+        if let Role::Worker { .. } = role {
+            println!("An Onceward worker is posting, and tells of itself at http://{addr}");
+            let router = http::worker_router(gateway, metrics);
+            serve(listener, router, &stop, settings.shutdown_grace(), bounds).await;
+            return Ok(());
+        }
+        let web = http::Web {
+            gateway,
+            options: leptos_options::options(addr)?,
+            setting: Setting {
+                simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
+                max_attempts: settings.posting.posting_max_attempts,
+            },
+            webhook_signatures: http::WebhookSignatures {
+                secrets: settings.webhooks.webhook_secrets.clone(),
+                tolerance_seconds: settings.webhooks.webhook_tolerance_seconds,
+            },
+            key_required: http::KeyRequired(settings.idempotency_key_required),
+            metrics,
+            simulator: simulator.as_ref().map(Simulator::handle),
+            stop: stop.clone(),
+        };
+        println!("Onceward is at http://{addr}");
+        serve(listener, http::router(web), &stop, settings.shutdown_grace(), bounds).await;
+        Ok::<_, Fatal>(())
+    };
+    // Whichever side ends, by the signal or by an error, ends the other.
+    let serving = async { serving.await.inspect_err(|_| stop.cancel()) };
+    let (served, ()) = tokio::join!(serving, posting);
+    if let Some(simulator) = simulator {
+        simulator.shutdown().await;
+    }
+    served
+}
+
+/// Serves until it is told to stop, and then for as long as the grace allows.
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: &CancellationToken,
+    grace: Duration,
+    bounds: listener::Bounds,
+) {
+    let grace = async {
+        stop.cancelled().await;
+        sleep(grace).await;
+    };
+    tokio::select! {
+        () = listener::serve(listener, router, stop, bounds) => {}
+        () = grace => tracing::warn!("requests were still under way"),
+    }
+}
+
+/// Migrates, waiting for a database that is still starting. False where the signal came first.
+async fn migrate(pool: &PgPool, stop: &CancellationToken) -> Result<bool, Fatal> {
+    loop {
+        let Err(error) = database::migrate(pool).await else { return Ok(true) };
+        if !error.retryable() {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "waiting for the database");
+        tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            () = sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Runs the simulator alone until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn simulator(settings: SimulatorSettings) -> Result<(), Fatal> {
+    refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
+    let stop = stop_signal()?;
+    let mut simulator =
+        start_simulator(&settings.data, settings.simulator_addr, settings.seed).await?;
+    println!("The simulated posting service is at http://{}", simulator.addr());
+    tokio::select! {
+        () = simulator.wait() => {}
+        () = stop.cancelled() => {}
+    }
+    simulator.shutdown().await;
+    Ok(())
+}
+
+async fn start_simulator(data: &Path, addr: SocketAddr, seed: u64) -> Result<Simulator, Fatal> {
+    let ledger_path = data.join("simulator").join("ledger.jsonl");
+    let config = SimulatorConfig { addr, ledger_path, faults: Faults::default(), seed };
+    Ok(Simulator::start(config).await?)
+}
+
+/// No authentication, no listener beyond loopback.
+fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fatal> {
+    if addr.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!("{setting}: {addr} is beyond loopback, and this version has no authentication")
+        .into())
+}
+
+fn bind(setting: &str, addr: SocketAddr) -> Result<TcpListener, Fatal> {
+    Ok(listener::listen(addr)
+        .map_err(|error| format!("{setting}: cannot listen on {addr}: {error}"))?)
+}
+
+/// Cancelled by the first SIGTERM or Ctrl-C. The second ends the program where it stands.
+fn stop_signal() -> Result<CancellationToken, Fatal> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for stopping in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stopping {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping");
+            token.cancel();
+        }
+        pending::<()>().await;
+    });
+    Ok(stop)
+}

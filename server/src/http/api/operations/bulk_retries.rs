@@ -1,0 +1,129 @@
+//! `/api/bulk-retries`: retrying all transactions that pass a filter.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::Principal;
+use gateway::{BulkRetry, Filter, Gateway};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ObjectBuilder, RefOr, Schema,
+        schema::{AdditionalProperties, SchemaType, Type},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::http::{
+    Web,
+    api::transactions::filter,
+    openapi::examples,
+    problem::{Problem, error_responses},
+    request::{body::JsonBody, fields::Fields},
+};
+
+/// The routes of bulk retries.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(request)).routes(routes!(show))
+}
+
+/// Which transactions to retry, and why.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+)]
+struct BulkRetryRequest {
+    #[schema(schema_with = filter)]
+    filter: Filter,
+    #[schema(schema_with = domain::openapi::optional_reason)]
+    reason: Option<String>,
+}
+
+/// The list's filter, in which only two states may be asked for, and nothing that is not known.
+fn filter() -> RefOr<Schema> {
+    let mut schema = Filter::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        let states = [Some("failed"), Some("in_doubt"), None];
+        let status = ObjectBuilder::new()
+            .schema_type(SchemaType::Array(vec![Type::String, Type::Null]))
+            .enum_values(Some(states));
+        object.properties.insert("status".to_owned(), status.into());
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    }
+    schema
+}
+
+/// Retry all transactions that pass a filter
+///
+/// Those that are failed or in doubt, and were submitted before. An empty filter means all. A worker carries it
+/// out: `Location` says where to see how far it has come.
+#[utoipa::path(
+    post,
+    path = "/api/bulk-retries",
+    operation_id = "requestBulkRetry",
+    tag = "Bulk retries",
+    request_body(
+        content = BulkRetryRequest,
+        example = json!({
+            "filter": {"status": "failed", "currency": "USD"},
+            "reason": "the posting service refused dollars by mistake",
+        }),
+    ),
+    responses(
+        (
+            status = 202,
+            description = "It is on its way.",
+            body = BulkRetry,
+            headers(("Location" = String, description = "Where to see how far it has come.")),
+            links(("show" = (operation_id = "showBulkRetry", parameters(("id" = "$response.body#/bulkRetryId"))))),
+            example = json!(examples::running()),
+        ),
+        error_responses::OfReason,
+    ),
+)]
+async fn request(
+    State(gateway): State<Gateway>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::of_body(body);
+    // An empty one means all; nobody is to mean all by leaving it out.
+    fields.require("/filter");
+    fields.only("/filter", &filter::FIELDS);
+    let filter = filter::read(&mut fields, "/filter", |text| match text.parse() {
+        Ok(state @ (domain::State::Failed | domain::State::InDoubt)) => Ok(state),
+        _ => Err("must be failed or in_doubt: no others are retried in bulk"),
+    });
+    let reason = fields.reason();
+    let (filter, reason) = fields.end(Some((filter, reason)))?;
+    let requested = gateway.retry_all(&Principal::anonymous(), filter, reason.as_deref()).await;
+    let bulk_retry = requested.map_err(Problem::of_change)?;
+    let location = format!("/api/bulk-retries/{}", bulk_retry.bulk_retry_id);
+    let accepted = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(bulk_retry));
+    Ok(accepted.into_response())
+}
+
+/// Show a bulk retry
+#[utoipa::path(
+    get,
+    path = "/api/bulk-retries/{id}",
+    operation_id = "showBulkRetry",
+    tag = "Bulk retries",
+    params(("id" = Uuid, Path, description = "The bulk retry's id.")),
+    responses(
+        (status = 200, description = "How far it has come.", body = BulkRetry, example = json!(examples::finished())),
+        error_responses::OfLookup,
+    ),
+)]
+async fn show(
+    State(gateway): State<Gateway>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<BulkRetry>, Problem> {
+    // A text that is no UUID names none.
+    let Ok(Path(id)) = id else { return Err(Problem::no_such_bulk_retry()) };
+    gateway.bulk_retry(id).await?.map(Json).ok_or_else(Problem::no_such_bulk_retry)
+}

@@ -1,0 +1,184 @@
+//! `/api/transactions/{id}/cancel`, `/retry`, `/resolve`: what people do to a transaction, and
+//! `/interventions`, the record of it.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use domain::{Intervened, Intervention, Principal, Resolution, Transaction};
+use gateway::Gateway;
+use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::http::{
+    Web,
+    api::transactions::submit::known,
+    openapi::examples,
+    problem::{Problem, error_responses},
+    request::{
+        body::{JsonBody, Reason},
+        fields::Fields,
+    },
+};
+
+/// The routes of interventions.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(resolve))
+        .routes(routes!(record))
+}
+
+/// Cancel a transaction
+///
+/// Only while nothing of it was ever sent to the posting service.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/{id}/cancel",
+    operation_id = "cancelTransaction",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    request_body(content = Option<Reason>, example = json!({"reason": "submitted twice by mistake"})),
+    responses(
+        (status = 200, description = "It is cancelled.", body = Transaction, example = json!(examples::cancelled())),
+        error_responses::OfIntervention,
+    ),
+)]
+async fn cancel(
+    State(gateway): State<Gateway>,
+    id: Result<Path<Uuid>, PathRejection>,
+    Reason { reason }: Reason,
+) -> Result<Json<Transaction>, Problem> {
+    intervene(&gateway, known(id)?, Intervention::Cancel, reason).await
+}
+
+/// Retry a transaction
+///
+/// At once, with all its attempts: one that is failed, in doubt, or waits for its next attempt. Where an
+/// earlier attempt may have reached the posting service, it is verified first.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/{id}/retry",
+    operation_id = "retryTransaction",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    request_body(content = Option<Reason>, example = json!({"reason": "the posting service is back"})),
+    responses(
+        (status = 200, description = "It is due.", body = Transaction, example = json!(examples::pending())),
+        error_responses::OfIntervention,
+    ),
+)]
+async fn retry(
+    State(gateway): State<Gateway>,
+    id: Result<Path<Uuid>, PathRejection>,
+    Reason { reason }: Reason,
+) -> Result<Json<Transaction>, Problem> {
+    intervene(&gateway, known(id)?, Intervention::Retry, reason).await
+}
+
+/// What became of a transaction, by somebody's word.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+)]
+struct Resolving {
+    /// `completed` where the posting service has it, `failed` where it does not.
+    #[schema(schema_with = resolutions)]
+    status: String,
+    #[schema(schema_with = domain::openapi::reason)]
+    reason: String,
+}
+
+fn resolutions() -> Object {
+    let states = [domain::State::Completed, domain::State::Failed].map(domain::State::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(states)).build()
+}
+
+/// Resolve a transaction that is in doubt
+///
+/// Nothing but a person's word stands behind it, so it wants a reason.
+#[utoipa::path(
+    post,
+    path = "/api/transactions/{id}/resolve",
+    operation_id = "resolveTransaction",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    request_body(
+        content = Resolving,
+        example = json!({"status": "completed", "reason": "seen in the ledger, entry 4711"}),
+    ),
+    responses(
+        (status = 200, description = "It is resolved.", body = Transaction, example = json!(examples::resolved())),
+        error_responses::OfIntervention,
+    ),
+)]
+async fn resolve(
+    State(gateway): State<Gateway>,
+    id: Result<Path<Uuid>, PathRejection>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Transaction>, Problem> {
+    let id = known(id)?;
+    let mut fields = Fields::of_body(body);
+    fields.require("/status");
+    let resolution = fields.text("/status", |text| match text {
+        "completed" => Ok(Resolution::Completed),
+        "failed" => Ok(Resolution::Failed),
+        _ => Err("must be completed or failed"),
+    });
+    // Nothing but a person's word stands behind it.
+    fields.require("/reason");
+    let reason = fields.reason();
+    let (resolution, reason) = fields.end(resolution.zip(reason))?;
+    intervene(&gateway, id, Intervention::Resolve(resolution), Some(reason)).await
+}
+
+async fn intervene(
+    gateway: &Gateway,
+    id: Uuid,
+    intervention: Intervention,
+    reason: Option<String>,
+) -> Result<Json<Transaction>, Problem> {
+    let principal = Principal::anonymous();
+    let intervened = gateway.intervene(&principal, id, intervention, reason.as_deref()).await;
+    intervened.map(Json).map_err(|error| Problem::from(error).about(Some(id)))
+}
+
+/// What people did to a transaction, first to last.
+#[derive(Serialize, ToSchema)]
+struct Record {
+    /// The interventions.
+    data: Vec<Intervened>,
+}
+
+/// List the interventions in a transaction
+///
+/// Who did what to it, and why.
+#[utoipa::path(
+    get,
+    path = "/api/transactions/{id}/interventions",
+    operation_id = "listInterventions",
+    tag = "Interventions",
+    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    responses(
+        (status = 200, description = "First to last.", body = Record, example = json!(examples::interventions())),
+        error_responses::OfLookup,
+    ),
+)]
+async fn record(
+    State(gateway): State<Gateway>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<Record>, Problem> {
+    let id = known(id)?;
+    let data = gateway.interventions(id).await?;
+    if data.is_empty() && gateway.transaction(id).await?.is_none() {
+        return Err(Problem::no_such_transaction());
+    }
+    Ok(Json(Record { data }))
+}

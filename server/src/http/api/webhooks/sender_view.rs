@@ -1,0 +1,114 @@
+//! `GET /v1/transactions/{transaction_id}`: how a transaction stands, in the words of the system that sent
+//! it and by its own id, which is our reference.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use chrono::{DateTime, Utc};
+use domain::{Amount, Currency, Principal};
+use gateway::Gateway;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::http::{
+    Web,
+    openapi::examples,
+    problem::{Problem, error_responses},
+    request::fields::without_nul,
+};
+
+/// All but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The route of the sender's view.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// Where the view of a transaction is.
+pub fn path_of(transaction_id: &str) -> String {
+    format!("/v1/transactions/{}", utf8_percent_encode(transaction_id, ENCODED))
+}
+
+/// A state as a sender is told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SenderStatus {
+    /// It is still being worked on, in doubt included.
+    Processing,
+    /// The posting service has it.
+    Processed,
+    /// It does not, and nothing more will be done.
+    Failed,
+}
+
+impl From<domain::State> for SenderStatus {
+    fn from(state: domain::State) -> Self {
+        use domain::State::{Cancelled, Completed, Failed, InDoubt, Pending, Processing, Rejected};
+        match state {
+            Pending | Processing | InDoubt => Self::Processing,
+            Completed => Self::Processed,
+            Failed | Rejected | Cancelled => Self::Failed,
+        }
+    }
+}
+
+/// A transaction as its sender sees it.
+#[derive(Serialize, ToSchema)]
+pub struct SenderView {
+    /// The sender's own id.
+    pub transaction_id: String,
+    /// Where the money comes from.
+    pub source_account: Option<String>,
+    /// Where the money goes.
+    pub destination_account: Option<String>,
+    /// What is to be posted, in units of `currency`.
+    pub amount: Amount,
+    /// The currency of `amount`.
+    pub currency: Currency,
+    /// Where it stands.
+    pub status: SenderStatus,
+    /// When Onceward stored it.
+    pub created_at: DateTime<Utc>,
+    /// Since when its status is final.
+    pub processed_at: Option<DateTime<Utc>>,
+}
+
+/// Show a transaction to its sender
+#[utoipa::path(
+    get,
+    path = "/v1/transactions/{transaction_id}",
+    operation_id = "showAnnounced",
+    tag = "Webhooks",
+    params(("transaction_id" = String, Path, description = "The sender's own id, percent-encoded.", example = "txn_abc123")),
+    responses(
+        (status = 200, description = "As it is now.", body = SenderView, example = json!(examples::sender_view())),
+        error_responses::OfLookup,
+    ),
+)]
+async fn show(
+    State(gateway): State<Gateway>,
+    transaction_id: Result<Path<String>, PathRejection>,
+) -> Result<Json<SenderView>, Problem> {
+    let unknown = || Problem::not_found("there is no transaction with this transaction_id");
+    // What is no text, or none that PostgreSQL can hold, names no transaction.
+    let Path(transaction_id) = transaction_id.map_err(|_| unknown())?;
+    let transaction_id = without_nul(&transaction_id).map_err(|_| unknown())?;
+    let transaction = gateway
+        .transaction_of_reference(&Principal::anonymous(), &transaction_id)
+        .await?
+        .ok_or_else(unknown)?;
+    Ok(Json(SenderView {
+        transaction_id,
+        source_account: transaction.source_account,
+        destination_account: transaction.destination_account,
+        amount: transaction.amount,
+        currency: transaction.currency,
+        status: transaction.status.into(),
+        created_at: transaction.submitted_at,
+        processed_at: transaction.completed_at,
+    }))
+}

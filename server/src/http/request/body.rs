@@ -1,0 +1,150 @@
+//! Reading a JSON body.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use domain::json::{self, Unreadable};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::http::{MAX_BODY_BYTES, problem::Problem, request::fields::Fields};
+
+/// What a body that is to be JSON must be.
+pub const NO_JSON: &str = "the body must be JSON, with content-type application/json";
+
+/// A JSON body, whatever is in it.
+pub struct JsonBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::unsupported_media_type(NO_JSON));
+        }
+        parse("the body", &read(request, state).await?).map(Self)
+    }
+}
+
+/// A body as it came, for what is signed byte by byte, with the request's headers.
+pub struct RawBody {
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        Ok(Self { headers, bytes: read(request, state).await? })
+    }
+}
+
+impl RawBody {
+    /// Reads it as JSON.
+    ///
+    /// # Errors
+    /// 415 or 400 where it is none.
+    pub fn json(&self) -> Result<Value, Problem> {
+        if !is_json(&self.headers) {
+            return Err(Problem::unsupported_media_type(NO_JSON));
+        }
+        parse("the body", &self.bytes)
+    }
+}
+
+/// Why somebody does what they do: the body's `reason`. Neither needs to be there.
+#[derive(ToSchema)]
+pub struct Reason {
+    #[schema(schema_with = domain::openapi::optional_reason)]
+    pub reason: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Reason {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = read(request, state).await?;
+        let body = match (bytes.is_empty(), is_json) {
+            (true, _) => Value::Object(Map::new()),
+            (false, true) => parse("the body", &bytes)?,
+            (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
+        };
+        let mut fields = Fields::of_body(body);
+        let reason = fields.reason();
+        fields.end(Some(Self { reason }))
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    read_at_most(MAX_BODY_BYTES, request, state).await
+}
+
+/// Reads the body where its route takes this many bytes.
+///
+/// # Errors
+/// 413 where it is longer, and 400 where it cannot be read.
+pub async fn read_at_most<S: Send + Sync>(
+    limit_bytes: usize,
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        match rejection.status().as_u16() {
+            413 => Problem::too_large(limit_bytes),
+            _ => Problem::malformed("the body could not be read"),
+        }
+    })
+}
+
+/// Reads JSON; `what` is what it is, for people.
+///
+/// # Errors
+/// 400 where it is none, or an object in it has a member that none may have.
+pub fn parse(what: &str, bytes: &[u8]) -> Result<Value, Problem> {
+    json::read(bytes).map_err(|unreadable| match unreadable {
+        Unreadable::NotJson(_) => Problem::malformed(format!("{what} {unreadable}")),
+        Unreadable::Member { pointer, why } => Problem::refused_member(pointer, why),
+    })
+}
+
+/// `application/json` and anything that ends in `+json`, with any parameters.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// The body's media type in lower case, without parameters; empty where it has none.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_in_strings_within_strings_is_not_followed() {
+        // The limit of depth would begin anew in each, and there are more levels in all than any stack holds.
+        let mut json = "[".repeat(100) + &"]".repeat(100);
+        for _ in 0..60 {
+            let text = json.replace('\\', r"\u005c").replace('"', r"\u0022");
+            let nested = format!(r#"{{"$serde_json::private::RawValue":"{text}"}}"#);
+            json = "[".repeat(100) + &nested + &"]".repeat(100);
+        }
+        assert!(json.len() <= MAX_BODY_BYTES);
+        let problem = parse("the body", json.as_bytes()).unwrap_err();
+        let pointer = "/0".repeat(100) + "/$serde_json::private::RawValue";
+        let document = serde_json::to_value(problem.document(None)).unwrap();
+        assert_eq!(document["errors"][0]["pointer"], pointer);
+    }
+}

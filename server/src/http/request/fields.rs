@@ -1,0 +1,121 @@
+//! Reading what a client hands over, a body or a query, field by field. All that is wrong is told at
+//! once, each field by its JSON pointer.
+
+use domain::{FieldError, intervention::read_reason, json::pointer_to};
+use serde_json::{Map, Value, map::Entry};
+
+use crate::http::problem::Problem;
+
+/// The fields of a body or a query, and what is wrong with those that have been read. Fields that
+/// nobody reads are passed over.
+pub struct Fields {
+    values: Value,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Those of a body. What is wrong with it as a whole is told in the end, too.
+    pub fn of_body(body: Value) -> Self {
+        let mut fields = Self { values: body, errors: Vec::new() };
+        if !fields.values.is_object() {
+            fields.refuse("", "must be a JSON object");
+        }
+        fields
+    }
+
+    /// Those of a query. An empty one is no way to leave it out: it would mean more than it was meant to. Nor may
+    /// one be there twice.
+    pub fn of_query(query: Vec<(String, String)>) -> Self {
+        let mut fields = Self { values: Value::Null, errors: Vec::new() };
+        let mut values = Map::new();
+        for (name, value) in query {
+            match values.entry(name) {
+                Entry::Vacant(entry) => _ = entry.insert(Value::String(value)),
+                Entry::Occupied(entry) => fields.refuse(&pointer_to(entry.key()), "is there twice"),
+            }
+        }
+        fields.values = Value::Object(values);
+        fields
+    }
+
+    /// Reads the field at a JSON pointer. Null counts as absent.
+    pub fn read<T, E: ToString>(
+        &mut self,
+        pointer: &str,
+        parse: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.values.pointer(pointer).filter(|value| !value.is_null())?;
+        match parse(value) {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.refuse(pointer, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Reads the string at a JSON pointer.
+    pub fn text<T, E: ToString>(
+        &mut self,
+        pointer: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.read(pointer, |value| {
+            let text = value.as_str().ok_or_else(|| "must be a string".to_owned())?;
+            parse(text).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Reads why somebody does what they do.
+    pub fn reason(&mut self) -> Option<String> {
+        self.text("/reason", |text| read_reason(text).map(str::to_owned))
+    }
+
+    /// Tells of an object's fields that nobody knows: a filter with a misspelt field would mean more than
+    /// it was meant to.
+    pub fn only(&mut self, pointer: &str, known: &[&str]) {
+        let unknown = match self.values.pointer(pointer) {
+            None | Some(Value::Null) => return,
+            Some(Value::Object(object)) => {
+                object.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect()
+            }
+            Some(_) => {
+                self.refuse(pointer, "must be an object");
+                Vec::new()
+            }
+        };
+        for name in unknown {
+            self.refuse(&format!("{pointer}{}", pointer_to(&name)), "is not known");
+        }
+    }
+
+    /// Tells of a field that must be there and is not.
+    pub fn require(&mut self, pointer: &str) {
+        if self.values.is_object() && self.values.pointer(pointer).is_none_or(Value::is_null) {
+            self.refuse(pointer, "is required");
+        }
+    }
+
+    fn refuse(&mut self, pointer: &str, message: impl Into<String>) {
+        self.errors.push(FieldError::new(pointer, message));
+    }
+
+    /// What was read in the end. `None` where a field is missing that was required.
+    ///
+    /// # Errors
+    /// 422 where anything is wrong.
+    pub fn end<T>(self, read: Option<T>) -> Result<T, Problem> {
+        match read {
+            Some(read) if self.errors.is_empty() => Ok(read),
+            _ => Err(Problem::invalid(self.errors)),
+        }
+    }
+}
+
+/// PostgreSQL's text cannot hold it.
+pub fn without_nul(text: &str) -> Result<String, &'static str> {
+    match text.contains('\0') {
+        true => Err("must not contain the character U+0000"),
+        false => Ok(text.to_owned()),
+    }
+}
