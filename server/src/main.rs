@@ -1,53 +1,52 @@
-//! The `onceward` program: command line, HTTP, workers, telemetry; puts the rest together.
+//! The `onceward` program: command line, HTTP, workers, telemetry. It puts the other crates together.
 
-// The types of the pages are nested as deeply as their elements.
+// The types of the pages nest as deeply as their elements.
 #![recursion_limit = "512"]
 
-mod cli;
+mod commands;
 mod http;
-mod load;
-mod metrics;
-mod open_files;
+mod listener;
 mod own_postgres;
-mod run;
-mod serving;
-mod site;
 mod telemetry;
-mod unread_body;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Cli, Command, WorkerSettings};
-use run::Role;
+use commands::{
+    command_line::{Cli, Command},
+    fatal::Fatal,
+    load,
+    role::Role,
+    serve_web_worker,
+    settings::WorkerSettings,
+    simulator,
+};
+use listener::open_files;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start();
-    open_files::allow_most();
+    telemetry::log::start();
+    open_files::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
     let result = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-            Command::Serve(settings) => run::run(Role::Both, settings).await,
-            Command::Web(settings) => run::run(Role::Web, settings).await,
+            Command::Serve(settings) => serve_web_worker::run(Role::Both, settings).await,
+            Command::Web(settings) => serve_web_worker::run(Role::Web, settings).await,
             Command::Worker(WorkerSettings { settings, metrics_addr }) => {
-                run::run(Role::Worker { metrics_addr }, settings).await
+                serve_web_worker::run(Role::Worker { metrics_addr }, settings).await
             }
-            Command::Simulator(settings) => run::simulator(settings).await,
+            Command::Simulator(settings) => simulator::run(settings).await,
             Command::Load(settings) => return load::run(settings).await,
         }
         .map(|()| ExitCode::SUCCESS)
     });
-    // What is still under way has had its time; a blocking task must not hold the program.
+    // Tasks still running have had their grace period; a blocking task must not keep the program alive.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| fail(&error))
 }
-
-/// What ends the program before its time: a sentence for whoever started it.
-type Fatal = Box<dyn std::error::Error + Send + Sync>;
 
 fn fail(error: &Fatal) -> ExitCode {
     eprintln!("onceward: {error}");

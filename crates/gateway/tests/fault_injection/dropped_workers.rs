@@ -21,7 +21,7 @@ const POINTS: [Point; 3] =
 enum Wait {
     Claim(Point),
     Post,
-    Answer,
+    PostAnswer,
     /// While it records the end of its attempt, before the verification.
     End(Point),
     Verification,
@@ -53,10 +53,10 @@ async fn drop_in(fixture: &Fixture<'_>, wait: Wait, post: Post) {
     let execute = || fixture.execute(Purpose::Post);
     match wait {
         Wait::Claim(point) => drop_at(fixture, point, execute).await,
-        Wait::Post | Wait::Answer | Wait::Verification => {
+        Wait::Post | Wait::PostAnswer | Wait::Verification => {
             let barrier = match wait {
                 Wait::Post => &client.before_post,
-                Wait::Answer => &client.before_answer,
+                Wait::PostAnswer => &client.before_answer,
                 _ => &client.before_verification,
             };
             barrier.close();
@@ -112,7 +112,7 @@ async fn a_worker_dropped_while_it_claims_is_replaced() {
 async fn a_worker_dropped_during_a_request_is_replaced() {
     let env = Environment::new().await;
     each(&env, [Wait::Post], &[Post::Entered]).await;
-    each(&env, [Wait::Answer, Wait::Verification], &[Post::Broken, Post::EnteredThenBroken])
+    each(&env, [Wait::PostAnswer, Wait::Verification], &[Post::Broken, Post::EnteredThenBroken])
         .await;
 }
 

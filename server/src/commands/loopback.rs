@@ -1,0 +1,19 @@
+//! Keeps listeners on loopback, because there is no authentication yet.
+
+use std::net::SocketAddr;
+
+use super::fatal::Fatal;
+
+/// Refuses an address beyond loopback.
+///
+/// # Errors
+/// The setting and its address.
+pub fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fatal> {
+    if addr.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "{setting}: {addr} is not a loopback address, and this version has no authentication"
+    )
+    .into())
+}

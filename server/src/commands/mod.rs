@@ -1,0 +1,14 @@
+//! The command line and its commands, one file a command; `serve`, `web` and `worker` are one run in three roles.
+//!
+//! A command starts and stops the parts of the program; the parts themselves are elsewhere.
+
+pub mod command_line;
+pub mod fatal;
+mod leptos_options;
+pub mod load;
+mod loopback;
+pub mod role;
+pub mod serve_web_worker;
+pub mod settings;
+pub mod simulator;
+mod stop_signal;

@@ -1,0 +1,67 @@
+//! The filter of transactions in a query or a body.
+
+use std::str::FromStr;
+
+use axum::extract::{Query, rejection::QueryRejection};
+use chrono::{DateTime, Utc};
+use domain::{Currency, IdempotencyKey, State};
+use gateway::Filter;
+
+use crate::http::{
+    problem::Problem,
+    request::fields::{Fields, without_nul},
+};
+
+/// A query whose fields are not checked yet.
+pub type UncheckedQuery = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+/// The fields of a filter.
+pub const FIELDS: [&str; 7] =
+    ["status", "currency", "reference", "idempotencyKey", "from", "to", "minAttempts"];
+
+/// The largest number of attempts that a row can hold.
+const MAX_ATTEMPTS: u32 = i32::MAX as u32;
+
+/// Reads the filter of a query. The caller still reads the fields `others`.
+///
+/// # Errors
+/// 400 if the query cannot be read.
+pub fn of_query(query: UncheckedQuery, others: &[&str]) -> Result<(Filter, Fields), Problem> {
+    let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
+    let mut fields = Fields::of_query(query);
+    fields.refuse_unknown("", &[&FIELDS, others].concat());
+    let filter = read(&mut fields, "", State::from_str);
+    Ok((filter, fields))
+}
+
+/// Reads the filter whose fields are below the JSON pointer `at`; `status` parses the states that are allowed.
+pub fn read<E: ToString>(
+    fields: &mut Fields,
+    at: &str,
+    status: impl FnOnce(&str) -> Result<State, E>,
+) -> Filter {
+    let at = |name: &str| format!("{at}/{name}");
+    Filter {
+        status: fields.text(&at("status"), status),
+        currency: fields.text(&at("currency"), Currency::parse),
+        reference: fields.text(&at("reference"), without_nul),
+        idempotency_key: fields.text(&at("idempotencyKey"), IdempotencyKey::from_str),
+        from: fields.text(&at("from"), instant),
+        to: fields.text(&at("to"), instant),
+        min_attempts: fields.read(&at("minAttempts"), |value| {
+            // A string in a query; a number in a body, where 2.0 is 2.
+            let number = match value.as_str() {
+                Some(text) => text.parse::<u32>().ok().map(f64::from),
+                None => value.as_f64().filter(|number| number.fract() == 0.0),
+            };
+            let number = number.filter(|number| (0.0..=MAX_ATTEMPTS.into()).contains(number));
+            let number = number.map(|number| number as u32);
+            number.ok_or_else(|| format!("must be a whole number from 0 to {MAX_ATTEMPTS}"))
+        }),
+    }
+}
+
+fn instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
+    at.map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")
+}

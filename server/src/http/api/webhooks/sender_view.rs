@@ -1,0 +1,129 @@
+//! `GET /v1/transactions/{transaction_id}`: the status of a transaction, in the format of the system that sent it and by
+//! that system's id, which is our reference.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+};
+use chrono::{DateTime, Utc};
+use domain::{Amount, Currency, Principal};
+use gateway::Gateway;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::http::{
+    api::transactions::example,
+    problem::{Problem, error_responses},
+    request::fields::without_nul,
+    state::WebState,
+};
+
+/// All but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The route of the sender's view.
+pub fn routes() -> OpenApiRouter<WebState> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// The path of the view of a transaction.
+pub fn path_of(transaction_id: &str) -> String {
+    format!("/v1/transactions/{}", utf8_percent_encode(transaction_id, ENCODED))
+}
+
+/// The status of a transaction, as its sender sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SenderStatus {
+    /// Not final yet, which includes in doubt.
+    Processing,
+    /// Posted to the posting service.
+    Processed,
+    /// Not posted, and final.
+    Failed,
+}
+
+impl From<domain::State> for SenderStatus {
+    fn from(state: domain::State) -> Self {
+        use domain::State::{Cancelled, Completed, Failed, InDoubt, Pending, Processing, Rejected};
+        match state {
+            Pending | Processing | InDoubt => Self::Processing,
+            Completed => Self::Processed,
+            Failed | Rejected | Cancelled => Self::Failed,
+        }
+    }
+}
+
+/// A transaction as its sender sees it.
+#[derive(Serialize, ToSchema)]
+struct SenderView {
+    /// The sender's own id.
+    transaction_id: String,
+    /// Where the money comes from.
+    source_account: Option<String>,
+    /// Where the money goes.
+    destination_account: Option<String>,
+    /// The amount, in units of `currency`.
+    amount: Amount,
+    /// The currency of `amount`.
+    currency: Currency,
+    /// Its status.
+    status: SenderStatus,
+    /// When Onceward stored it.
+    created_at: DateTime<Utc>,
+    /// When its status became final.
+    processed_at: Option<DateTime<Utc>>,
+}
+
+/// Show a transaction to its sender
+#[utoipa::path(
+    get,
+    path = "/v1/transactions/{transaction_id}",
+    operation_id = "showAnnounced",
+    tag = "Webhooks",
+    params(("transaction_id" = String, Path, description = "The sender's own id, percent-encoded.", example = "txn_abc123")),
+    responses(
+        (status = 200, description = "The transaction.", body = SenderView, example = json!(example_of_sender_view())),
+        error_responses::OfLookup,
+    ),
+)]
+async fn show(
+    State(gateway): State<Gateway>,
+    transaction_id: Result<Path<String>, PathRejection>,
+) -> Result<Json<SenderView>, Problem> {
+    let unknown = || Problem::not_found("no transaction has this transaction_id");
+    // No transaction has an id that is not UTF-8, or that PostgreSQL cannot hold.
+    let Path(transaction_id) = transaction_id.map_err(|_| unknown())?;
+    let transaction_id = without_nul(&transaction_id).map_err(|_| unknown())?;
+    let transaction = gateway
+        .transaction_of_reference(&Principal::anonymous(), &transaction_id)
+        .await?
+        .ok_or_else(unknown)?;
+    Ok(Json(SenderView {
+        transaction_id,
+        source_account: transaction.source_account,
+        destination_account: transaction.destination_account,
+        amount: transaction.amount,
+        currency: transaction.currency,
+        status: transaction.status.into(),
+        created_at: transaction.submitted_at,
+        processed_at: transaction.completed_at,
+    }))
+}
+
+/// The transaction after it was posted.
+fn example_of_sender_view() -> Value {
+    json!(example::transaction().map(|transaction| SenderView {
+        transaction_id: "txn_abc123".to_owned(),
+        source_account: Some("acc_1".to_owned()),
+        destination_account: Some("acc_2".to_owned()),
+        amount: transaction.amount,
+        currency: transaction.currency,
+        status: SenderStatus::Processed,
+        created_at: example::at(250),
+        processed_at: Some(example::at(4_250)),
+    }))
+}

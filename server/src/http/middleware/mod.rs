@@ -1,0 +1,10 @@
+//! The middleware of every request: deadline, load shedding, same origin, request id, metrics, problem rendering.
+//!
+//! `http` puts them in order; nothing here depends on a resource.
+
+pub mod deadline;
+pub mod load_shedding;
+pub mod problem_rendering;
+pub mod request_id;
+pub mod request_metrics;
+pub mod same_origin;

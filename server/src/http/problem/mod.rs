@@ -1,0 +1,310 @@
+//! Problems: errors on their way to a client, their codes, and the error responses that routes document.
+//!
+//! A handler returns a [`Problem`]. `middleware::problem_rendering` writes its document (RFC 9457), and logs it if it is
+//! a fault of the server.
+
+pub mod code;
+pub mod error_responses;
+
+use axum::{
+    http::{HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use domain::FieldError;
+use gateway::{EngineError, InterventionError, SubmitError};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use code::Code;
+
+/// When a client that was refused may retry, in seconds.
+pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// An error on its way to a client.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+    /// The id under which an unconfirmed submission may be stored, and with which it may be repeated.
+    unconfirmed_id: Option<Uuid>,
+    /// For the log only.
+    transaction_id: Option<Uuid>,
+    cause: Option<String>,
+}
+
+/// Why a request was not carried out (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub struct Document {
+    /// Always `about:blank`: go by `code`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The name of the status.
+    title: &'static str,
+    /// The status of the response.
+    pub status: u16,
+    /// What is wrong, as a text for people.
+    detail: String,
+    code: Code,
+    /// The request's id, as in `X-Request-Id`, by which the log can be searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// Present if PostgreSQL did not confirm a submission in time: the id under which it may be stored. If it is
+    /// repeated with this id, it is stored once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    transaction_id: Option<Uuid>,
+    /// Each field that breaks a rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            code,
+            detail,
+            errors: Vec::new(),
+            unconfirmed_id: None,
+            transaction_id: None,
+            cause: None,
+        }
+    }
+
+    /// 400: the request cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(Code::Malformed, detail)
+    }
+
+    /// 400: an object has a forbidden member; `pointer` leads to it.
+    pub fn refused_member(pointer: String, why: &str) -> Self {
+        let errors = vec![FieldError::new(pointer.clone(), why)];
+        Self { errors, ..Self::malformed(format!("{pointer} {why}")) }
+    }
+
+    /// 422: the request can be read, but these fields break rules.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let named: Vec<_> = errors
+            .iter()
+            .map(|error| format!("{} {}", error.pointer, error.message).trim().to_owned())
+            .collect();
+        let mut problem = Self::new(Code::ValidationFailed, named.join("; "));
+        problem.errors = errors;
+        problem
+    }
+
+    /// 409: the value of the field at `pointer` belongs to another transaction; `message` follows the field's name.
+    pub fn conflict(
+        pointer: &'static str,
+        message: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let errors = vec![FieldError::new(pointer, message)];
+        Self { errors, ..Self::new(Code::Conflict, detail) }
+    }
+
+    /// 403: a browser sent it on behalf of another site, or to another host.
+    pub fn cross_site() -> Self {
+        let detail = "requests on behalf of another site, or to another host, are refused";
+        Self::new(Code::CrossSite, detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, detail)
+    }
+
+    /// 404 for a transaction.
+    pub fn no_such_transaction() -> Self {
+        Self::not_found("no transaction has this id")
+    }
+
+    /// 404 for a bulk retry.
+    pub fn no_such_bulk_retry() -> Self {
+        Self::not_found("no bulk retry has this id")
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        let detail = "this path does not support this method";
+        Self::new(Code::MethodNotAllowed, detail)
+    }
+
+    /// 408.
+    pub fn slow_body() -> Self {
+        Self::new(Code::RequestTimeout, "the body took too long to arrive")
+    }
+
+    /// 413.
+    pub fn too_large(limit_bytes: usize) -> Self {
+        let detail = format!("the body must have at most {limit_bytes} bytes");
+        Self::new(Code::TooLarge, detail)
+    }
+
+    /// 401: a webhook has no valid signature.
+    pub fn unsigned(code: Code, detail: impl Into<String>) -> Self {
+        Self::new(code, detail)
+    }
+
+    /// 415: the body is not JSON.
+    pub fn not_json() -> Self {
+        Self::unsupported_media_type("the body must be JSON, with content-type application/json")
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(detail: &str) -> Self {
+        Self::new(Code::UnsupportedMediaType, detail)
+    }
+
+    /// 503: the client may retry.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(Code::Unavailable, detail)
+    }
+
+    /// 503: load shedding.
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self::new(Code::Overloaded, detail)
+    }
+
+    /// An error of a change: if PostgreSQL did not confirm it, the detail says so.
+    pub fn of_change(error: EngineError) -> Self {
+        let is_unconfirmed = error.retryable();
+        let mut problem = Self::from(error);
+        if is_unconfirmed {
+            problem.detail += "; the change may still have taken effect";
+        }
+        problem
+    }
+
+    /// 500.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let detail = "an internal error occurred; the log has details under the request's id";
+        Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
+    }
+
+    /// 400: the idempotency key of the header or the body is invalid or not allowed.
+    pub fn bad_idempotency_key(fault: &str) -> Self {
+        let detail = format!("the Idempotency-Key {fault}");
+        Self::new(Code::IdempotencyKeyInvalid, detail)
+    }
+
+    /// 400: the idempotency key is missing.
+    pub fn idempotency_key_missing() -> Self {
+        let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
+            field idempotencyKey";
+        Self::new(Code::IdempotencyKeyMissing, detail)
+    }
+
+    /// Whether it belongs in the log. Load shedding is only counted: in a flood, logging a refusal would cost more than
+    /// the refusal.
+    pub fn is_server_fault(&self) -> bool {
+        self.code.status().is_server_error() && self.code != Code::Overloaded
+    }
+
+    /// Its code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// The transaction that the log names.
+    pub fn transaction_id(&self) -> Option<Uuid> {
+        self.transaction_id
+    }
+
+    /// Its cause, for the log.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// Names the transaction in the log.
+    pub fn about(mut self, transaction_id: Option<Uuid>) -> Self {
+        self.transaction_id = transaction_id;
+        self
+    }
+
+    /// The document for the client.
+    pub fn document(self, request_id: Option<String>) -> Document {
+        let status = self.code.status();
+        Document {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            request_id,
+            transaction_id: self.unconfirmed_id,
+            errors: self.errors,
+        }
+    }
+
+    /// Records the cause for the log.
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        self.cause = Some(text);
+        self
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Database(_) => Self::unavailable(error.to_string()).caused_by(&error),
+            EngineError::Unreadable { id, .. } => Self::internal(error.to_string()).about(Some(id)),
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Conflict { pointer } => Self::conflict(
+                pointer,
+                "belongs to another transaction, with other content or idempotency key",
+                error.to_string(),
+            ),
+            SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
+            SubmitError::Overloaded => Self::overloaded(error.to_string()),
+            SubmitError::Unconfirmed { id, .. } => {
+                let mut problem = Self::unavailable(error.to_string()).caused_by(&error);
+                problem.unconfirmed_id = Some(id);
+                problem
+            }
+            SubmitError::Query(error) => error.into(),
+        }
+    }
+}
+
+impl From<InterventionError> for Problem {
+    fn from(error: InterventionError) -> Self {
+        match error {
+            InterventionError::NoSuchTransaction => Self::no_such_transaction(),
+            InterventionError::NotPermitted(_) => Self::new(Code::NotPermitted, error.to_string()),
+            InterventionError::Changing => Self::unavailable(error.to_string()),
+            InterventionError::Engine(error) => Self::of_change(error),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Without a body: `middleware::problem_rendering` writes it, because it knows the request.
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,45 @@
+//! The state that the handlers share, and the settings in it.
+
+use app::Setting;
+use axum::extract::FromRef;
+use gateway::Gateway;
+use leptos::config::LeptosOptions;
+use metrics_exporter_prometheus::PrometheusHandle;
+use simulator::SimulatorHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::webhook_secrets::WebhookSecrets;
+
+/// The state that the handlers share.
+#[derive(Clone, FromRef)]
+pub struct WebState {
+    /// The engine.
+    pub gateway: Gateway,
+    /// Leptos's options.
+    pub options: LeptosOptions,
+    /// The setup of this process, as the pages show it.
+    pub setting: Setting,
+    /// How inbound webhooks must be signed.
+    pub webhook_signatures: WebhookSignatures,
+    /// Whether a submission needs an idempotency key.
+    pub key_required: KeyRequired,
+    /// The metrics of this process.
+    pub metrics: PrometheusHandle,
+    /// The simulator, if it runs inside.
+    pub simulator: Option<SimulatorHandle>,
+    /// Cancelled when the program stops; otherwise open streams would delay the shutdown.
+    pub stop: CancellationToken,
+}
+
+/// How inbound webhooks must be signed.
+#[derive(Debug, Clone)]
+pub struct WebhookSignatures {
+    /// The secrets; a signature with any of them is valid. Without secrets, signatures are not checked.
+    pub secrets: Option<WebhookSecrets>,
+    /// How far the timestamp may differ from our clock.
+    pub tolerance_seconds: u64,
+}
+
+/// Whether every submission needs an idempotency key.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRequired(pub bool);

@@ -1,0 +1,295 @@
+//! The connections of a listener. Their number is limited, and so is the time that a client may take to send a
+//! request's headers: a client that sends nothing, or one byte at a time, does not keep its permit for ever.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::counter;
+use tokio::{
+    io::{self, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::unconstrained,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use super::{connection_limits::ConnectionLimits, drained_body::DrainedBody};
+use crate::http;
+
+/// How long a client may take to send the headers of a request, and how long it may be idle between two requests.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of what a client sends is buffered until it is read.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// How long a client may keep sending on a connection that the server has closed.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before the next accept if the system has no files left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What the connections of a listener share.
+#[derive(Clone)]
+struct Service {
+    router: Router,
+    /// Answers requests that have no permit.
+    refusal: Router,
+    permits: Arc<Semaphore>,
+}
+
+/// Serves connections until it is stopped, and then finishes the requests in flight.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: &CancellationToken,
+    limits: ConnectionLimits,
+) {
+    let permits = Arc::new(Semaphore::new(limits.served));
+    let service = Service { router, refusal: http::refusal(), permits };
+    let open = Arc::new(Semaphore::new(limits.served + limits.waiting));
+    let connections = TaskTracker::new();
+    let accept = async || {
+        let permit = open.clone().acquire_owned().await;
+        (listener.accept().await, permit)
+    };
+    // Under a flood it takes a second until this task is polled again, so each poll accepts all that wait.
+    while let Some((accepted, permit)) = stop.run_until_cancelled(unconstrained(accept())).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_BACKOFF).await;
+                continue;
+            }
+        };
+        let connection = serve_connection(stream, peer, service.clone(), stop.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+async fn serve_connection(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    service: Service,
+    stop: CancellationToken,
+) {
+    // A response must not wait for the acknowledgement of the one before it.
+    let _ = stream.set_nodelay(true);
+    // hyper allocates its buffers at once, and some connections never send anything.
+    let readable = stop.run_until_cancelled(timeout(HEADERS_TIMEOUT, stream.readable())).await;
+    if !matches!(readable, Some(Ok(Ok(())))) {
+        return;
+    }
+    let permit = OnceLock::new();
+    let respond = service_fn(move |request: Request<Incoming>| {
+        let is_served = http::is_probe(request.uri().path())
+            || permit.get().is_some()
+            || service
+                .permits
+                .clone()
+                .try_acquire_owned()
+                .is_ok_and(|free| permit.set(free).is_ok());
+        let router = match is_served {
+            true => &service.router,
+            false => {
+                counter!("onceward_refused_total", "kind" => "connection").increment(1);
+                &service.refusal
+            }
+        };
+        router.clone().oneshot(request.map(|body| Body::new(DrainedBody::new(body))))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(&mut stream), respond);
+    let served = {
+        let mut connection = pin!(connection);
+        match stop.run_until_cancelled(connection.as_mut()).await {
+            Some(served) => served,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "a connection broke");
+    }
+    // The rest of what the client sends is read; otherwise the client would see a reset before it has read its
+    // response.
+    let _ = stream.shutdown().await;
+    let _ = timeout(LINGER_TIMEOUT, io::copy(&mut stream, &mut io::sink())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::socket::listen;
+    use axum::routing::{get, post};
+    use serde_json::Value;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// A server with these limits.
+    async fn start(limits: ConnectionLimits) -> (SocketAddr, CancellationToken) {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let router = Router::new()
+            .route("/", get(async || "served"))
+            .route("/", post(async || "refused unread"))
+            .route("/livez", get(async || "alive"));
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { serve(listener, router, &stop, limits).await }
+        });
+        (addr, stop)
+    }
+
+    const ONE: ConnectionLimits = ConnectionLimits { served: 1, waiting: 1 };
+
+    async fn ask(stream: &mut TcpStream) -> String {
+        ask_for("/", stream).await
+    }
+
+    async fn ask_for(path: &str, stream: &mut TcpStream) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        answer(stream).await
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut answer = vec![0; 1024];
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8(answer[..length].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_permit_is_refused_request_by_request_until_it_gets_one() {
+        let (addr, _stop) = start(ONE).await;
+        let mut first = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut first).await.ends_with("served"));
+        let mut second = TcpStream::connect(addr).await.unwrap();
+        for _ in 0..3 {
+            let refused = ask(&mut second).await;
+            let (head, body) = refused.split_once("\r\n\r\n").unwrap();
+            let problem: Value = serde_json::from_str(body).unwrap();
+            let id = problem["requestId"].as_str().unwrap();
+            assert_eq!(problem["code"], "overloaded");
+            assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+            for header in ["retry-after: 1", "content-type: application/problem+json", id] {
+                assert!(head.contains(header), "{head}");
+            }
+            assert!(!head.contains("connection: close"), "{head}");
+        }
+        drop(first);
+        while !ask(&mut second).await.ends_with("served") {}
+        // It keeps the permit.
+        let mut third = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut third).await.contains("overloaded"));
+        assert!(ask(&mut second).await.ends_with("served"));
+    }
+
+    #[tokio::test]
+    async fn a_probe_needs_no_permit_and_takes_none() {
+        let (addr, _stop) = start(ONE).await;
+        let mut probe = TcpStream::connect(addr).await.unwrap();
+        assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
+        let mut other = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut other).await.ends_with("served"));
+        assert!(ask(&mut probe).await.contains("overloaded"));
+        assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_both_limits_waits_until_another_ends() {
+        let (addr, _stop) = start(ONE).await;
+        let mut open = Vec::new();
+        for expected in ["served", "overloaded"] {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            assert!(ask(&mut stream).await.contains(expected));
+            open.push(stream);
+        }
+        let mut beyond = TcpStream::connect(addr).await.unwrap();
+        beyond.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        // The others are answered meanwhile, and this one is not.
+        for stream in &mut open {
+            ask(stream).await;
+        }
+        let error = beyond.try_read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        drop(open.pop());
+        assert!(answer(&mut beyond).await.contains("overloaded"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_no_handler_reads_costs_neither_the_response_nor_the_connection() {
+        let (addr, _stop) = start(ONE).await;
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        for _ in 0..2 {
+            let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            let refused = answer(&mut stream).await;
+            assert!(refused.ends_with("refused unread"), "{refused}");
+            stream.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
+        }
+        assert!(ask(&mut stream).await.ends_with("served"));
+    }
+
+    #[tokio::test]
+    async fn a_request_with_too_long_headers_is_answered_before_its_connection_ends() {
+        let (addr, _stop) = start(ONE).await;
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+        stream.write_all(&vec![b'x'; 16_000_000]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_if_an_unread_body_does_not_arrive() {
+        let (addr, _stop) = start(ONE).await;
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        assert!(answer(&mut stream).await.ends_with("refused unread"));
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_or_start_its_headers_loses_its_connection() {
+        let (addr, _stop) = start(ConnectionLimits { served: 2, waiting: 0 }).await;
+        for sent in ["GET / HTTP/1.1\r\nhost: local", ""] {
+            let mut slow = TcpStream::connect(addr).await.unwrap();
+            slow.write_all(sent.as_bytes()).await.unwrap();
+            let closed = timeout(HEADERS_TIMEOUT * 10, slow.read_to_end(&mut Vec::new())).await;
+            closed.expect("the connection is still open").unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_does_not_delay_the_shutdown() {
+        let (addr, stop) = start(ONE).await;
+        let mut idle = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut idle).await.ends_with("served"));
+        let mut silent = TcpStream::connect(addr).await.unwrap();
+        stop.cancel();
+        assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+        // Closed, or reset if it was not accepted yet.
+        assert!(!silent.read(&mut [0]).await.is_ok_and(|length| length > 0));
+    }
+}
