@@ -1,19 +1,19 @@
-//! Why the engine could not do what it was asked for.
+//! Errors of the engine.
 
 use std::sync::Arc;
 
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::database::batcher::BatcherError;
+use crate::database::BatcherError;
 
-/// Why a question was not answered, or a turn was cut short.
+/// Why a query failed, or an execution was interrupted.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// PostgreSQL did not answer, or with an error.
+    /// PostgreSQL did not answer, or answered with an error.
     #[error("the database does not answer")]
     Database(#[source] Arc<sqlx::Error>),
-    /// A row holds what this version cannot read.
+    /// A row holds a value that this version cannot read.
     #[error("transaction {id} has an unreadable {column}")]
     Unreadable {
         /// The transaction.
@@ -24,7 +24,7 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the same may go well later.
+    /// Whether a retry may succeed.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::Database(_))
     }

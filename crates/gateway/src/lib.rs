@@ -1,8 +1,8 @@
 //! The engine: submit, claim, verify, post, finish, query. PostgreSQL and the posting client.
 //!
-//! [`Gateway`] is what callers hold: it accepts transactions and answers questions about them.
-//! [`Worker`] is what gets them posted; [`Executor::process`] is one transaction's turn. What to do
-//! next is decided by [`domain::protocol`]; this crate carries it out.
+//! Callers hold a [`Gateway`]: it accepts transactions and answers queries about them. A [`Worker`] posts
+//! them; [`Executor::execute`] is one execution of a transaction. [`domain::protocol`] decides what to do
+//! next; this crate carries it out.
 
 mod accept;
 pub mod database;
@@ -14,43 +14,26 @@ mod posting;
 mod queries;
 mod recovery;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
-use accept::insert::Accept;
-pub use accept::submit::{SubmitError, Submitted};
-use database::bounded_pool::BoundedPool;
+use accept::Accept;
+pub use accept::{SubmitError, Submitted};
+use database::{BoundedPool, COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT};
 pub use error::EngineError;
 pub use job::Purpose;
-pub use monitoring::{
-    change_feed::{Change, Changes, Listener},
-    health::{Health, Status},
-    statistics::{Statistics, TableStatistics},
-};
-pub use operations::{bulk_retry::BulkRetry, intervention::InterventionError};
+pub use monitoring::{Change, Changes, Health, Listener, Statistics, Status, TableStatistics};
+pub use operations::{BulkRetry, InterventionError};
 pub use posting::{
-    admission::{Admission, AdmissionLimits},
-    boot_instant::BootInstant,
-    execution::{ExecutionResult, Executor},
-    http_client::HttpPostingClient,
-    service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
-    worker::{Worker, WorkerSettings},
+    Admission, AdmissionLimits, BootInstant, ExecutionResult, Executor, HttpPostingClient,
+    LookupAnswer, PostAnswer, PostingRequest, PostingService, Worker, WorkerSettings,
 };
-pub use queries::{
-    filter::Filter,
-    list::{Cursor, MAX_PAGE},
-};
-pub use recovery::{housekeeping, lease::reclaim_expired};
+pub use queries::{Cursor, Filter, MAX_PAGE};
+pub use recovery::{housekeeping, reclaim_expired};
 
-/// How long a question may take: its client is answered within two seconds.
-const WEB_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
-/// How long a commit of submissions may take. Their clients are told before that that it is not confirmed;
-/// until it has passed, nothing else is stored in its place.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Accepts transactions and answers questions about them. Cheap to clone.
+/// Accepts transactions and answers queries about them. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     pool: BoundedPool,
@@ -59,15 +42,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// An engine on a migrated database. `wake` is told of every commit that made work, so that a
-    /// [`Worker`] in the same process need not wait for its interval.
+    /// An engine on a migrated database. `wake` is notified of every commit that creates jobs, so that a
+    /// [`Worker`] in the same process does not wait for its poll interval.
     pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
         let accept = Accept::new(BoundedPool::new(pool.clone(), COMMIT_TIMEOUT), wake);
         let pool = BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT);
         Self { accept, changes: Changes::new(pool.clone()), pool }
     }
 
-    /// Every change of a transaction from now on, for as long as somebody listens.
+    /// The feed of all changes to transactions. It is read only while it has listeners.
     pub fn changes(&self) -> &Changes {
         &self.changes
     }

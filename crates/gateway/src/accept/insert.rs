@@ -1,4 +1,4 @@
-//! Accepting: whatever arrives while the last commits are under way becomes one multi-row statement,
+//! Storing submissions: those that arrive while earlier commits are in flight become one multi-row statement,
 //! which inserts the transactions and their apalis jobs.
 
 use std::{
@@ -16,17 +16,16 @@ use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    database::batcher::{Batcher, BatcherError, BatcherLimits},
-    database::bounded_pool::BoundedPool,
+    database::{Batcher, BatcherError, BatcherLimits, BoundedPool},
     job::{Job, POSTING},
 };
 
-const BOUNDS: BatcherLimits =
-    BatcherLimits { waiting: 4096, statements: 2, further: 2, calls: 256 };
-/// How long a submission waits for its commit before its client is told to come again.
-const WAIT: Duration = Duration::from_millis(1500);
+const BATCHER_LIMITS: BatcherLimits =
+    BatcherLimits { max_queued: 4096, max_statements: 2, max_extra_statements: 2, max_calls: 256 };
+/// How long a submission waits for its commit before its client is answered that it is not confirmed.
+const ACCEPT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// A submission on its way into the table.
+/// A submission that is to be stored.
 pub struct Entry {
     pub id: Uuid,
     pub principal: Principal,
@@ -40,17 +39,17 @@ impl Entry {
     }
 }
 
-/// What became of an entry.
+/// The result of storing an entry.
 pub enum Accepted {
-    /// It is stored, by this call.
+    /// This call has stored it.
     New { submitted_at: DateTime<Utc> },
-    /// The table has its id, its reference or its key already.
+    /// A transaction with its id, its reference or its idempotency key exists already.
     Existing,
 }
 
-/// Why an entry was not stored, as far as is known.
-pub enum Refusal {
-    /// Too many are waiting.
+/// Why an entry is not known to be stored.
+pub enum StoreError {
+    /// The queue is full.
     Overloaded,
     /// PostgreSQL did not answer in time.
     TimedOut,
@@ -58,18 +57,18 @@ pub enum Refusal {
     Database(Arc<sqlx::Error>),
 }
 
-/// The way into the group commit.
+/// Stores submissions in batches.
 #[derive(Clone)]
 pub struct Accept(Batcher<Entry, Accepted>);
 
 impl Accept {
-    /// `wake` is told of every commit.
+    /// `wake` is notified of every commit.
     pub fn new(pool: BoundedPool, wake: Arc<Notify>) -> Self {
-        Self(Batcher::new(BOUNDS, move |entries| {
+        Self(Batcher::new(BATCHER_LIMITS, move |entries| {
             let (pool, wake) = (pool.clone(), wake.clone());
             async move {
                 metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
-                let accepted = insert_retrying(&pool, entries).await;
+                let accepted = insert_with_retry(&pool, entries).await;
                 wake.notify_one();
                 accepted
             }
@@ -77,36 +76,36 @@ impl Accept {
         }))
     }
 
-    /// Stores an entry, together with whatever else is waiting.
-    pub async fn store(&self, entry: Entry) -> Result<Accepted, Refusal> {
-        match timeout(WAIT, self.0.call(entry)).await {
+    /// Stores an entry, together with the other queued ones.
+    pub async fn store(&self, entry: Entry) -> Result<Accepted, StoreError> {
+        match timeout(ACCEPT_TIMEOUT, self.0.call(entry)).await {
             Ok(Ok(accepted)) => Ok(accepted),
-            Ok(Err(BatcherError::Full)) => Err(Refusal::Overloaded),
-            Ok(Err(BatcherError::Database(error))) => Err(Refusal::Database(error)),
-            Ok(Err(BatcherError::Abandoned)) | Err(_) => Err(Refusal::TimedOut),
+            Ok(Err(BatcherError::Full)) => Err(StoreError::Overloaded),
+            Ok(Err(BatcherError::Database(error))) => Err(StoreError::Database(error)),
+            Ok(Err(BatcherError::Abandoned)) | Err(_) => Err(StoreError::TimedOut),
         }
     }
 }
 
-/// Inserts the batch, and once more where its connection was lost. Ids are fixed before, so what a commit
-/// whose answer was lost did store is found. The victim of a deadlock is left to the group, which takes its
-/// rows one by one: whoever inserts a single row holds nothing that others wait for.
-async fn insert_retrying(
+/// Inserts the batch, and retries once if its connection was lost. The ids are fixed beforehand, so the retry
+/// finds the rows that a commit whose answer was lost has stored. A deadlock is left to the batcher, which
+/// retries the rows one by one: the insert of a single row holds no lock that another insert waits for.
+async fn insert_with_retry(
     pool: &BoundedPool,
-    entries: &[Entry],
+    batch: &[Entry],
 ) -> Result<Vec<Accepted>, sqlx::Error> {
-    match insert(pool, entries).await {
-        Err(error) if is_passing(&error) => {
-            tracing::warn!(%error, rows = entries.len(), "storing once more");
-            insert(pool, entries).await
+    match insert(pool, batch).await {
+        Err(error) if is_transient(&error) => {
+            tracing::warn!(%error, rows = batch.len(), "retrying to store submissions");
+            insert(pool, batch).await
         }
         result => result,
     }
 }
 
-fn is_passing(error: &sqlx::Error) -> bool {
+fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        // Whoever waited for it was told so.
+        // Its callers have timed out.
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         // The server is shutting down.
@@ -116,13 +115,13 @@ fn is_passing(error: &sqlx::Error) -> bool {
 }
 
 /// One statement, hence one database transaction.
-async fn insert(pool: &BoundedPool, given: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
-    // Of those with one id the first is given; the others are repetitions of it, or conflicts.
+async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sqlx::Error> {
+    // Of several entries with one id only the first is inserted; the others are replays of it, or conflicts.
     let mut ids = HashSet::new();
-    let are_first: Vec<bool> = given.iter().map(|entry| ids.insert(entry.id)).collect();
-    let firsts = given.iter().zip(&are_first).filter(|(_, is_first)| **is_first);
+    let are_first: Vec<bool> = batch.iter().map(|entry| ids.insert(entry.id)).collect();
+    let firsts = batch.iter().zip(&are_first).filter(|(_, is_first)| **is_first);
     let mut entries: Vec<&Entry> = firsts.map(|(entry, _)| entry).collect();
-    // Two batches that share keys, references or ids take their locks in the same order.
+    // Batches that share keys, references or ids take their locks in the same order.
     entries.sort_by_key(|entry| {
         (entry.idempotency_key(), entry.submission.reference.as_deref(), entry.id)
     });
@@ -209,7 +208,7 @@ async fn insert(pool: &BoundedPool, given: &[Entry]) -> Result<Vec<Accepted>, sq
     let stored: HashMap<Uuid, DateTime<Utc>> =
         rows.into_iter().map(|row| (row.id, row.submitted_at)).collect();
     let answers =
-        given.iter().zip(are_first).map(|(entry, is_first)| match stored.get(&entry.id) {
+        batch.iter().zip(are_first).map(|(entry, is_first)| match stored.get(&entry.id) {
             Some(&submitted_at) if is_first => Accepted::New { submitted_at },
             _ => Accepted::Existing,
         });

@@ -1,4 +1,4 @@
-//! Accepting a transaction: stored and committed before the answer, once however often it is sent.
+//! Accepting a transaction: it is committed before the answer, and stored once however often it is sent.
 
 use std::sync::Arc;
 
@@ -6,17 +6,15 @@ use domain::{Fingerprint, IdempotencyKey, Principal, State, Submission, Transact
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{
-    EngineError, Gateway,
-    accept::insert::{Accepted, Entry, Refusal},
-};
+use super::insert::{Accepted, Entry, StoreError};
+use crate::{EngineError, Gateway};
 
-/// What a submission led to.
+/// The result of a submission.
 #[derive(Debug, Clone)]
 pub struct Submitted {
-    /// The transaction as it was when it was stored, whatever has become of it since.
+    /// The transaction as it was when it was stored, regardless of later changes.
     pub transaction: Transaction,
-    /// Whether an earlier submission had stored it.
+    /// Whether an earlier submission stored it.
     pub replayed: bool,
 }
 
@@ -32,16 +30,16 @@ pub enum SubmitError {
     /// The idempotency key is that of a transaction with other content, or another id.
     #[error("this idempotency key was used before, with other content")]
     KeyReused,
-    /// Too many submissions are waiting.
+    /// Too many submissions are queued.
     #[error("too many submissions are waiting; try again shortly")]
     Overloaded,
     /// PostgreSQL did not confirm in time. The transaction may be stored under this id; sending it
-    /// again with it is safe.
+    /// again with this id is safe.
     #[error("the database did not confirm in time; it is safe to send it again with the id {id}")]
     Unconfirmed {
-        /// The client's id, or the one that was made for it.
+        /// The client's id, or the generated one.
         id: Uuid,
-        /// What PostgreSQL said, if anything.
+        /// The error, if PostgreSQL answered with one.
         source: Option<Arc<sqlx::Error>>,
     },
     /// The table could not be read.
@@ -61,14 +59,14 @@ impl SubmitError {
 }
 
 impl Gateway {
-    /// Stores a transaction and its job in one commit, and answers when that commit has returned.
+    /// Stores a transaction and its job in one commit, and returns after that commit.
     ///
-    /// A submission that repeats another, by its idempotency key, its id or its reference, is answered
-    /// as that was, where the content is the same.
+    /// A submission that repeats another one, by its idempotency key, its id or its reference, is answered
+    /// like the first one if the content is the same.
     ///
     /// # Errors
-    /// [`SubmitError::KeyReused`] and [`SubmitError::Conflict`] where the content is another one;
-    /// otherwise see [`SubmitError`].
+    /// [`SubmitError::KeyReused`] and [`SubmitError::Conflict`] if the content differs; for the others
+    /// see [`SubmitError`].
     pub async fn submit(
         &self,
         principal: &Principal,
@@ -76,7 +74,7 @@ impl Gateway {
     ) -> Result<Submitted, SubmitError> {
         let fingerprint = Fingerprint::of(&submission);
         let id = submission.id.unwrap_or_else(Uuid::now_v7);
-        // Once more where the row that was in the way is gone when we look at it.
+        // A second try, if the conflicting row has disappeared when it is read.
         for _ in 0..2 {
             let entry = Entry {
                 id,
@@ -107,16 +105,17 @@ impl Gateway {
                     return Ok(accepted(transaction, false));
                 }
                 Ok(Accepted::Existing) => {
-                    let found = self.same(id, principal, &submission, &fingerprint).await?;
+                    let found =
+                        self.find_replayed(id, principal, &submission, &fingerprint).await?;
                     if let Some(transaction) = found {
                         return Ok(accepted(transaction, true));
                     }
                 }
-                Err(Refusal::Overloaded) => return Err(SubmitError::Overloaded),
-                Err(Refusal::TimedOut) => {
+                Err(StoreError::Overloaded) => return Err(SubmitError::Overloaded),
+                Err(StoreError::TimedOut) => {
                     return Err(SubmitError::Unconfirmed { id, source: None });
                 }
-                Err(Refusal::Database(error)) => {
+                Err(StoreError::Database(error)) => {
                     return Err(SubmitError::Unconfirmed { id, source: Some(error) });
                 }
             }
@@ -124,8 +123,9 @@ impl Gateway {
         Err(SubmitError::Unconfirmed { id, source: None })
     }
 
-    /// What the submission that this one repeats was answered with; `None` where it is gone meanwhile.
-    async fn same(
+    /// The transaction that this submission repeats, as it was first answered; `None` if it has disappeared
+    /// meanwhile.
+    async fn find_replayed(
         &self,
         id: Uuid,
         principal: &Principal,
@@ -149,14 +149,14 @@ impl Gateway {
         .await
         .map_err(EngineError::from)?;
         let Some(row) = taken.first() else { return Ok(None) };
-        // A chosen id is a promise that it is this one; the reference or the key then names another.
+        // A client that chose an id means that transaction; its reference or its key then names another one.
         let same = row.fingerprint == fingerprint.as_bytes()
             && row.principal == principal.as_str()
             && (row.id == id || submission.id.is_none());
         if row.has_the_key && !same {
             return Err(SubmitError::KeyReused);
         }
-        // A key that was answered must stay found: it is stored with its transaction, or not taken.
+        // A key that was accepted must be found later: it is stored with its transaction, or not accepted.
         let other_key = submission.idempotency_key.is_some() && !row.has_the_key;
         if !same || other_key || taken.len() > 1 {
             let pointer = if row.id == id { "/id" } else { "/reference" };

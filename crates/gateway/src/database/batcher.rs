@@ -1,6 +1,6 @@
-//! Many calls, few statements. What is called for while statements are under way waits, and goes
-//! together in the next one; a lone call goes at once. No timer holds anything back: it only lets a further
-//! statement begin where one takes long.
+//! The batcher combines many calls into few statements. Calls that arrive while statements are in flight are
+//! queued and share the next one; a lone call starts a statement at once. No timer delays a call: the timer
+//! only allows an extra statement when one is slow.
 
 use std::{
     collections::VecDeque,
@@ -14,28 +14,28 @@ use futures::{FutureExt, future::BoxFuture};
 use thiserror::Error;
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
-/// A statement that takes longer is not counted among those that are under way at once.
-const LONG: Duration = Duration::from_millis(50);
+/// A statement that takes longer is slow, and does not count against the limit on statements in flight.
+const SLOW: Duration = Duration::from_millis(50);
 
-/// How much is taken in at once.
+/// How much a batcher takes on at once.
 #[derive(Debug, Clone, Copy)]
 pub struct BatcherLimits {
-    /// Calls that may wait. Beyond that they are turned away.
-    pub waiting: usize,
-    /// Statements under way at once. The fewer, the more go together, and the less each call costs.
-    pub statements: usize,
-    /// Further ones, for as long as some take longer than [`LONG`]: one that waits for a lock, or for
-    /// PostgreSQL, does not hold up the rest.
-    pub further: usize,
+    /// Calls in the queue. Further calls are refused.
+    pub max_queued: usize,
+    /// Statements in flight. The fewer, the more calls share one, and the less each call costs.
+    pub max_statements: usize,
+    /// Extra statements while some take longer than [`SLOW`]: a statement that waits for a lock, or for
+    /// PostgreSQL, does not delay the others.
+    pub max_extra_statements: usize,
     /// Calls in one statement.
-    pub calls: usize,
+    pub max_calls: usize,
 }
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug, Error)]
 pub enum BatcherError {
-    /// Too many are waiting.
-    #[error("too many calls are waiting")]
+    /// The queue is full.
+    #[error("too many calls are queued")]
     Full,
     /// PostgreSQL answered with an error, or its answer was lost.
     #[error(transparent)]
@@ -45,31 +45,31 @@ pub enum BatcherError {
     Abandoned,
 }
 
-/// Where a call's answer goes.
+/// Sends the answer of a call.
 type Sender<A> = oneshot::Sender<Result<A, Arc<sqlx::Error>>>;
 
-/// Carries out a statement for these calls, and gives an answer for each, in their order.
+/// Executes a statement for these calls, and returns an answer for each, in their order.
 type Statement<C, A> =
     Box<dyn for<'a> Fn(&'a [C]) -> BoxFuture<'a, Result<Vec<A>, sqlx::Error>> + Send + Sync>;
 
-/// Gathers calls of one kind. Cheap to clone.
+/// Batches calls of one kind. Cheap to clone.
 pub struct Batcher<C, A>(Arc<Inner<C, A>>);
 
 struct Inner<C, A> {
     statement: Statement<C, A>,
-    bounds: BatcherLimits,
+    limits: BatcherLimits,
     state: Mutex<State<C, A>>,
 }
 
 struct State<C, A> {
-    waiting: VecDeque<Waiting<C, A>>,
-    /// Under way.
+    queue: VecDeque<Queued<C, A>>,
+    /// Statements in flight.
     statements: usize,
-    /// Those of them that take long.
-    long: usize,
+    /// Slow statements among them.
+    slow: usize,
 }
 
-struct Waiting<C, A> {
+struct Queued<C, A> {
     call: C,
     answer: Sender<A>,
 }
@@ -81,29 +81,29 @@ impl<C, A> Clone for Batcher<C, A> {
 }
 
 impl<C: Send + Sync + 'static, A: Send + 'static> Batcher<C, A> {
-    /// A group whose calls are carried out by `statement`. Where that fails by the fault of one call,
-    /// it is tried with each alone: one must not take the others along.
-    pub fn new<S>(bounds: BatcherLimits, statement: S) -> Self
+    /// A batcher that executes its calls with `statement`. If a statement fails because of one call, each
+    /// call is retried alone, so that one call does not fail the others.
+    pub fn new<S>(limits: BatcherLimits, statement: S) -> Self
     where
         S: for<'a> Fn(&'a [C]) -> BoxFuture<'a, Result<Vec<A>, sqlx::Error>>
             + Send
             + Sync
             + 'static,
     {
-        let state = Mutex::new(State { waiting: VecDeque::new(), statements: 0, long: 0 });
-        Self(Arc::new(Inner { statement: Box::new(statement), bounds, state }))
+        let state = Mutex::new(State { queue: VecDeque::new(), statements: 0, slow: 0 });
+        Self(Arc::new(Inner { statement: Box::new(statement), limits, state }))
     }
 
-    /// Waits for a call's answer. Must be called within a tokio runtime. A call that is dropped before
-    /// its statement begins is not carried out; after that, it is.
+    /// Waits for a call's answer. Must be called within a tokio runtime. A call that is dropped before its
+    /// statement begins is not executed; a call that is dropped later is.
     pub async fn call(&self, call: C) -> Result<A, BatcherError> {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.0.state();
-            if state.waiting.len() >= self.0.bounds.waiting {
+            if state.queue.len() >= self.0.limits.max_queued {
                 return Err(BatcherError::Full);
             }
-            state.waiting.push_back(Waiting { call, answer });
+            state.queue.push_back(Queued { call, answer });
             self.0.begin(&mut state);
         }
         match answered.await {
@@ -118,36 +118,36 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Statements that may be under way now.
+    /// How many statements may be in flight now.
     fn allowed(&self, state: &State<C, A>) -> usize {
-        self.bounds.statements + state.long.min(self.bounds.further)
+        self.limits.max_statements + state.slow.min(self.limits.max_extra_statements)
     }
 
-    /// Begins a statement where something waits, and one more may be under way.
+    /// Begins a statement if calls are queued and one more statement is allowed.
     fn begin(self: &Arc<Self>, state: &mut State<C, A>) {
-        if !state.waiting.is_empty() && state.statements < self.allowed(state) {
+        if !state.queue.is_empty() && state.statements < self.allowed(state) {
             state.statements += 1;
-            // A task of its own: whoever calls may go away, and the statement is others' too.
-            tokio::spawn(self.clone().carry_out());
+            // A task of its own: a caller may be dropped, and the statement serves other callers too.
+            tokio::spawn(self.clone().execute());
         }
     }
 
-    /// One statement after the other, until nothing waits.
-    async fn carry_out(self: Arc<Self>) {
-        // What is about to call has come at the same moment, and is not to wait for a round trip.
+    /// Executes one statement after the other, until the queue is empty.
+    async fn execute(self: Arc<Self>) {
+        // Callers that came at the same moment are about to call, and need not wait for a round trip.
         yield_now().await;
         while let Some((calls, answers)) = self.next() {
             let mut answered = pin!(AssertUnwindSafe(self.answer(&calls, answers)).catch_unwind());
-            let answered = match timeout(LONG, &mut answered).await {
+            let answered = match timeout(SLOW, &mut answered).await {
                 Ok(answered) => answered,
                 Err(_) => {
                     {
                         let mut state = self.state();
-                        state.long += 1;
+                        state.slow += 1;
                         self.begin(&mut state);
                     }
                     let answered = answered.await;
-                    self.state().long -= 1;
+                    self.state().slow -= 1;
                     answered
                 }
             };
@@ -157,20 +157,20 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
         }
     }
 
-    /// What the next statement is for; `None` where nothing waits, and then one statement less is
-    /// under way.
+    /// The calls of the next statement; `None` if there are none, and then one statement fewer is
+    /// in flight.
     fn next(&self) -> Option<(Vec<C>, Vec<Sender<A>>)> {
         let mut state = self.state();
         let (mut calls, mut answers) = (Vec::new(), Vec::new());
         let is_one_too_many = state.statements > self.allowed(&state);
         while !is_one_too_many
-            && calls.len() < self.bounds.calls
-            && let Some(waiting) = state.waiting.pop_front()
+            && calls.len() < self.limits.max_calls
+            && let Some(queued) = state.queue.pop_front()
         {
-            // Nobody is served by what its caller does not wait for any more.
-            if !waiting.answer.is_closed() {
-                calls.push(waiting.call);
-                answers.push(waiting.answer);
+            // A call whose caller no longer waits is skipped.
+            if !queued.answer.is_closed() {
+                calls.push(queued.call);
+                answers.push(queued.answer);
             }
         }
         if calls.is_empty() {
@@ -187,7 +187,7 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
                     let _ = answer.send(Ok(result));
                 }
             }
-            Err(error) if calls.len() > 1 && is_of_one_row(&error) => {
+            Err(error) if calls.len() > 1 && is_caused_by_one_row(&error) => {
                 for (call, answer) in calls.chunks(1).zip(answers) {
                     if answer.is_closed() {
                         continue;
@@ -206,7 +206,7 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
 }
 
 /// SQLSTATE classes 22 (data exception), 23 (integrity constraint violation) and 40 (deadlocks).
-fn is_of_one_row(error: &sqlx::Error) -> bool {
+fn is_caused_by_one_row(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["22", "23", "40"].iter().any(|class| code.starts_with(class)))
 }
@@ -218,10 +218,10 @@ mod tests {
 
     use super::*;
 
-    /// Statements that wait until they are let go, and what each was for.
+    /// Statements that wait until they are released, and the calls of each.
     struct Server {
         statements: Mutex<Vec<Vec<u32>>>,
-        let_go: Semaphore,
+        released: Semaphore,
     }
 
     impl Server {
@@ -229,131 +229,132 @@ mod tests {
             self.statements.lock().unwrap().clone()
         }
 
-        fn let_go(&self, statements: usize) {
-            self.let_go.add_permits(statements);
+        fn release(&self, statements: usize) {
+            self.released.add_permits(statements);
         }
     }
 
-    const BOUNDS: BatcherLimits = BatcherLimits { waiting: 4, statements: 1, further: 0, calls: 3 };
+    const LIMITS: BatcherLimits =
+        BatcherLimits { max_queued: 4, max_statements: 1, max_extra_statements: 0, max_calls: 3 };
 
-    fn group(bounds: BatcherLimits) -> (Batcher<u32, u32>, Arc<Server>) {
-        let server = Arc::new(Server { statements: Mutex::default(), let_go: Semaphore::new(0) });
-        let group = Batcher::new(bounds, {
+    fn batcher(limits: BatcherLimits) -> (Batcher<u32, u32>, Arc<Server>) {
+        let server = Arc::new(Server { statements: Mutex::default(), released: Semaphore::new(0) });
+        let batcher = Batcher::new(limits, {
             let server = server.clone();
             move |calls: &[u32]| {
                 let server = server.clone();
                 async move {
                     server.statements.lock().unwrap().push(calls.to_vec());
-                    server.let_go.acquire().await.unwrap().forget();
+                    server.released.acquire().await.unwrap().forget();
                     assert!(!calls.contains(&13), "unlucky");
                     Ok(calls.iter().map(|call| call * 10).collect())
                 }
                 .boxed()
             }
         });
-        (group, server)
+        (batcher, server)
     }
 
-    /// Calls, and waits until it has come to a statement or waits for one.
+    /// Begins a call, and waits until it is in a statement or in the queue.
     async fn begin(
-        group: &Batcher<u32, u32>,
+        batcher: &Batcher<u32, u32>,
         call: u32,
     ) -> tokio::task::JoinHandle<Result<u32, BatcherError>> {
-        let group = group.clone();
-        let begun = tokio::spawn(async move { group.call(call).await });
-        others_go_on().await;
+        let batcher = batcher.clone();
+        let begun = tokio::spawn(async move { batcher.call(call).await });
+        let_others_run().await;
         begun
     }
 
-    async fn others_go_on() {
+    async fn let_others_run() {
         for _ in 0..10 {
             yield_now().await;
         }
     }
 
     #[tokio::test]
-    async fn a_lone_call_goes_at_once_and_what_comes_meanwhile_goes_together() {
-        let (group, server) = group(BOUNDS);
+    async fn a_lone_call_starts_at_once_and_calls_that_arrive_meanwhile_share_a_statement() {
+        let (batcher, server) = batcher(LIMITS);
         let mut calls = Vec::new();
         for call in 1..=5 {
-            calls.push(begin(&group, call).await);
+            calls.push(begin(&batcher, call).await);
         }
         assert_eq!(server.statements(), [vec![1]]);
-        server.let_go(3);
+        server.release(3);
         let answers = join_all(calls).await.into_iter().map(|answer| answer.unwrap().unwrap());
         assert_eq!(answers.collect::<Vec<_>>(), [10, 20, 30, 40, 50]);
         assert_eq!(server.statements(), [vec![1], vec![2, 3, 4], vec![5]]);
-        server.let_go(1);
-        assert_eq!(begin(&group, 6).await.await.unwrap().unwrap(), 60);
+        server.release(1);
+        assert_eq!(begin(&batcher, 6).await.await.unwrap().unwrap(), 60);
     }
 
     #[tokio::test]
-    async fn no_more_statements_than_allowed_are_under_way() {
-        let (group, server) = group(BatcherLimits { statements: 2, ..BOUNDS });
+    async fn no_more_statements_than_allowed_are_in_flight() {
+        let (batcher, server) = batcher(BatcherLimits { max_statements: 2, ..LIMITS });
         for call in 1..=4 {
-            begin(&group, call).await;
+            begin(&batcher, call).await;
         }
         assert_eq!(server.statements(), [vec![1], vec![2]]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_takes_long_does_not_hold_up_the_rest() {
-        let (group, server) = group(BatcherLimits { further: 1, ..BOUNDS });
-        let first = begin(&group, 1).await;
-        let second = begin(&group, 2).await;
+    async fn a_slow_statement_does_not_delay_the_others() {
+        let (batcher, server) = batcher(BatcherLimits { max_extra_statements: 1, ..LIMITS });
+        let first = begin(&batcher, 1).await;
+        let second = begin(&batcher, 2).await;
         assert_eq!(server.statements(), [vec![1]]);
-        advance(LONG).await;
-        others_go_on().await;
-        begin(&group, 3).await;
+        advance(SLOW).await;
+        let_others_run().await;
+        begin(&batcher, 3).await;
         assert_eq!(server.statements(), [vec![1], vec![2]]);
-        // That is the further one: no more, however long both take.
-        advance(LONG * 2).await;
-        others_go_on().await;
-        begin(&group, 4).await;
+        // That is the extra one. No more are allowed, however slow both are.
+        advance(SLOW * 2).await;
+        let_others_run().await;
+        begin(&batcher, 4).await;
         assert_eq!(server.statements(), [vec![1], vec![2]]);
-        server.let_go(4);
+        server.release(4);
         assert_eq!((first.await.unwrap().unwrap(), second.await.unwrap().unwrap()), (10, 20));
-        assert_eq!(begin(&group, 5).await.await.unwrap().unwrap(), 50);
-        let state = group.0.state();
-        assert_eq!((state.statements, state.long, state.waiting.len()), (0, 0, 0));
+        assert_eq!(begin(&batcher, 5).await.await.unwrap().unwrap(), 50);
+        let state = batcher.0.state();
+        assert_eq!((state.statements, state.slow, state.queue.len()), (0, 0, 0));
     }
 
     #[tokio::test]
-    async fn what_is_too_much_is_turned_away_at_once() {
-        let (group, server) = group(BOUNDS);
+    async fn a_call_beyond_the_queue_limit_is_refused_at_once() {
+        let (batcher, server) = batcher(LIMITS);
         let mut calls = Vec::new();
         for call in 1..=5 {
-            calls.push(begin(&group, call).await);
+            calls.push(begin(&batcher, call).await);
         }
-        assert!(matches!(group.call(6).await, Err(BatcherError::Full)));
-        server.let_go(3);
+        assert!(matches!(batcher.call(6).await, Err(BatcherError::Full)));
+        server.release(3);
         for call in calls {
             assert!(call.await.unwrap().is_ok());
         }
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_any_more_is_not_carried_out() {
-        let (group, server) = group(BOUNDS);
-        let first = begin(&group, 1).await;
-        let dropped = begin(&group, 2).await;
-        let third = begin(&group, 3).await;
-        // The first one's statement is under way: it goes on.
+    async fn a_call_whose_caller_no_longer_waits_is_not_executed() {
+        let (batcher, server) = batcher(LIMITS);
+        let first = begin(&batcher, 1).await;
+        let dropped = begin(&batcher, 2).await;
+        let third = begin(&batcher, 3).await;
+        // The statement of the first call is in flight, and continues.
         for call in [&first, &dropped] {
             call.abort();
         }
         assert!(first.await.is_err() && dropped.await.is_err());
-        server.let_go(2);
+        server.release(2);
         assert_eq!(third.await.unwrap().unwrap(), 30);
         assert_eq!(server.statements(), [vec![1], vec![3]]);
     }
 
     #[tokio::test]
-    async fn a_statement_that_panics_takes_none_of_the_later_ones_along() {
-        let (group, server) = group(BOUNDS);
-        let unlucky = begin(&group, 13).await;
-        let next = begin(&group, 1).await;
-        server.let_go(2);
+    async fn a_statement_that_panics_does_not_fail_later_ones() {
+        let (batcher, server) = batcher(LIMITS);
+        let unlucky = begin(&batcher, 13).await;
+        let next = begin(&batcher, 1).await;
+        server.release(2);
         assert!(matches!(unlucky.await.unwrap(), Err(BatcherError::Abandoned)));
         assert_eq!(next.await.unwrap().unwrap(), 10);
     }

@@ -1,5 +1,5 @@
-//! A pool on which no statement waits for ever, whatever PostgreSQL does: it is stopped, its machine is
-//! cut off, a table is locked, every connection is taken.
+//! A pool on which every statement has a timeout. None waits for ever when PostgreSQL is stopped, its machine
+//! is unreachable, a table is locked, or all connections are in use.
 
 use std::{io, time::Duration};
 
@@ -15,33 +15,33 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-/// A pool and how long a statement on it may take, its wait for a connection included. Cheap to clone.
+/// A pool with a timeout for each statement, its wait for a connection included. Cheap to clone.
 ///
-/// All rows are read before the first is handed over: nobody holds a connection for as long as a client
+/// All rows are read before the first is returned, so that no connection is held for as long as a client
 /// takes to read.
 #[derive(Debug, Clone)]
 pub struct BoundedPool {
     pool: PgPool,
-    limit: Duration,
+    timeout: Duration,
 }
 
 impl BoundedPool {
-    /// `limit` for each statement. Where it passes, the statement ends with [`io::ErrorKind::TimedOut`];
-    /// PostgreSQL may still carry it out.
-    pub fn new(pool: PgPool, limit: Duration) -> Self {
-        Self { pool, limit }
+    /// A pool with this timeout for each statement. A statement that exceeds it ends with
+    /// [`io::ErrorKind::TimedOut`]; PostgreSQL may still execute it.
+    pub fn new(pool: PgPool, timeout: Duration) -> Self {
+        Self { pool, timeout }
     }
 
-    /// For what takes as long as it takes.
+    /// The pool without a timeout, for statements of any duration.
     pub fn unbounded(&self) -> &PgPool {
         &self.pool
     }
 
-    async fn within_limit<T>(
+    async fn with_timeout<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let answered = timeout(self.limit, async {
+        let answered = timeout(self.timeout, async {
             let mut lent = Lent { connection: self.pool.acquire().await?, is_free: false };
             let result = work(&mut lent.connection).await;
             lent.is_free = true;
@@ -51,8 +51,8 @@ impl BoundedPool {
     }
 }
 
-/// A connection that is used. Where its statement was given up, or whoever asked went away, it is closed:
-/// back in the pool it would wait for the answer, without an end where that is lost.
+/// A connection in use. If its statement timed out, or the caller was dropped, the connection is closed: back
+/// in the pool it would wait for the answer, for ever if that is lost.
 struct Lent {
     connection: PoolConnection<Postgres>,
     is_free: bool,
@@ -79,7 +79,7 @@ impl<'p> Executor<'p> for &'p BoundedPool {
     {
         let read = async move {
             let all: Vec<_> = self
-                .within_limit(async |connection| connection.fetch_many(query).try_collect().await)
+                .with_timeout(async |connection| connection.fetch_many(query).try_collect().await)
                 .await?;
             Ok::<_, Error>(stream::iter(all.into_iter().map(Ok)))
         };
@@ -91,7 +91,7 @@ impl<'p> Executor<'p> for &'p BoundedPool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(self.within_limit(async |connection| connection.fetch_optional(query).await))
+        Box::pin(self.with_timeout(async |connection| connection.fetch_optional(query).await))
     }
 
     fn prepare_with<'e>(
@@ -103,7 +103,7 @@ impl<'p> Executor<'p> for &'p BoundedPool {
         'p: 'e,
     {
         Box::pin(
-            self.within_limit(async move |connection| {
+            self.with_timeout(async move |connection| {
                 connection.prepare_with(sql, parameters).await
             }),
         )
@@ -113,6 +113,6 @@ impl<'p> Executor<'p> for &'p BoundedPool {
     where
         'p: 'e,
     {
-        Box::pin(self.within_limit(async move |connection| connection.describe(sql).await))
+        Box::pin(self.with_timeout(async move |connection| connection.describe(sql).await))
     }
 }

@@ -7,10 +7,10 @@ use thiserror::Error;
 /// Why the database could not be brought up to date.
 #[derive(Debug, Error)]
 pub enum MigrateError {
-    /// apalis's own tables.
+    /// A migration of apalis failed.
     #[error("apalis's migrations failed: {0}")]
     Apalis(#[from] apalis_postgres::Error),
-    /// Ours.
+    /// One of our migrations failed.
     #[error("the migrations failed: {0}")]
     Onceward(#[from] sqlx::migrate::MigrateError),
 }
@@ -42,7 +42,7 @@ impl MigrateError {
 /// processes may do so at once.
 ///
 /// # Errors
-/// [`MigrateError`] where PostgreSQL does not answer or a migration does not apply.
+/// [`MigrateError`] if PostgreSQL does not answer or a migration does not apply.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     PostgresStorage::<()>::setup(pool).await?;
     sqlx::migrate!("../../migrations").run(pool).await?;

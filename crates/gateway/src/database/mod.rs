@@ -1,13 +1,15 @@
-//! PostgreSQL as the engine uses it: pools, time limits, the batcher, migrations. No statement about
+//! PostgreSQL as the engine uses it: pools, timeouts, the batcher, migrations. No statement about
 //! transactions is here.
 
-pub(crate) mod batcher;
-pub(crate) mod bounded_pool;
+mod batcher;
+mod bounded_pool;
 mod migrate;
 mod pools;
 
+pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits};
+pub(crate) use bounded_pool::BoundedPool;
 pub use migrate::{MigrateError, migrate};
-pub(crate) use pools::interval;
+pub(crate) use pools::{COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT, WORKER_STATEMENT_TIMEOUT, interval};
 pub use pools::{
     WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT, for_clients, for_dispatch, for_execution,
     for_heartbeat, pool,

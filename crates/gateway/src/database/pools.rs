@@ -7,45 +7,57 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 
-/// How long a client of the web side waits for a free connection: it is better served by an error than
-/// by a queue in front of the database.
+/// How long a request of the web side waits for a free connection: an error serves its client better than a
+/// queue in front of the database.
 pub const WEB_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a turn waits for one: what it has learnt is worth more than its time.
+/// How long an execution waits for one: its result is worth more than its time.
 pub const WORKER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of a query of the web side: its client is answered within two seconds.
+pub(crate) const WEB_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
+/// The timeout of a commit of submissions. Their clients are informed earlier that the commit is not
+/// confirmed. Until the timeout has passed, the statement counts among those in flight.
+pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The timeout of a worker's statement. Many executions wait for one statement, so it must not wait for ever
+/// for an answer that is lost.
+pub(crate) const WORKER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects at most `max_connections` times to `url`, and waits `patience` for a free connection.
+/// A pool of at most `max_connections` connections to `url`.
 ///
 /// # Errors
-/// Where the URL cannot be read. Connections are made when they are needed.
-pub fn pool(url: &str, max_connections: u32, patience: Duration) -> Result<PgPool, sqlx::Error> {
+/// If the URL is invalid. Connections are opened when they are needed.
+pub fn pool(
+    url: &str,
+    max_connections: u32,
+    acquire_timeout: Duration,
+) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("onceward")
-        // A session that hangs within a database transaction would hold its locks for ever.
+        // A session that hangs inside a database transaction would hold its locks for ever.
         .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])
-        // Compiling a statement takes longer than any of ours.
+        // Compiling a statement takes longer than executing any of ours.
         .options([("jit", "off")]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
-        // A connection takes long to make on a machine that is busy: most should be there before.
+        // Opening a connection is slow on a busy machine: most should exist beforehand.
         .min_connections(max_connections.min(8))
-        .acquire_timeout(patience)
+        .acquire_timeout(acquire_timeout)
         .connect_lazy_with(options))
 }
 
-/// Connections of their own, for the web side: PostgreSQL itself ends what takes longer than any client waits,
-/// for who has given up a statement has closed its connection, which a busy session does not notice. The
-/// same goes for the two that follow.
+/// A pool for the web side. PostgreSQL itself ends a statement that takes longer than any client waits: a
+/// caller that timed out has closed its connection, but a busy session does not notice that. The same
+/// applies to the next two pools.
 pub fn for_clients(pool: &PgPool) -> PgPool {
     with(pool, &[("statement_timeout", "5s")])
 }
 
-/// Connections of their own, for the worker's lease and what else is given up after a second.
+/// A pool for the worker's lease and other statements that time out after about a second.
 pub fn for_heartbeat(pool: &PgPool) -> PgPool {
     with(pool, &[("statement_timeout", "3s")])
 }
 
-/// Connections of their own, for claims and what follows, each of which looks its rows up by a key. Planned
-/// while the tables are small, a join would scan them, and its plan is kept when they have grown.
+/// A pool for claims and the changes that follow them, each of which looks its rows up by a key. A join that
+/// is planned while the tables are small would scan them, and the plan is kept when they have grown.
 pub fn for_execution(pool: &PgPool) -> PgPool {
     with(
         pool,
@@ -58,9 +70,9 @@ pub fn for_execution(pool: &PgPool) -> PgPool {
     )
 }
 
-/// Connections of their own, for apalis. What it notes of a job need not outlive a crash of PostgreSQL: a
-/// fetch that is orphaned_claims is made again, and the transaction's own row decides. So nothing waits for the
-/// disk. A fetch is planned once, as if it could be for any number of jobs.
+/// A pool for apalis. Its changes to a job need not survive a crash of PostgreSQL: a lost fetch is repeated,
+/// and the transaction's own row decides. So no statement waits for the disk. A fetch is planned once, for any
+/// number of jobs.
 pub fn for_dispatch(pool: &PgPool) -> PgPool {
     with(
         pool,
@@ -77,10 +89,10 @@ fn with(pool: &PgPool, options: &[(&str, &str)]) -> PgPool {
     pool.options().clone().connect_lazy_with(options)
 }
 
-/// A duration as PostgreSQL adds it to a time.
+/// A duration as a PostgreSQL interval.
 ///
 /// # Errors
-/// Where it is no whole number of microseconds.
+/// If it is not a whole number of microseconds.
 pub(crate) fn interval(duration: Duration) -> Result<PgInterval, sqlx::Error> {
     PgInterval::try_from(duration).map_err(sqlx::Error::Encode)
 }

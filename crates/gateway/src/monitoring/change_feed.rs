@@ -1,10 +1,10 @@
-//! The change feed: every transaction that changed, in its latest version, in an order that misses
-//! none, whichever process changed it.
+//! The change feed: every transaction that changed, in its latest version, in an order that misses none,
+//! whichever process changed it.
 //!
-//! Each change stamps its row with the number of its database transaction. A number that is below
-//! every database transaction still running can have no predecessor that becomes visible later, so
-//! the feed reads up to there and remembers how far it came. PostgreSQL is asked only while somebody
-//! listens, and once for all listeners of a process.
+//! Each change stamps its row with the number of its database transaction. Below the number of the oldest
+//! database transaction still running, no further change can become visible later. So the feed reads up to
+//! there and remembers its position. PostgreSQL is polled only while there are listeners, and once for all
+//! listeners of a process.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,30 +17,26 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{
-    EngineError,
-    database::bounded_pool::BoundedPool,
-    monitoring::{counts::counts, posting_status::posting},
-    queries::row::Row,
-};
+use super::{counts::counts, posting_status::posting};
+use crate::{EngineError, database::BoundedPool, queries::Row};
 
-/// How often PostgreSQL is asked for changes.
-const INTERVAL: Duration = Duration::from_millis(200);
-/// How often the states are counted, while something changes, and posting as a whole is looked at.
+/// How often PostgreSQL is polled for changes.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the states are counted, while transactions change, and the posting status is read.
 const COUNTING_INTERVAL: Duration = Duration::from_secs(1);
-/// Transactions in one change at most; of more, the latest are shown. A page cannot show more.
-const MOST: i64 = 200;
+/// The most transactions in one change; if there are more, it has the latest. A page cannot show more.
+const MAX_TRANSACTIONS: i64 = 200;
 
 /// Transactions that changed at about the same time.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// How far the feed has come: give it back to [`Changes::since`] to go on from there.
+    /// The position of the feed: pass it to [`Changes::since`] to continue from there.
     pub position: i64,
     /// Each in its latest version, oldest change first.
     pub transactions: Arc<[Transaction]>,
-    /// How many are in each state now, where that was counted.
+    /// How many are in each state now, if they were counted.
     pub counts: Option<Counts>,
-    /// How posting as a whole stands, where that has changed.
+    /// The posting status, if it has changed.
     pub posting: Option<PostingStatus>,
 }
 
@@ -51,14 +47,14 @@ pub struct Changes {
     reader: Arc<Mutex<Weak<broadcast::Sender<Change>>>>,
 }
 
-/// Somebody who listens; the feed is read for as long as there is one.
+/// A listener of the feed, which is read while there is at least one.
 pub struct Listener {
     changes: broadcast::Receiver<Change>,
     _reader: Arc<broadcast::Sender<Change>>,
 }
 
 impl Listener {
-    /// The next change. A listener that was too slow goes on with what is there now.
+    /// The next change. A listener that was too slow continues with the changes that are still buffered.
     pub async fn next(&mut self) -> Option<Change> {
         loop {
             match self.changes.recv().await {
@@ -87,8 +83,8 @@ impl Changes {
         Listener { changes: sender.subscribe(), _reader: sender }
     }
 
-    /// What has changed since a position, as one change; without one, how far the feed has come.
-    /// Counted either way, and with how posting stands.
+    /// The changes since a position, as one change; without a position, the current position of the feed.
+    /// With the counts and the posting status in either case.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -112,9 +108,9 @@ async fn read(pool: BoundedPool, listeners: Weak<broadcast::Sender<Change>>) {
         pool,
         position: None,
         uncounted: false,
-        counted: now,
+        counted_at: now,
         posting: None,
-        looked: now,
+        posting_read_at: now,
     };
     while let Some(sender) = listeners.upgrade() {
         match reading.next().await {
@@ -125,20 +121,20 @@ async fn read(pool: BoundedPool, listeners: Weak<broadcast::Sender<Change>>) {
             Err(error) => tracing::warn!(%error, "the change feed could not be read"),
         }
         drop(sender);
-        sleep(INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// How far one reader has come.
+/// The progress of one reader.
 struct Reading {
     pool: BoundedPool,
     position: Option<i64>,
-    /// Whether something has changed since the states were counted.
+    /// Whether a transaction has changed since the states were counted.
     uncounted: bool,
-    counted: Instant,
-    /// As it was told last.
+    counted_at: Instant,
+    /// As it was last reported.
     posting: Option<PostingStatus>,
-    looked: Instant,
+    posting_read_at: Instant,
 }
 
 impl Reading {
@@ -150,21 +146,21 @@ impl Reading {
         let mut change = since(&self.pool, position).await?;
         self.position = Some(change.position);
         self.uncounted |= !change.transactions.is_empty();
-        if self.uncounted && self.counted.elapsed() >= COUNTING_INTERVAL {
+        if self.uncounted && self.counted_at.elapsed() >= COUNTING_INTERVAL {
             change.counts = Some(counts(&self.pool).await?);
             self.uncounted = false;
-            self.counted = Instant::now();
+            self.counted_at = Instant::now();
         }
-        if self.looked.elapsed() >= COUNTING_INTERVAL {
+        if self.posting_read_at.elapsed() >= COUNTING_INTERVAL {
             let posting = posting(&self.pool).await?;
             if self.posting.as_ref() != Some(&posting) {
                 change.posting = Some(posting.clone());
                 self.posting = Some(posting);
             }
-            self.looked = Instant::now();
+            self.posting_read_at = Instant::now();
         }
-        let news = change.counts.is_some() || change.posting.is_some();
-        Ok((news || !change.transactions.is_empty()).then_some(change))
+        let has_news = change.counts.is_some() || change.posting.is_some();
+        Ok((has_news || !change.transactions.is_empty()).then_some(change))
     }
 }
 
@@ -178,7 +174,7 @@ async fn horizon(pool: &BoundedPool) -> Result<i64, EngineError> {
 }
 
 async fn since(pool: &BoundedPool, position: i64) -> Result<Change, EngineError> {
-    // Read first: what ends in between is seen the next time, not missed.
+    // Read first: a database transaction that ends in between is seen the next time, not missed.
     let horizon = horizon(pool).await?;
     let mut rows = sqlx::query_as!(
         Row,
@@ -189,7 +185,7 @@ async fn since(pool: &BoundedPool, position: i64) -> Result<Change, EngineError>
         order by changed_in desc limit $3"#,
         position,
         horizon,
-        MOST,
+        MAX_TRANSACTIONS,
     )
     .fetch_all(pool)
     .await?;

@@ -1,16 +1,16 @@
-//! How many transactions are in each state, at the cost of a few rows however many there are. Triggers
-//! (`migrations/…_counts.sql`) write what each statement adds and takes away; here it is summed up, and now
-//! and then put together. The sum is exact in every snapshot, but not while a process of an earlier version runs beside a
-//! migration that changes it: it may be below zero then, and is told as zero.
+//! How many transactions are in each state, at the cost of a few rows however many transactions there are.
+//! Triggers (`migrations/…_counts.sql`) write a delta for each statement; here the deltas are summed up, and
+//! compacted from time to time. The sum is exact in every snapshot, except while a process of an earlier
+//! version runs beside a migration that changes the deltas: it may be below zero then, and is reported as zero.
 
 use domain::{Counts, State};
 use sqlx::PgExecutor;
 
-use crate::{EngineError, Gateway, database::bounded_pool::BoundedPool};
+use crate::{EngineError, Gateway, database::BoundedPool};
 
-/// Parts beyond which whoever sums them up puts them together.
-const MANY_PARTS: i64 = 5_000;
-/// Parts that one statement puts together, within a tenth of a second.
+/// With more deltas than this, the caller that sums them up compacts them.
+const COMPACT_ABOVE: i64 = 5_000;
+/// Deltas that one statement compacts, within a tenth of a second.
 const BATCH: i64 = 20_000;
 
 impl Gateway {
@@ -37,22 +37,22 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
             *counts.of_mut(state) = row.count.max(0).unsigned_abs();
         }
     }
-    if rows.iter().map(|row| row.parts).sum::<i64>() > MANY_PARTS {
-        // The counts are right without it.
+    if rows.iter().map(|row| row.parts).sum::<i64>() > COMPACT_ABOVE {
+        // The counts are correct without it.
         if let Err(error) = compact(pool).await {
-            tracing::debug!(%error, "the counts are not put together");
+            tracing::debug!(%error, "the counts could not be compacted");
         }
     }
     Ok(counts)
 }
 
-/// Puts the parts of the counts together. Any number of processes may do so: each part is deleted once, in
-/// the commit that adds it to a sum. Gives whether there may be more.
+/// Compacts the deltas of the counts. Any number of processes may do so: each delta is deleted once, in the
+/// commit that adds it to a sum. Returns whether there may be more.
 ///
 /// # Errors
-/// Where PostgreSQL does not answer.
+/// If PostgreSQL does not answer.
 pub async fn compact(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
-    let parts = sqlx::query_scalar!(
+    let compacted = sqlx::query_scalar!(
         r#"
         with part as (
             -- What another puts together meanwhile is not waited for, and not taken.
@@ -71,5 +71,5 @@ pub async fn compact(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
     )
     .fetch_one(pool)
     .await?;
-    Ok(parts == BATCH)
+    Ok(compacted == BATCH)
 }

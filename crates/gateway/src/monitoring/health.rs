@@ -1,21 +1,22 @@
-//! How the whole is doing, from the tables alone: every process gives the same answer.
+//! The health of the engine, from the tables alone: every process gives the same answer.
 
 use domain::{Circuit, PostingStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{EngineError, Gateway, monitoring::posting_status::posting};
+use super::posting_status::posting;
+use crate::{EngineError, Gateway};
 
-/// A transaction that has been due for this long says that posting does not keep up.
+/// If a transaction has been due for longer than this, posting does not keep up.
 const LATE_SECONDS: f64 = 60.0;
-/// A share of failed attempts above this says that the posting service is in trouble.
+/// If the share of failed attempts is above this, the posting service is in trouble.
 const MANY_ERRORS: f64 = 0.5;
 
-/// The verdict.
+/// The overall status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// All is well.
+    /// Everything works.
     Healthy,
     /// Transactions are accepted, but posting them is late or has stopped, or most attempts fail.
     Degraded,
@@ -23,36 +24,37 @@ pub enum Status {
     Unhealthy,
 }
 
-/// What `GET /api/health` says of the engine. What is not known, for the database does not answer, is none.
+/// What `GET /api/health` reports about the engine. Values that are unknown because the database does not
+/// answer are null.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// The verdict.
+    /// The overall status.
     pub status: Status,
-    /// Why it is not healthy, in short sentences; none where it is.
+    /// Why it is not healthy, in short sentences; empty if it is.
     pub reasons: Vec<String>,
     /// Transactions that wait for a worker.
     pub queue_depth: Option<u64>,
     /// Transactions that a worker has claimed.
     pub in_flight: Option<u64>,
-    /// Of those that wait, the ones that had an attempt before.
+    /// Transactions that wait for a worker and had an attempt before.
     pub retry_count: Option<u64>,
     /// Transactions whose outcome is unknown with no attempts left.
     pub in_doubt: Option<u64>,
-    /// Of the attempts that ended in the last minute, the share that did not post, from 0 to 1.
+    /// The share, from 0 to 1, of the attempts of the last minute that did not post.
     pub error_rate: Option<f64>,
-    /// For how long the transaction that has been due for longest has been due.
+    /// How long ago the oldest due transaction became due.
     pub oldest_pending_seconds: Option<f64>,
     /// Whether posting is paused.
     pub paused: Option<bool>,
     /// Live workers.
     pub workers: Option<u32>,
-    /// The circuit breaker of the worker that is best off; closed where there is no worker.
+    /// The circuit breaker of the worker in the best state; closed if there is no worker.
     pub circuit: Option<Circuit>,
 }
 
 impl Health {
-    /// What is said where PostgreSQL does not answer.
+    /// The health if PostgreSQL does not answer.
     pub fn unreachable() -> Self {
         Self {
             status: Status::Unhealthy,
@@ -71,13 +73,13 @@ impl Health {
 }
 
 impl Gateway {
-    /// How the engine is doing.
+    /// The health of the engine.
     ///
     /// # Errors
     /// See [`EngineError`]; [`Health::unreachable`] is the answer then.
     pub async fn health(&self) -> Result<Health, EngineError> {
-        // However many wait: what is claimed at once is bounded, the longest due leads its index, and each
-        // worker tells of its attempts itself.
+        // Cheap however long the backlog is: the number of claims is bounded, the oldest due transaction is
+        // first in its index, and each worker reports its own attempts.
         let waiting = sqlx::query!(
             r#"select
                 coalesce(sum(added) filter (where state = 'pending'), 0)::bigint as "queue_depth!",
@@ -112,7 +114,7 @@ impl Gateway {
     }
 }
 
-/// Where at least one worker posts, posting goes on.
+/// If at least one worker posts, posting continues.
 fn best(posting: &PostingStatus) -> Circuit {
     let circuits = posting.circuits;
     if circuits.closed > 0 || circuits.workers() == 0 {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told() {
+    fn every_problem_is_reported() {
         let paused =
             Pause { paused_at: Utc::now(), paused_by: "anonymous".to_owned(), reason: None };
         let status = PostingStatus { paused: Some(paused), ..posting(0, 0, 1) };

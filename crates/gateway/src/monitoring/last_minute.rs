@@ -1,5 +1,5 @@
-//! How many attempts ended in the last minute, and how many of them posted: each worker counts its own, and
-//! tells of them with its lease. However many there are, whoever asks reads one row for each worker.
+//! How many attempts ended in the last minute, and how many of them posted. Each worker counts its own and
+//! reports them with its lease, so a reader reads one row for each worker, however many attempts there are.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ const SECONDS: usize = 60;
 /// Attempts of the last minute, second by second.
 pub struct LastMinute {
     begun_at: Instant,
-    /// Second `n` since `begun_at` is at `n % SECONDS`, until another takes its place.
+    /// Second `n` since `begun_at` is at `n % SECONDS`, until a later one overwrites it.
     seconds: [Second; SECONDS],
 }
 
@@ -21,19 +21,19 @@ struct Second {
 /// Attempts that ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// All.
+    /// All of them.
     pub ended: u32,
     /// Those that posted.
     pub posted: u32,
 }
 
 impl LastMinute {
-    /// None yet.
+    /// No attempts yet.
     pub fn new(now: Instant) -> Self {
         Self { begun_at: now, seconds: [Second::default(); SECONDS] }
     }
 
-    /// Counts an attempt that ended now.
+    /// Counts an attempt that ends now.
     pub fn count(&mut self, posted: bool, now: Instant) {
         let number = self.number(now);
         let second = &mut self.seconds[number as usize % SECONDS];
@@ -44,7 +44,7 @@ impl LastMinute {
         second.attempts.posted += u32::from(posted);
     }
 
-    /// Those that have ended within the last minute.
+    /// The attempts that ended within the last minute.
     pub fn attempts(&self, now: Instant) -> Attempts {
         let number = self.number(now);
         let recent = self.seconds.iter().filter(|second| second.number + SECONDS as u64 > number);
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ended_more_than_a_minute_ago_does_not_count() {
+    fn an_attempt_that_ended_more_than_a_minute_ago_does_not_count() {
         let begun_at = Instant::now();
         let at = |second| begun_at + Duration::from_secs(second);
         let attempts = |ended, posted| Attempts { ended, posted };
@@ -77,7 +77,7 @@ mod tests {
         minute.count(false, at(59));
         assert_eq!(minute.attempts(at(59)), attempts(3, 1));
         assert_eq!(minute.attempts(at(60)), attempts(1, 0));
-        // In the place of the first.
+        // Overwrites the first second.
         minute.count(true, at(60));
         assert_eq!(minute.attempts(at(118)), attempts(2, 1));
         assert_eq!(minute.attempts(at(119)), attempts(1, 1));

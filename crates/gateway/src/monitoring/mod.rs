@@ -1,9 +1,15 @@
-//! How the engine is doing: the change feed, counts, health, statistics. Nothing here changes a
+//! The state of the engine: the change feed, counts, health, statistics. Nothing here changes a
 //! transaction.
 
-pub mod change_feed;
-pub mod counts;
-pub mod health;
-pub mod last_minute;
-pub mod posting_status;
-pub mod statistics;
+mod change_feed;
+mod counts;
+mod health;
+mod last_minute;
+mod posting_status;
+mod statistics;
+
+pub use change_feed::{Change, Changes, Listener};
+pub(crate) use counts::compact;
+pub use health::{Health, Status};
+pub(crate) use last_minute::{Attempts, LastMinute};
+pub use statistics::{Statistics, TableStatistics};

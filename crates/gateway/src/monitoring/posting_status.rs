@@ -1,11 +1,11 @@
-//! How posting stands.
+//! The posting status: the pause and the circuit breakers.
 
 use domain::{Circuits, Pause, PostingStatus};
 
-use crate::{EngineError, Gateway, database::bounded_pool::BoundedPool};
+use crate::{EngineError, Gateway, database::BoundedPool};
 
 impl Gateway {
-    /// How posting as a whole stands.
+    /// Whether posting is paused, and the circuit breakers of the live workers.
     ///
     /// # Errors
     /// See [`EngineError`].

@@ -1,67 +1,65 @@
-//! What a monitor wants to know of the database: what is in it, and what keeps it from being tidy. The
-//! queues live on short-lived rows, so a snapshot that is held for long makes everything slow.
+//! Statistics of the database for monitoring: its contents, and what keeps it from being vacuumed. The
+//! queues consist of short-lived rows, so a snapshot that is held for long makes everything slow.
 
 use domain::{Counts, PostingStatus};
 
-use crate::{
-    EngineError, Gateway, job,
-    monitoring::{counts::counts, posting_status::posting},
-};
+use super::{counts::counts, posting_status::posting};
+use crate::{EngineError, Gateway, job};
 
 /// The apalis queues.
-pub const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, job::BULK_RETRIES];
+const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, job::BULK_RETRIES];
 
-/// The database at about one instant. Ages are in seconds where nothing else is said; those of what is
-/// not there are zero.
+/// The database at about one instant. Ages are in seconds unless the name says otherwise; the age of something
+/// that does not exist is zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     /// Transactions in each state.
     pub transactions: Counts,
-    /// Pending transactions whose time has come.
+    /// Pending transactions that are due.
     pub due: u64,
-    /// Pending transactions whose time is still to come.
+    /// Pending transactions that are due later.
     pub waiting: u64,
-    /// For how long the pending transaction that has been due for longest has been due.
+    /// How long ago the oldest due pending transaction became due.
     pub oldest_due_age: f64,
-    /// Whether posting is paused, and the live workers' circuit breakers.
+    /// Whether posting is paused, and the circuit breakers of the live workers.
     pub posting: PostingStatus,
-    /// Jobs that wait in each of the [`QUEUES`]. A bulk retry is counted until it is finished.
+    /// Jobs in each apalis queue. A bulk retry is counted until it is finished.
     pub jobs: [(&'static str, u64); QUEUES.len()],
-    /// The tables whose rows come and go.
+    /// The tables with short-lived rows or frequent updates.
     pub tables: Vec<TableStatistics>,
-    /// Of the oldest database transaction.
+    /// The age of the oldest database transaction.
     pub oldest_transaction_age: f64,
-    /// Of the oldest database transaction that holds a snapshot: what was deleted since cannot be
+    /// The age of the oldest database transaction that holds a snapshot: rows deleted since then cannot be
     /// vacuumed.
     pub oldest_snapshot_age: f64,
     /// The same in database transactions, prepared ones and replication slots included.
     pub oldest_snapshot_age_transactions: u64,
-    /// On disk, in bytes.
+    /// The size on disk, in bytes.
     pub database_size: u64,
 }
 
-/// How tidy a table is, as PostgreSQL estimates it.
+/// The live and dead rows of a table, as PostgreSQL estimates them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableStatistics {
     /// Its name, such as `apalis.jobs`.
     pub table: String,
-    /// Rows.
+    /// Live rows.
     pub live_tuples: u64,
-    /// Versions of rows that nobody needs any more.
+    /// Row versions that are no longer needed.
     pub dead_tuples: u64,
-    /// Since the last autovacuum; `None` where there was none.
+    /// The time since the last autovacuum; `None` if there was none.
     pub autovacuum_age: Option<f64>,
 }
 
 impl Gateway {
-    /// What a monitor wants to know of the database. The sessions of other users are seen only
-    /// where the role may (`pg_read_all_stats`).
+    /// The statistics of the database. The sessions of other users are visible only if the role
+    /// permits it (`pg_read_all_stats`).
     ///
     /// # Errors
     /// See [`EngineError`].
     pub async fn statistics(&self) -> Result<Statistics, EngineError> {
         let pending = sqlx::query!(
-            // Those that are due may be many; how many are pending is known.
+            // There may be many due ones, and counting them is slow. The number of pending ones is known.
             r#"select
                 (select coalesce(sum(added), 0)::bigint from transaction_counts
                  where state = 'pending') as "pending!",

@@ -1,5 +1,5 @@
-//! Retrying all transactions that pass a filter: an apalis job that goes through them in batches and
-//! keeps its progress in the table, so that another worker can go on with it.
+//! Retrying all transactions that match a filter: an apalis job that processes them in batches and keeps its
+//! progress in the table, so that another worker can continue it.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use ulid::Ulid;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::intervention::{By, retry};
 use crate::{
     EngineError, Filter, Gateway,
     job::BULK_RETRIES,
-    operations::intervention::{By, retry},
-    queries::list::{Cursor, push_page},
+    queries::{Cursor, push_page},
 };
 
 /// Transactions in one commit.
 const BATCH: usize = 500;
-/// What can be retried in bulk.
+/// The states that are retried in bulk.
 const RETRIED: [State; 2] = [State::Failed, State::InDoubt];
-/// Before the database is asked again where it did not answer.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay before a batch that failed is retried.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Asks for one bulk retry to be carried on to its end.
+/// The job of one bulk retry.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BulkRetryJob(pub Uuid);
 
-/// A bulk retry and how far it has come.
+/// A bulk retry and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BulkRetry {
@@ -38,21 +38,21 @@ pub struct BulkRetry {
     pub bulk_retry_id: Uuid,
     /// `running` or `finished`.
     pub status: &'static str,
-    /// Which transactions it is about. Of them, those that are failed or in doubt, and were submitted
-    /// before it was requested.
+    /// Which transactions it retries: those that match, are failed or in doubt, and were submitted before it
+    /// was requested.
     pub filter: Filter,
-    /// Transactions that it has come past.
+    /// Transactions that it has examined.
     pub examined: u64,
-    /// Of these, those that it has retried. The others changed meanwhile.
+    /// Examined transactions that it has retried. The others changed meanwhile.
     pub retried: u64,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: DateTime<Utc>,
-    /// When it was through.
+    /// When it finished.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
 impl Gateway {
-    /// Asks for a retry of all transactions that pass the filter and are failed or in doubt. A worker
+    /// Requests a retry of all transactions that match the filter and are failed or in doubt. A worker
     /// carries it out.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Gateway {
         })
     }
 
-    /// How far a bulk retry has come; `None` where there is none with this id.
+    /// The progress of a bulk retry; `None` if there is none with this id.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -129,25 +129,25 @@ fn status(finished_at: Option<DateTime<Utc>>) -> &'static str {
     if finished_at.is_some() { "finished" } else { "running" }
 }
 
-/// Carries a bulk retry on to its end, however often the database does not answer.
-pub async fn run(pool: &PgPool, id: Uuid) {
+/// Runs a bulk retry to its end, however often the database does not answer.
+pub async fn run_bulk_retry(pool: &PgPool, id: Uuid) {
     loop {
         match run_batch(pool, id, BATCH).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(bulk_retry_id = %id, %error, "a bulk retry has to wait");
-                tokio::time::sleep(PAUSE).await;
+                tracing::warn!(bulk_retry_id = %id, %error, "a batch of a bulk retry failed and is retried");
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// One batch, in one commit with the progress. False where there is nothing left to do.
+/// Runs one batch, in one commit with its progress. Returns false if nothing is left to do.
 async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::Error> {
-    #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
+    #[expect(clippy::disallowed_methods, reason = "runs in a task that is never dropped")]
     let mut tx = pool.begin().await?;
-    // Whoever else carries it on waits here, and then goes on from where this batch ends.
+    // Another process that runs the same bulk retry waits here, and then continues where this batch ends.
     let row = sqlx::query!(
         r#"select principal, reason, filter as "filter: Json<Filter>", requested_at, at_submitted_at, at_id
         from bulk_retries where id = $1 and finished_at is null
@@ -157,7 +157,7 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(false) };
-    // It begins after whatever was submitted when it was requested.
+    // The first batch begins with the newest transaction that was submitted before the request.
     let submitted_at = row.at_submitted_at.unwrap_or(row.requested_at);
     let cursor = Cursor { submitted_at, id: row.at_id.unwrap_or(Uuid::max()) };
     let mut query = QueryBuilder::<Postgres>::new("select t.id, t.fence, t.submitted_at from (");
@@ -167,10 +167,10 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
     );
     let found: Vec<(Uuid, i64, DateTime<Utc>)> = query.build_query_as().fetch_all(&mut *tx).await?;
 
-    let given: Vec<_> = found.iter().map(|(id, fence, _)| (*id, *fence)).collect();
+    let claims: Vec<_> = found.iter().map(|(id, fence, _)| (*id, *fence)).collect();
     let principal = Principal::named(row.principal);
     let by = By { principal: &principal, reason: row.reason.as_deref(), bulk_retry: Some(id) };
-    let retried = retry(&mut *tx, &given, by).await?;
+    let retried = retry(&mut *tx, &claims, by).await?;
     let (last, more) = (found.last(), found.len() == batch);
     sqlx::query!(
         "update bulk_retries set

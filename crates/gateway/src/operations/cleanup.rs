@@ -1,4 +1,4 @@
-//! Emptying everything, for a simulated posting service only.
+//! Deleting everything, with a simulated posting service only.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use tokio::time::sleep;
 
 use crate::{EngineError, Gateway};
 
-/// What PostgreSQL answers where a lock is not to be had in time.
+/// PostgreSQL's error code for a lock that was not granted in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// Between two tries: while one waits for its locks, everybody else waits behind it.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The delay between two tries: while one waits for its locks, all other statements queue behind it.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Gateway {
-    /// Empties everything, and lets posting go on.
+    /// Deletes everything, and resumes posting. Returns how many transactions there were.
     ///
     /// # Errors
-    /// [`EngineError`] where PostgreSQL does not answer.
+    /// [`EngineError`] if PostgreSQL does not answer.
     pub async fn cleanup(&self) -> Result<u64, EngineError> {
-        // A task of its own: a client that goes away must not leave the transaction half begun.
+        // A task of its own: a client that disconnects must not leave the database transaction open.
         let emptied = tokio::spawn(empty(self.pool.unbounded().clone())).await;
         Ok(emptied.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??)
     }
 }
 
-/// Others lock the same tables in whatever order their statements name them, and a deadlock would end either
-/// side. So this one gives way, and tries again.
+/// Other statements lock the same tables in the order in which they name them, and a deadlock could end
+/// either side. So this one gives up its locks early and tries again.
 async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
     loop {
         match try_to_empty(&pool).await {
             Err(sqlx::Error::Database(error))
                 if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) =>
             {
-                sleep(PAUSE).await;
+                sleep(RETRY_DELAY).await;
             }
             result => return result,
         }
@@ -40,9 +40,9 @@ async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
 }
 
 async fn try_to_empty(pool: &PgPool) -> Result<u64, sqlx::Error> {
-    #[expect(clippy::disallowed_methods, reason = "runs in a task that nobody drops")]
+    #[expect(clippy::disallowed_methods, reason = "runs in a task that is never dropped")]
     let mut tx = pool.begin().await?;
-    // However much there is.
+    // No timeout, however much there is to delete.
     sqlx::query!("set local statement_timeout = 0").execute(&mut *tx).await?;
     // Well below `deadlock_timeout`, which is a second.
     sqlx::query!("set local lock_timeout = '300ms'").execute(&mut *tx).await?;

@@ -1,4 +1,4 @@
-//! What people do to transactions: cancel, retry, resolve. Each is recorded in the statement that
+//! Interventions of operators and clients: cancel, retry, resolve. Each is recorded in the statement that
 //! makes the change.
 
 use domain::{Intervened, Intervention, NotPermitted, Principal, State, Transaction};
@@ -11,7 +11,7 @@ use crate::{
     job::{Job, POSTING, VERIFICATION},
 };
 
-/// How often a change is tried anew where the transaction changed between the look and the change.
+/// How often a change is tried when the transaction changes between the read and the change.
 const TRIES: usize = 10;
 
 /// Why an intervention was not made.
@@ -20,10 +20,10 @@ pub enum InterventionError {
     /// There is no such transaction.
     #[error("there is no transaction with this id")]
     NoSuchTransaction,
-    /// It does not permit it as it is.
+    /// The transaction's state does not permit it.
     #[error(transparent)]
     NotPermitted(#[from] NotPermitted),
-    /// It changes all the time.
+    /// The transaction kept changing.
     #[error("the transaction is changing; try again")]
     Changing,
     /// The table could not be read or written.
@@ -32,7 +32,7 @@ pub enum InterventionError {
 }
 
 impl InterventionError {
-    /// Whether the same may go well later.
+    /// Whether a retry may succeed.
     pub fn retryable(&self) -> bool {
         match self {
             Self::NoSuchTransaction | Self::NotPermitted(_) => false,
@@ -43,7 +43,7 @@ impl InterventionError {
 }
 
 impl Gateway {
-    /// Does something to a transaction, on behalf of a person, and gives it as it is then.
+    /// Intervenes in a transaction on behalf of a principal, and returns it as it is afterwards.
     ///
     /// # Errors
     /// See [`InterventionError`].
@@ -85,7 +85,7 @@ impl Gateway {
         Err(InterventionError::Changing)
     }
 
-    /// What people did to a transaction, first to last.
+    /// The interventions in a transaction, first to last.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -102,7 +102,7 @@ impl Gateway {
     }
 }
 
-/// On whose behalf, and why.
+/// On whose behalf an intervention is made, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
     pub principal: &'a Principal,
@@ -110,8 +110,8 @@ pub struct By<'a> {
     pub bulk_retry: Option<Uuid>,
 }
 
-/// Puts a transaction into a final state, where its state and its fence are still these. Gives how
-/// many changed.
+/// Puts a transaction into a final state if its state and its fence are still these. Returns how many
+/// transactions changed.
 async fn conclude(
     executor: impl PgExecutor<'_>,
     id: Uuid,
@@ -153,17 +153,17 @@ async fn conclude(
     .await
 }
 
-/// Makes transactions due at once, where they may be retried and their fences are still these. Gives
-/// how many changed.
+/// Makes transactions due at once if they may be retried and their fences are still these. Returns how
+/// many changed.
 ///
-/// What failed or is in doubt gets all its attempts anew. Where anything was ever sent for it, a
-/// verification comes first; the posting service has had since its end to show a write.
+/// A failed transaction, or one in doubt, gets all its attempts again. A verification comes first, because
+/// an earlier attempt may have arrived; the visibility window counts from the end of the transaction.
 pub async fn retry(
     executor: impl PgExecutor<'_>,
-    given: &[(Uuid, i64)],
+    claims: &[(Uuid, i64)],
     by: By<'_>,
 ) -> Result<i64, sqlx::Error> {
-    let (ids, fences): (Vec<Uuid>, Vec<i64>) = given.iter().copied().unzip();
+    let (ids, fences): (Vec<Uuid>, Vec<i64>) = claims.iter().copied().unzip();
     let job_ids: Vec<String> = ids.iter().copied().map(Job::id_of).collect();
     sqlx::query_scalar!(
         r#"

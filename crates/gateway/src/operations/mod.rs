@@ -1,7 +1,11 @@
-//! What operators do: cancel, retry, resolve, bulk retries, the pause, the cleanup. Which of these a
+//! The operations of operators: cancel, retry, resolve, bulk retry, pause, cleanup. Which of them a
 //! state permits is decided in `domain::intervention`.
 
-pub mod bulk_retry;
-pub mod cleanup;
-pub mod intervention;
-pub mod pause;
+mod bulk_retry;
+mod cleanup;
+mod intervention;
+mod pause;
+
+pub use bulk_retry::BulkRetry;
+pub(crate) use bulk_retry::{BulkRetryJob, run_bulk_retry};
+pub use intervention::InterventionError;

@@ -1,12 +1,12 @@
-//! Pausing all posting.
+//! Pausing and resuming posting.
 
 use domain::Principal;
 
 use crate::{EngineError, Gateway};
 
 impl Gateway {
-    /// Pauses posting, in every process. Attempts under way go on. Where it is paused already, that
-    /// pause stays.
+    /// Pauses posting in every process. Attempts in flight continue. If posting is paused already, the
+    /// earlier pause stays.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -30,7 +30,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Lets posting go on, in every process.
+    /// Resumes posting in every process.
     ///
     /// # Errors
     /// See [`EngineError`].

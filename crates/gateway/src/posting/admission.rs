@@ -1,6 +1,6 @@
-//! The way to the posting service, shared by all turns of a process: how many requests at once, how
-//! many a second, and whether any may leave at all. Whoever has to wait waits here, with nothing
-//! claimed, so that another process can take it up meanwhile.
+//! Admission control for requests to the posting service, shared by all executions of a process: the
+//! number of requests in flight, the rate, the circuit breaker and the pause. An execution that is to post
+//! waits here before it claims its transaction, so that another process can claim it meanwhile.
 
 use std::{
     sync::{
@@ -20,102 +20,103 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::monitoring::last_minute::{Attempts, LastMinute};
+use crate::monitoring::{Attempts, LastMinute};
 
-/// How much may be asked of the posting service.
+/// Limits on the requests to the posting service.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionLimits {
-    /// POSTs under way at once.
+    /// POSTs in flight.
     pub posts: usize,
-    /// Verifications of earlier attempts under way at once.
+    /// Verifications of earlier attempts in flight.
     pub verifications: usize,
     /// Requests a second of either kind; `None` for no limit.
     pub requests_per_second: Option<f64>,
 }
 
-/// The gate of one process.
+/// The admission control of one process.
 pub struct Admission {
     posts: Semaphore,
     verifications: Semaphore,
-    pace: Option<Pace>,
+    rate_limiter: Option<RateLimiter>,
     breaker: Mutex<Breaker>,
     last_minute: Mutex<LastMinute>,
     paused: AtomicBool,
-    /// Told when the breaker or the pause changes.
+    /// Notified when the breaker or the pause changes.
     changed: Notify,
-    closing: CancellationToken,
+    shutdown: CancellationToken,
 }
 
-/// Leave to make one POST. Dropped without [`Pass::ended`], it tells nothing about the service.
-pub struct Pass<'a> {
-    gate: &'a Admission,
+/// A permit for one POST. If it is dropped without [`PostPermit::report`], the circuit breaker learns
+/// nothing about the service.
+pub struct PostPermit<'a> {
+    admission: &'a Admission,
     pass: Option<breaker::Pass>,
-    _slot: SemaphorePermit<'a>,
+    _permit: SemaphorePermit<'a>,
 }
 
 impl Admission {
-    /// A gate that lets nothing through any more once `closing` is cancelled.
-    pub fn new(limits: AdmissionLimits, closing: CancellationToken) -> Self {
-        tell(Circuit::Closed);
+    /// Admission control that grants no permits once `shutdown` is cancelled.
+    pub fn new(limits: AdmissionLimits, shutdown: CancellationToken) -> Self {
+        set_circuit_gauge(Circuit::Closed);
         Self {
             posts: Semaphore::new(limits.posts),
             verifications: Semaphore::new(limits.verifications),
-            pace: limits.requests_per_second.map(Pace::new),
+            rate_limiter: limits.requests_per_second.map(RateLimiter::new),
             breaker: Mutex::default(),
             last_minute: Mutex::new(LastMinute::new(Instant::now())),
             paused: AtomicBool::new(false),
             changed: Notify::new(),
-            closing,
+            shutdown,
         }
     }
 
-    /// Where the circuit breaker stands.
+    /// The state of the circuit breaker.
     pub fn circuit(&self) -> Circuit {
         self.breaker().circuit()
     }
 
-    /// What came of the attempts of the last minute.
+    /// The attempts that ended in the last minute.
     pub(crate) fn attempts(&self) -> Attempts {
         self.last_minute().attempts(Instant::now())
     }
 
-    /// Stops POSTs, or lets them go on. Those under way are not touched.
+    /// Pauses or resumes POSTs. Those in flight are not affected.
     pub fn set_paused(&self, paused: bool) {
         if self.paused.swap(paused, Ordering::AcqRel) != paused {
-            tracing::info!(paused, "posting");
+            tracing::info!(paused, "posting was paused or resumed");
             self.changed.notify_waiters();
         }
     }
 
-    /// Waits for a slot and the pace. `None` where no POST may leave: the breaker is open, posting is
-    /// paused, or the process is stopping.
-    pub async fn pass(&self) -> Option<Pass<'_>> {
-        let slot = self.unless_closing(self.posts.acquire()).await?.ok()?;
-        if let Some(pace) = &self.pace {
-            self.unless_closing(pace.post()).await?;
+    /// Waits for a permit and for the rate limiter. `None` if no POST may be sent: the breaker is open,
+    /// posting is paused, or the process is stopping.
+    pub async fn acquire_post(&self) -> Option<PostPermit<'_>> {
+        let permit = self.unless_stopping(self.posts.acquire()).await?.ok()?;
+        if let Some(rate_limiter) = &self.rate_limiter {
+            self.unless_stopping(rate_limiter.wait_to_post()).await?;
         }
         if self.paused.load(Ordering::Acquire) {
             return None;
         }
         let pass = self.breaker().pass(Instant::now())?;
-        Some(Pass { gate: self, pass: Some(pass), _slot: slot })
+        Some(PostPermit { admission: self, pass: Some(pass), _permit: permit })
     }
 
-    /// Waits for a slot to verify an earlier attempt in. `None` where the process is stopping.
-    pub async fn verification_permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.unless_closing(self.verifications.acquire()).await?.ok()
+    /// Waits for a permit to verify an earlier attempt. `None` if the process is stopping.
+    pub async fn acquire_verification(&self) -> Option<SemaphorePermit<'_>> {
+        self.unless_stopping(self.verifications.acquire()).await?.ok()
     }
 
-    /// Waits until a verification may leave by the pace.
+    /// Waits until the rate limiter lets a verification through.
     pub async fn wait_for_verification_rate(&self) {
-        if let Some(pace) = &self.pace {
-            pace.next().await;
+        if let Some(rate_limiter) = &self.rate_limiter {
+            rate_limiter.wait().await;
         }
     }
 
-    /// Waits until a POST is worth trying: posting is not paused, and the breaker is closed or wants a
-    /// probe.
-    pub async fn opened(&self) {
+    /// Waits until a POST may be admitted: posting is not paused, and the breaker is closed or a probe
+    /// is due.
+    pub async fn wait_until_open(&self) {
         loop {
             let changed = self.changed.notified();
             let (circuit, probe_at) = {
@@ -135,8 +136,8 @@ impl Admission {
         }
     }
 
-    async fn unless_closing<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
-        self.closing.run_until_cancelled(waiting).await.filter(|_| !self.closing.is_cancelled())
+    async fn unless_stopping<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        self.shutdown.run_until_cancelled(waiting).await.filter(|_| !self.shutdown.is_cancelled())
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -147,7 +148,7 @@ impl Admission {
         self.last_minute.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ended(&self, pass: breaker::Pass, outcome: Option<Outcome>) {
+    fn report(&self, pass: breaker::Pass, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
             self.last_minute().count(outcome == Outcome::Posted, Instant::now());
         }
@@ -161,63 +162,64 @@ impl Admission {
             return;
         }
         match (before, after) {
-            (Circuit::Closed, _) => tracing::warn!("nothing gets through: the circuit is open"),
-            (_, Circuit::Closed) => tracing::info!("a probe got through: the circuit is closed"),
-            _ => tracing::debug!("a probe did not get through"),
+            (Circuit::Closed, _) => tracing::warn!("POSTs keep failing: the circuit is open"),
+            (_, Circuit::Closed) => tracing::info!("a probe succeeded: the circuit is closed"),
+            _ => tracing::debug!("a probe failed"),
         }
-        tell(after);
+        set_circuit_gauge(after);
         self.changed.notify_waiters();
     }
 }
 
-fn tell(circuit: Circuit) {
+fn set_circuit_gauge(circuit: Circuit) {
     metrics::gauge!("onceward_circuit_open").set(f64::from(circuit != Circuit::Closed));
 }
 
-impl Pass<'_> {
-    /// Takes note of what the attempt came to.
-    pub fn ended(&mut self, outcome: Outcome) {
+impl PostPermit<'_> {
+    /// Reports the outcome of the attempt to the circuit breaker and the statistics.
+    pub fn report(&mut self, outcome: Outcome) {
         if let Some(pass) = self.pass.take() {
-            self.gate.ended(pass, Some(outcome));
+            self.admission.report(pass, Some(outcome));
         }
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for PostPermit<'_> {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
-            self.gate.ended(pass, None);
+            self.admission.report(pass, None);
         }
     }
 }
 
-/// Lets requests go one by one, evenly.
-struct Pace {
+/// Spaces requests evenly.
+struct RateLimiter {
     interval: Duration,
-    /// When the next may go. NotAdmitted while waiting for it: those behind wait in the order of their coming.
-    next: tokio::sync::Mutex<tokio::time::Instant>,
-    /// Of the POSTs only one waits among the verifications, which hold a claim while they wait.
+    /// When the next request may be sent. Locked while a caller waits for that time, so that callers are
+    /// served in the order in which they came.
+    next_at: tokio::sync::Mutex<tokio::time::Instant>,
+    /// Only one POST at a time queues with the verifications, which hold a claim while they wait.
     posts: tokio::sync::Mutex<()>,
 }
 
-impl Pace {
+impl RateLimiter {
     fn new(per_second: f64) -> Self {
         Self {
             interval: Duration::from_secs_f64(1.0 / per_second),
-            next: tokio::sync::Mutex::new(tokio::time::Instant::now()),
+            next_at: tokio::sync::Mutex::new(tokio::time::Instant::now()),
             posts: tokio::sync::Mutex::default(),
         }
     }
 
-    async fn post(&self) {
+    async fn wait_to_post(&self) {
         let _first = self.posts.lock().await;
-        self.next().await;
+        self.wait().await;
     }
 
-    async fn next(&self) {
-        let mut next = self.next.lock().await;
-        sleep_until(*next).await;
-        *next = (*next).max(tokio::time::Instant::now()) + self.interval;
+    async fn wait(&self) {
+        let mut next_at = self.next_at.lock().await;
+        sleep_until(*next_at).await;
+        *next_at = (*next_at).max(tokio::time::Instant::now()) + self.interval;
     }
 }
 
@@ -225,88 +227,88 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn gate(limits: AdmissionLimits) -> (Admission, CancellationToken) {
-        let closing = CancellationToken::new();
-        (Admission::new(limits, closing.clone()), closing)
+    fn admission(limits: AdmissionLimits) -> (Admission, CancellationToken) {
+        let shutdown = CancellationToken::new();
+        (Admission::new(limits, shutdown.clone()), shutdown)
     }
 
     const LIMITS: AdmissionLimits =
         AdmissionLimits { posts: 1, verifications: 1, requests_per_second: None };
 
-    async fn break_it(gate: &Admission) {
-        while gate.circuit() == Circuit::Closed {
-            gate.pass().await.unwrap().ended(Outcome::NotSent);
+    async fn open_circuit(admission: &Admission) {
+        while admission.circuit() == Circuit::Closed {
+            admission.acquire_post().await.unwrap().report(Outcome::NotSent);
         }
     }
 
     #[tokio::test]
-    async fn verification_has_slots_of_its_own_and_goes_on_while_nothing_is_posted() {
-        let (gate, _) = gate(LIMITS);
-        break_it(&gate).await;
-        assert!(gate.pass().await.is_none());
-        gate.set_paused(true);
-        assert!(gate.verification_permit().await.is_some());
+    async fn verifications_have_their_own_permits_and_continue_while_nothing_is_posted() {
+        let (admission, _) = admission(LIMITS);
+        open_circuit(&admission).await;
+        assert!(admission.acquire_post().await.is_none());
+        admission.set_paused(true);
+        assert!(admission.acquire_verification().await.is_some());
     }
 
     #[tokio::test]
-    async fn a_pause_stops_posts_and_its_end_tells_those_who_wait() {
-        let (gate, _) = gate(LIMITS);
-        gate.opened().await;
-        gate.set_paused(true);
-        assert!(gate.pass().await.is_none());
-        let opened = gate.opened();
+    async fn a_pause_stops_posts_and_its_end_notifies_the_callers_that_wait() {
+        let (admission, _) = admission(LIMITS);
+        admission.wait_until_open().await;
+        admission.set_paused(true);
+        assert!(admission.acquire_post().await.is_none());
+        let opened = admission.wait_until_open();
         tokio::pin!(opened);
         assert!(futures::poll!(&mut opened).is_pending());
-        gate.set_paused(false);
+        admission.set_paused(false);
         opened.await;
-        assert!(gate.pass().await.is_some());
+        assert!(admission.acquire_post().await.is_some());
     }
 
     #[tokio::test]
-    async fn a_probe_that_is_dropped_gives_the_next_one_its_turn() {
-        let (gate, _) = gate(LIMITS);
-        break_it(&gate).await;
-        gate.opened().await; // when a probe is due
-        drop(gate.pass().await.unwrap());
-        let mut probe = gate.pass().await.unwrap();
-        assert_eq!(gate.circuit(), Circuit::HalfOpen);
-        probe.ended(Outcome::Posted);
-        assert_eq!(gate.circuit(), Circuit::Closed);
+    async fn a_dropped_probe_lets_the_next_caller_probe() {
+        let (admission, _) = admission(LIMITS);
+        open_circuit(&admission).await;
+        admission.wait_until_open().await; // a probe is due
+        drop(admission.acquire_post().await.unwrap());
+        let mut probe = admission.acquire_post().await.unwrap();
+        assert_eq!(admission.circuit(), Circuit::HalfOpen);
+        probe.report(Outcome::Posted);
+        assert_eq!(admission.circuit(), Circuit::Closed);
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_slot_when_the_process_stops_gets_none() {
-        let (gate, closing) = gate(LIMITS);
-        let held = gate.pass().await.unwrap();
-        let waiting = gate.pass();
+    async fn a_caller_waiting_for_a_permit_gets_none_when_the_process_stops() {
+        let (admission, shutdown) = admission(LIMITS);
+        let held = admission.acquire_post().await.unwrap();
+        let waiting = admission.acquire_post();
         tokio::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
-        closing.cancel();
+        shutdown.cancel();
         assert!(waiting.await.is_none());
         drop(held);
-        assert!(gate.pass().await.is_none());
+        assert!(admission.acquire_post().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_keep_their_distance_and_verifications_do_not_queue_behind_posts() {
+    async fn requests_are_spaced_evenly_and_verifications_do_not_queue_behind_posts() {
         let limits =
             AdmissionLimits { posts: 50, verifications: 1, requests_per_second: Some(10.0) };
-        let (gate, _) = gate(limits);
-        let gate = std::sync::Arc::new(gate);
+        let (admission, _) = admission(limits);
+        let admission = std::sync::Arc::new(admission);
         let start = tokio::time::Instant::now();
         let posts: Vec<_> = (0..20)
             .map(|_| {
-                let gate = gate.clone();
-                tokio::spawn(async move { gate.pass().await.map(drop) })
+                let admission = admission.clone();
+                tokio::spawn(async move { admission.acquire_post().await.map(drop) })
             })
             .collect();
         tokio::task::yield_now().await;
-        gate.wait_for_verification_rate().await;
+        admission.wait_for_verification_rate().await;
         assert!(start.elapsed() <= Duration::from_millis(300), "{:?}", start.elapsed());
         for post in posts {
             assert!(post.await.unwrap().is_some());
         }
-        // Twenty-one requests have twenty intervals between them.
+        // There are twenty intervals between twenty-one requests.
         assert!(start.elapsed() >= Duration::from_millis(2000), "{:?}", start.elapsed());
     }
 }

@@ -1,5 +1,5 @@
-//! A clock that goes on while the machine is suspended. On Linux that of [`std::time::Instant`] stands
-//! still meanwhile, and a worker that wakes would take an old claim for a fresh one.
+//! A clock that keeps running while the machine is suspended. On Linux the clock of [`std::time::Instant`]
+//! stops meanwhile, and a worker that resumes would take an old claim for a fresh one.
 
 use std::{ops::Add, time::Duration};
 
@@ -10,12 +10,12 @@ const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
-/// A moment since the machine was started.
+/// The time since the machine was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootInstant(Duration);
 
 impl BootInstant {
-    /// This moment. Where the kernel does not tell, the end of time: then nothing is in time.
+    /// The current time. If the kernel does not provide it, the largest value, so that every deadline has passed.
     pub fn now() -> Self {
         Self(clock_gettime(CLOCK).map_or(Duration::MAX, Duration::from))
     }

@@ -1,4 +1,4 @@
-//! Claiming a transaction: from here until its fence is raised again it is one worker's.
+//! Claiming a transaction: until its fence is raised again, it belongs to one worker.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -9,55 +9,57 @@ use domain::{
 };
 use uuid::Uuid;
 
+use super::{boot_instant::BootInstant, service::PostingRequest};
 use crate::{
-    BootInstant, EngineError, database::bounded_pool::BoundedPool, database::interval,
-    job::Purpose, posting::service::PostingRequest,
+    EngineError,
+    database::{BoundedPool, interval},
+    job::Purpose,
 };
 
 /// A claimed transaction.
 #[derive(Debug)]
 pub struct Claim {
-    /// What to post.
-    pub posting: PostingRequest,
-    /// The number that every further change must know.
+    /// The request to post.
+    pub request: PostingRequest,
+    /// Every further change must carry this number.
     pub fence: i64,
-    /// What is known of its way so far.
+    /// What is known of the transaction so far.
     pub progress: Progress,
-    /// When it was asked for: no later than its attempt was written.
-    pub asked: BootInstant,
+    /// When the claim was requested: no later than its attempt was written.
+    pub requested_at: BootInstant,
     claimed_at: DateTime<Utc>,
-    claimed: Instant,
+    claimed_instant: Instant,
 }
 
 impl Claim {
     /// The time by the database's clock, never ahead of it.
     pub fn now(&self) -> DateTime<Utc> {
-        let elapsed = TimeDelta::from_std(self.claimed.elapsed()).unwrap_or(TimeDelta::MAX);
+        let elapsed = TimeDelta::from_std(self.claimed_instant.elapsed()).unwrap_or(TimeDelta::MAX);
         self.claimed_at.checked_add_signed(elapsed).unwrap_or(self.claimed_at)
     }
 }
 
-/// A transaction, and what it is to be claimed for.
-pub type Wanted = (Uuid, Purpose);
+/// A transaction, and the purpose to claim it for.
+pub type ClaimRequest = (Uuid, Purpose);
 
-/// Claims transactions that are due, for a worker. Gives for each, in order, its claim; `None` where it
-/// is not there, not due, claimed, in doubt where it is to be posted, or without a doubt where it is to
-/// be verified. While posting is paused nothing is claimed that would be posted.
+/// Claims due transactions for a worker. Returns the claim of each request, in order, or `None` if the
+/// transaction does not exist, is not due, is claimed already, is in doubt and the request is to post, or is
+/// not in doubt and the request is to verify. While posting is paused, no transaction is claimed to be posted.
 ///
-/// Where an attempt is left, a claim that is to post begins it: it is written and counted in the same
-/// statement, together with the doubt that it is from now on.
+/// A claim to post begins an attempt if one is left: the same statement writes and counts it, together
+/// with the doubt that exists from now on.
 pub async fn claim(
     pool: &BoundedPool,
-    wanted: &[Wanted],
-    worker: Uuid,
+    requests: &[ClaimRequest],
+    worker_id: Uuid,
     policy: &Policy,
 ) -> Result<Vec<Result<Option<Claim>, EngineError>>, sqlx::Error> {
     // Two batches that share ids take their locks in the same order.
-    let mut given: Vec<&Wanted> = wanted.iter().collect();
-    given.sort_by_key(|(id, _)| *id);
-    let ids: Vec<Uuid> = given.iter().map(|(id, _)| *id).collect();
-    let posts: Vec<bool> = given.iter().map(|(_, purpose)| *purpose == Purpose::Post).collect();
-    let asked = BootInstant::now();
+    let mut sorted: Vec<&ClaimRequest> = requests.iter().collect();
+    sorted.sort_by_key(|(id, _)| *id);
+    let ids: Vec<Uuid> = sorted.iter().map(|(id, _)| *id).collect();
+    let posts: Vec<bool> = sorted.iter().map(|(_, purpose)| *purpose == Purpose::Post).collect();
+    let requested_at = BootInstant::now();
     let rows = sqlx::query!(
         r#"
         with claimed as (
@@ -96,20 +98,20 @@ pub async fn claim(
         "#,
         &ids,
         &posts,
-        worker,
+        worker_id,
         policy.max_attempts as i32,
         interval(policy.gives_up_within())?,
     )
     .fetch_all(pool)
     .await?;
-    let claimed = Instant::now();
+    let claimed_instant = Instant::now();
     let mut claims = HashMap::with_capacity(rows.len());
     for row in rows {
         let begun = row.begins.unwrap_or_default();
         let purpose = if row.posts.unwrap_or_default() { Purpose::Post } else { Purpose::Verify };
         let unreadable = |column| EngineError::Unreadable { id: row.id, column };
         let read = || {
-            // The attempt that was begun just now is not one that is in doubt already.
+            // The attempt that this claim has begun is not in doubt yet.
             let doubt = match (row.doubt_since, row.doubt_window.as_deref()) {
                 (Some(_), Some(_)) if begun => None,
                 (Some(since), Some("settle")) => Some(Doubt { since, window: Window::Settle }),
@@ -120,13 +122,13 @@ pub async fn claim(
                 _ => return Err(unreadable("doubt_window")),
             };
             Ok(Claim {
-                posting: PostingRequest {
+                request: PostingRequest {
                     id: row.id,
                     amount: Amount::from_stored(row.amount),
                     currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
                     description: row.description,
                     timestamp: row.occurred_at.unwrap_or(row.submitted_at),
-                    // Read here, not by sqlx: what cannot be read is one row's fault, not the batch's.
+                    // Parsed here, not by sqlx: an unreadable value fails one row, not the whole batch.
                     metadata: match row.metadata.as_deref().map(serde_json::from_str) {
                         None => None,
                         Some(Ok(map)) => Some(map),
@@ -145,13 +147,13 @@ pub async fn claim(
                     verifications: row.verifications.unsigned_abs(),
                     claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
                 },
-                asked,
+                requested_at,
                 claimed_at: row.claimed_at,
-                claimed,
+                claimed_instant,
             })
         };
         claims.insert((row.id, purpose), read());
     }
-    // Taken out, so that the second of two who want the same has none.
-    Ok(wanted.iter().map(|wanted| claims.remove(wanted).transpose()).collect())
+    // Removed, so that the second of two equal requests gets none.
+    Ok(requests.iter().map(|request| claims.remove(request).transpose()).collect())
 }

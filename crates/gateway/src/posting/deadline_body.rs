@@ -1,8 +1,8 @@
-//! The body of a POST that leaves in time or not at all.
+//! The body of a POST that is sent before its deadline or not at all.
 //!
-//! The connection asks for it at the last moment, when it is about to write the request: after a wait
-//! for a connection, and after whatever held the process up. Refused then, the request is incomplete
-//! for ever, and nobody can have applied it.
+//! The connection polls the body at the last moment, when it is about to write the request: after waiting
+//! for a connection, and after anything that delayed the process. If the body refuses then, the request
+//! stays incomplete for ever, and the posting service cannot have applied it.
 
 use std::{
     pin::Pin,
@@ -17,31 +17,31 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 
-use crate::BootInstant;
+use super::boot_instant::BootInstant;
 
 const WAITING: u8 = 0;
-const LEFT: u8 = 1;
+const SENT: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// The body was asked for too late.
+/// The body was polled after its deadline.
 #[derive(Debug, Error)]
 #[error("held up for too long before it was sent")]
 pub struct DeadlinePassed;
 
-/// A body that is given out before its time is over.
+/// A body that is handed over only before its deadline.
 pub struct DeadlineBody {
     bytes: Bytes,
     send_deadline: BootInstant,
-    departure: Departure,
+    send_state: SendState,
 }
 
-/// Whether a body has left.
+/// Whether a body was sent.
 #[derive(Clone, Default)]
-pub struct Departure(Arc<AtomicU8>);
+pub struct SendState(Arc<AtomicU8>);
 
-impl Departure {
-    /// Keeps the body from leaving from now on. False where it may have left before.
-    pub fn prevent(&self) -> bool {
+impl SendState {
+    /// Prevents the body from being sent from now on. False if it may have been sent before.
+    pub fn prevent_send(&self) -> bool {
         match self.0.compare_exchange(WAITING, REFUSED, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(found) => found == REFUSED,
@@ -50,14 +50,14 @@ impl Departure {
 }
 
 impl DeadlineBody {
-    /// These bytes, until `send_deadline`.
+    /// A body of these bytes, to be sent before `send_deadline`.
     pub fn new(bytes: impl Into<Bytes>, send_deadline: BootInstant) -> Self {
-        Self { bytes: bytes.into(), send_deadline, departure: Departure::default() }
+        Self { bytes: bytes.into(), send_deadline, send_state: SendState::default() }
     }
 
-    /// Tells whether it has left, after it was handed over.
-    pub fn departure(&self) -> Departure {
-        self.departure.clone()
+    /// A handle on the state, for use after the body was given to the client.
+    pub fn send_state(&self) -> SendState {
+        self.send_state.clone()
     }
 }
 
@@ -73,11 +73,11 @@ impl Body for DeadlineBody {
             return Poll::Ready(None);
         }
         let bytes = std::mem::take(&mut self.bytes);
-        let state = &self.departure.0;
-        let leaves =
-            state.compare_exchange(WAITING, LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        // The clock is looked at last: nothing but the write comes after it.
-        if !leaves || BootInstant::now() >= self.send_deadline {
+        let state = &self.send_state.0;
+        let is_allowed =
+            state.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        // The clock is read last: only the write comes after it.
+        if !is_allowed || BootInstant::now() >= self.send_deadline {
             state.store(REFUSED, Ordering::Release);
             return Poll::Ready(Some(Err(DeadlinePassed)));
         }
@@ -99,32 +99,32 @@ mod tests {
 
     use super::*;
 
-    fn asked(body: &mut DeadlineBody) -> bool {
+    fn is_handed_over(body: &mut DeadlineBody) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         matches!(Pin::new(body).poll_frame(&mut context), Poll::Ready(Some(Ok(_))))
     }
 
     #[test]
-    fn in_time_it_leaves_and_cannot_be_called_back() {
+    fn before_the_deadline_it_is_sent_and_cannot_be_recalled() {
         let mut body = DeadlineBody::new("{}", BootInstant::now() + Duration::from_secs(60));
-        let departure = body.departure();
-        assert!(asked(&mut body));
-        assert!(!departure.prevent());
+        let send_state = body.send_state();
+        assert!(is_handed_over(&mut body));
+        assert!(!send_state.prevent_send());
     }
 
     #[test]
-    fn too_late_it_does_not_leave() {
+    fn after_the_deadline_it_is_not_sent() {
         let mut body = DeadlineBody::new("{}", BootInstant::now());
-        let departure = body.departure();
-        assert!(!asked(&mut body));
-        assert!(departure.prevent());
+        let send_state = body.send_state();
+        assert!(!is_handed_over(&mut body));
+        assert!(send_state.prevent_send());
     }
 
     #[test]
-    fn what_was_called_not_written_never_leaves_after_that() {
+    fn once_reported_as_not_written_it_is_never_sent() {
         let mut body = DeadlineBody::new("{}", BootInstant::now() + Duration::from_secs(60));
-        assert!(body.departure().prevent());
-        assert!(!asked(&mut body));
-        assert!(body.departure().prevent());
+        assert!(body.send_state().prevent_send());
+        assert!(!is_handed_over(&mut body));
+        assert!(body.send_state().prevent_send());
     }
 }

@@ -1,5 +1,5 @@
-//! One transaction's turn: claim it, verify where an earlier attempt may have arrived, post, and
-//! record what became of it.
+//! One execution of a transaction: claim it, verify if an earlier attempt may have arrived, post, and record
+//! the result.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -16,107 +16,121 @@ use futures::FutureExt;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::{
+    admission::{Admission, PostPermit},
+    boot_instant::BootInstant,
+    claim::{Claim, ClaimRequest, claim},
+    record::{Change, Evidence, StaleFence, record},
+    service::PostingService,
+};
 use crate::{
-    BootInstant, EngineError,
-    database::batcher::{Batcher, BatcherLimits},
-    database::bounded_pool::BoundedPool,
+    EngineError,
+    database::{Batcher, BatcherLimits, BoundedPool, WORKER_STATEMENT_TIMEOUT},
     job::{Job, POSTING, Purpose, VERIFICATION},
-    posting::admission::{Admission, Pass},
-    posting::claim::{Claim, Wanted, claim},
-    posting::record::{Change, Evidence, StaleFence, record},
-    posting::service::PostingService,
-    recovery::reclaim::{ReclaimCause, reclaim},
+    recovery::{ReclaimCause, reclaim},
 };
 
-/// One statement at a time, because the more go together, the less each costs. The worker lets so many turns be
-/// under way, so those that call are not too many.
-const BOUNDS: BatcherLimits =
-    BatcherLimits { waiting: usize::MAX, statements: 1, further: 2, calls: 256 };
-/// How long one of them may take. Many wait for it, so it must not wait for ever for an answer that is lost.
-pub const WORKER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait before telling the database again what it did not take.
-const PAUSE: Duration = Duration::from_millis(500);
+/// One statement at a time: the more calls share one, the less each costs. The worker limits the executions in
+/// flight, so the queue needs no limit of its own.
+const BATCHER_LIMITS: BatcherLimits = BatcherLimits {
+    max_queued: usize::MAX,
+    max_statements: 1,
+    max_extra_statements: 2,
+    max_calls: 256,
+};
+/// The delay between attempts to release a transaction.
+const RELEASE_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What a turn came to.
+/// The result of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecutionResult {
-    /// There is no such transaction, it is not due, or not for this purpose, or another worker has it.
+    /// The transaction does not exist, is not due, is not due for this purpose, or is claimed by another
+    /// worker.
     NotDue,
-    /// The gate lets nothing through.
+    /// Admission control granted no permit.
     NotAdmitted,
     /// It took this last step.
     Took(Step),
-    /// Another worker took it over meanwhile; what this one learnt is void.
+    /// The fence was raised meanwhile; what this execution learnt is void.
     Superseded,
 }
 
-/// Takes transactions through their turns, on behalf of one run of a worker.
+/// Executes transactions on behalf of one worker.
 pub struct Executor {
     pool: BoundedPool,
     posting: Arc<dyn PostingService>,
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
     policy: Policy,
-    run: Uuid,
-    /// How many turns of a transaction are under way; where two are, one of them is in vain.
-    turns: Mutex<HashMap<Uuid, u32>>,
-    /// Claims to post, and claims to verify: a row that somebody has locked holds up its own kind at most.
-    posts: Batcher<Wanted, Result<Option<Claim>, EngineError>>,
-    verifications: Batcher<Wanted, Result<Option<Claim>, EngineError>>,
+    worker_id: Uuid,
+    /// How many executions of a transaction are in flight. If there are two, one of them has no effect.
+    in_flight: Mutex<HashMap<Uuid, u32>>,
+    /// Claims to post and claims to verify are batched apart, so that a locked row delays only its own kind.
+    post_claims: Batcher<ClaimRequest, Result<Option<Claim>, EngineError>>,
+    verification_claims: Batcher<ClaimRequest, Result<Option<Claim>, EngineError>>,
     changes: Batcher<Change, Result<(), StaleFence>>,
 }
 
 impl Executor {
-    /// A poster whose claims are those of `run`.
+    /// An executor that claims for the worker `worker_id`.
     pub fn new(
         pool: PgPool,
         posting: Arc<dyn PostingService>,
-        gate: Arc<Admission>,
+        admission: Arc<Admission>,
         policy: Policy,
-        run: Uuid,
+        worker_id: Uuid,
     ) -> Self {
         let pool = BoundedPool::new(pool, WORKER_STATEMENT_TIMEOUT);
         let claims = || {
             let pool = pool.clone();
-            Batcher::new(BOUNDS, move |wanted| {
+            Batcher::new(BATCHER_LIMITS, move |requests| {
                 let pool = pool.clone();
-                async move { claim(&pool, wanted, run, &policy).await }.boxed()
+                async move { claim(&pool, requests, worker_id, &policy).await }.boxed()
             })
         };
-        let (posts, verifications) = (claims(), claims());
-        let statements = pool.clone();
-        let changes = Batcher::new(BOUNDS, move |changes| {
-            let pool = statements.clone();
+        let (post_claims, verification_claims) = (claims(), claims());
+        let changes_pool = pool.clone();
+        let changes = Batcher::new(BATCHER_LIMITS, move |changes| {
+            let pool = changes_pool.clone();
             async move { record(&pool, changes).await }.boxed()
         });
-        let turns = Mutex::default();
-        Self { pool, posting, gate, policy, run, turns, posts, verifications, changes }
+        Self {
+            pool,
+            posting,
+            admission,
+            policy,
+            worker_id,
+            in_flight: Mutex::default(),
+            post_claims,
+            verification_claims,
+            changes,
+        }
     }
 
-    /// One turn of a transaction: what its job asks for. Never fails; what goes wrong is logged, and
-    /// the transaction is given back. `place` is dropped when another turn may begin in its place.
-    pub async fn turn(&self, id: Uuid, purpose: Purpose, place: impl Send) {
-        *self.turns().entry(id).or_default() += 1;
-        self.take_turn(id, purpose, place).await;
-        if let Entry::Occupied(mut turns) = self.turns().entry(id) {
-            *turns.get_mut() -= 1;
-            if *turns.get() == 0 {
-                turns.remove();
+    /// Runs the job of a transaction: executes it once. Never fails: an error is logged, and the
+    /// transaction is released. `permit` is dropped as soon as another execution may begin instead.
+    pub async fn run_job(&self, id: Uuid, purpose: Purpose, permit: impl Send) {
+        *self.executions().entry(id).or_default() += 1;
+        self.execute_or_release(id, purpose, permit).await;
+        if let Entry::Occupied(mut executions) = self.executions().entry(id) {
+            *executions.get_mut() -= 1;
+            if *executions.get() == 0 {
+                executions.remove();
             }
         }
     }
 
-    /// The transactions whose turn is under way.
-    pub fn under_way(&self) -> Vec<Uuid> {
-        self.turns().keys().copied().collect()
+    /// The transactions with an execution in flight.
+    pub fn in_flight(&self) -> Vec<Uuid> {
+        self.executions().keys().copied().collect()
     }
 
-    fn turns(&self) -> MutexGuard<'_, HashMap<Uuid, u32>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    fn executions(&self) -> MutexGuard<'_, HashMap<Uuid, u32>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn take_turn(&self, id: Uuid, purpose: Purpose, place: impl Send) {
-        let processed = AssertUnwindSafe(self.process(id, purpose, place)).catch_unwind();
-        let cause = match processed.await {
+    async fn execute_or_release(&self, id: Uuid, purpose: Purpose, permit: impl Send) {
+        let executed = AssertUnwindSafe(self.execute(id, purpose, permit)).catch_unwind();
+        let cause = match executed.await {
             Ok(Ok(ExecutionResult::NotDue | ExecutionResult::NotAdmitted)) => {
                 match self.settle_job(id).await {
                     Ok(()) => return,
@@ -126,68 +140,68 @@ impl Executor {
                     }
                 }
             }
-            Ok(Ok(turn)) => {
-                tracing::debug!(transaction_id = %id, ?turn);
+            Ok(Ok(result)) => {
+                tracing::debug!(transaction_id = %id, ?result);
                 return;
             }
             Ok(Err(error)) => {
-                tracing::error!(transaction_id = %id, %error, "a turn was cut short");
+                tracing::error!(transaction_id = %id, %error, "an execution was interrupted");
                 if error.retryable() { ReclaimCause::Released } else { ReclaimCause::WorkerDied }
             }
             Err(_) => {
-                tracing::error!(transaction_id = %id, "a turn panicked");
+                tracing::error!(transaction_id = %id, "an execution panicked");
                 ReclaimCause::WorkerDied
             }
         };
         while let Err(error) = self.release(id, cause).await {
-            tracing::warn!(transaction_id = %id, %error, "cannot give it back yet");
-            tokio::time::sleep(PAUSE).await;
+            tracing::warn!(transaction_id = %id, %error, "the transaction could not be released yet");
+            tokio::time::sleep(RELEASE_RETRY_DELAY).await;
         }
     }
 
-    /// Claims a transaction and takes it as far as it goes now: to an end, or to its next due time. Once
-    /// nothing more is to be asked of the posting service, its slot there is free, and `place` is dropped:
-    /// what became of it is recorded together with others', and nobody waits for that.
+    /// Claims a transaction and takes it as far as it goes now: to a final state, or to its next due time.
+    /// After the last request to the posting service it frees its permit from admission control and drops
+    /// `permit`: the result is recorded in one statement with other results, and no permit is held meanwhile.
     ///
     /// # Errors
-    /// See [`EngineError`]. The claim may still hold then; [`Executor::turn`] gives it back.
-    pub async fn process(
+    /// See [`EngineError`]. The claim may still hold then; [`Executor::run_job`] releases it.
+    pub async fn execute(
         &self,
         id: Uuid,
         purpose: Purpose,
-        place: impl Send,
+        permit: impl Send,
     ) -> Result<ExecutionResult, EngineError> {
-        let (mut pass, mut slot) = (None, None);
+        let (mut post_permit, mut verification_permit) = (None, None);
         match purpose {
-            Purpose::Post => pass = self.gate.pass().await,
-            Purpose::Verify => slot = self.gate.verification_permit().await,
+            Purpose::Post => post_permit = self.admission.acquire_post().await,
+            Purpose::Verify => verification_permit = self.admission.acquire_verification().await,
         }
-        if pass.is_none() && slot.is_none() {
+        if post_permit.is_none() && verification_permit.is_none() {
             return Ok(ExecutionResult::NotAdmitted);
         }
         let claims = match purpose {
-            Purpose::Post => &self.posts,
-            Purpose::Verify => &self.verifications,
+            Purpose::Post => &self.post_claims,
+            Purpose::Verify => &self.verification_claims,
         };
         let Some(claim) = claims.call((id, purpose)).await?? else {
             return Ok(ExecutionResult::NotDue);
         };
-        let (mut turn, mut step) = protocol::Execution::begin(claim.progress, self.policy);
+        let (mut execution, mut step) = protocol::Execution::begin(claim.progress, self.policy);
         let mut evidence = Evidence::None;
         loop {
             (evidence, step) = match step {
-                Step::Post => self.post(&claim, &mut turn, pass.as_mut()).await,
+                Step::Post => self.post(&claim, &mut execution, post_permit.as_mut()).await,
                 Step::Verify => {
-                    // An attempt's end is told before the question: a crash must not forget it.
+                    // The attempt's end is recorded before the verification: a crash must not lose it.
                     if matches!(evidence, Evidence::Attempt { .. })
                         && let Err(StaleFence) = self.record(&claim, evidence, &step).await?
                     {
                         return Ok(ExecutionResult::Superseded);
                     }
-                    self.verify(&claim, &mut turn).await
+                    self.verify(&claim, &mut execution).await
                 }
                 end => {
-                    drop((pass, slot, place));
+                    drop((post_permit, verification_permit, permit));
                     return Ok(match self.record(&claim, evidence, &end).await? {
                         Ok(()) => ExecutionResult::Took(end),
                         Err(StaleFence) => ExecutionResult::Superseded,
@@ -209,52 +223,54 @@ impl Executor {
     async fn post(
         &self,
         claim: &Claim,
-        turn: &mut protocol::Execution,
-        pass: Option<&mut Pass<'_>>,
+        execution: &mut protocol::Execution,
+        permit: Option<&mut PostPermit<'_>>,
     ) -> (Evidence, Step) {
-        // Whoever takes over counts on it that a POST which did not leave by then never will.
-        let send_deadline = claim.asked + POST_WITHIN;
-        let begun = Instant::now();
-        let answer = self.posting.post(&claim.posting, send_deadline).await;
-        let (outcome, window, step) = turn.after_post(&answer.ending, claim.now(), rand::random());
+        // A worker that reclaims relies on this: a POST that was not sent by then is never sent.
+        let send_deadline = claim.requested_at + POST_WITHIN;
+        let started = Instant::now();
+        let answer = self.posting.post(&claim.request, send_deadline).await;
+        let (outcome, window, step) =
+            execution.after_post(&answer.ending, claim.now(), rand::random());
         metrics::counter!("onceward_attempts_total", "outcome" => outcome.as_str()).increment(1);
         metrics::histogram!("onceward_attempt_duration_seconds", "outcome" => outcome.as_str())
-            .record(begun.elapsed());
-        // What was held up here tells nothing about the posting service.
-        if let Some(pass) = pass
+            .record(started.elapsed());
+        // A request that this process delayed says nothing about the posting service.
+        if let Some(permit) = permit
             && (outcome != Outcome::NotSent || BootInstant::now() < send_deadline)
         {
-            pass.ended(outcome);
+            permit.report(outcome);
         }
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
-    async fn verify(&self, claim: &Claim, turn: &mut protocol::Execution) -> (Evidence, Step) {
-        self.gate.wait_for_verification_rate().await;
+    async fn verify(&self, claim: &Claim, execution: &mut protocol::Execution) -> (Evidence, Step) {
+        self.admission.wait_for_verification_rate().await;
         let started_at = claim.now();
-        let sighting = self.posting.verify(&claim.posting).await;
+        let lookup = self.posting.verify(&claim.request).await;
         let ended_at = claim.now();
-        let step = turn.after_verification(
-            sighting.finding,
-            sighting.retry_after,
+        let step = execution.after_verification(
+            lookup.finding,
+            lookup.retry_after,
             started_at,
             ended_at,
             rand::random(),
         );
-        metrics::counter!("onceward_verifications_total", "finding" => sighting.finding.as_str())
+        metrics::counter!("onceward_verifications_total", "finding" => lookup.finding.as_str())
             .increment(1);
-        if sighting.finding == Finding::Mismatch {
-            tracing::error!(transaction_id = %claim.posting.id, "the posting service has another entry under this id");
+        if lookup.finding == Finding::Mismatch {
+            tracing::error!(transaction_id = %claim.request.id, "the posting service has another entry under this id");
         }
-        (Evidence::Verification { sighting, started_at, ended_at }, step)
+        (Evidence::Verification { lookup, started_at, ended_at }, step)
     }
 
-    /// What to do with the job of a transaction that was not claimed: none where nothing is to come, one
-    /// for when it is due where something is, and none of our business where another worker has it.
+    /// Settles the job of a transaction that was not claimed: deletes it if nothing is due any more, and
+    /// schedules it for the due time if there is one. The job of a transaction that another worker has
+    /// claimed is left alone.
     async fn settle_job(&self, id: Uuid) -> Result<(), sqlx::Error> {
         let job_id = Job::id_of(id);
         sqlx::query!(
-            // Locked first: whoever changes the transaction meanwhile also writes its job.
+            // The row is locked first: a statement that changes the transaction also writes its job.
             "with t as (
                 select doubt_since, claimed_by, next_attempt_at from transactions where id = $1 for share
              ),
@@ -278,12 +294,12 @@ impl Executor {
         Ok(())
     }
 
-    /// Makes the transaction due again where this run still holds it, and its job where it does not.
+    /// Makes the transaction due again if this worker still holds the claim, and settles its job if not.
     async fn release(&self, id: Uuid, cause: ReclaimCause) -> Result<(), sqlx::Error> {
         let held = sqlx::query!(
             "select id, fence from transactions where id = $1 and claimed_by = $2",
             id,
-            self.run,
+            self.worker_id,
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -1,4 +1,4 @@
-//! What a worker does each second: it renews its lease, and takes back what dead ones had claimed.
+//! A worker's heartbeat: each second it renews its lease and reclaims the claims of dead workers.
 
 use std::{
     collections::HashSet,
@@ -10,64 +10,67 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::{admission::Admission, execution::Executor};
 use crate::{
-    Executor,
-    database::bounded_pool::BoundedPool,
-    posting::admission::Admission,
+    database::BoundedPool,
     recovery::{
-        lease::{LEASE, RENEWAL, orphaned_claims, reclaim_expired, renew},
-        reclaim::{ReclaimCause, reclaim},
+        ReclaimCause,
+        lease::{LEASE, RENEWAL, orphaned_claims, renew},
+        reclaim, reclaim_expired,
     },
 };
 
-/// How long a run may look for what others and it have left behind, before it renews again: together with
-/// [`RENEWAL`] and one statement less than [`LEASE`].
-const RECOVERY: Duration = Duration::from_secs(2);
-/// Renews the lease and takes back what dead runs had claimed, and what this one has orphaned_claims, until
-/// told to end.
-pub async fn keep(
+/// How long reclaiming may take before the lease is renewed again: together with [`RENEWAL`] and one
+/// statement it is less than [`LEASE`].
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Renews the lease, reclaims the claims of dead workers and releases this worker's orphaned claims, until
+/// `stop` is cancelled.
+pub async fn run(
     pool: &BoundedPool,
-    run: Uuid,
-    poster: &Executor,
-    gate: &Admission,
+    worker_id: Uuid,
+    executor: &Executor,
+    admission: &Admission,
     policy: &Policy,
-    ended: &CancellationToken,
+    stop: &CancellationToken,
 ) {
     let mut suspects = HashSet::new();
-    // Since when this run has been able to renew. After the database was gone every lease may have
-    // expired, and the live have to renew before anyone can be called dead.
+    // Since when this worker has been able to renew. After an outage of the database every lease may have
+    // expired, and live workers must renew before any worker can be considered dead.
     let mut renewing_since = None;
-    while !ended.is_cancelled() {
-        match renew(pool, run, gate.circuit(), gate.attempts()).await {
+    while !stop.is_cancelled() {
+        match renew(pool, worker_id, admission.circuit(), admission.attempts()).await {
             Ok(()) => {
                 let since = *renewing_since.get_or_insert_with(Instant::now);
                 let recovery = async {
                     if since.elapsed() > LEASE {
                         match reclaim_expired(pool, policy).await? {
                             0 => {}
-                            lost => tracing::warn!(lost, "took back the claims of dead workers"),
+                            reclaimed => {
+                                tracing::warn!(reclaimed, "reclaimed the claims of dead workers")
+                            }
                         }
                     }
-                    let now = orphaned_claims(pool, run, &poster.under_way()).await?;
-                    let orphaned_claims: Vec<_> = now.intersection(&suspects).copied().collect();
-                    suspects = now;
-                    reclaim(pool, &orphaned_claims, ReclaimCause::Released, policy).await
+                    let found = orphaned_claims(pool, worker_id, &executor.in_flight()).await?;
+                    let orphaned: Vec<_> = found.intersection(&suspects).copied().collect();
+                    suspects = found;
+                    reclaim(pool, &orphaned, ReclaimCause::Released, policy).await
                 };
-                match timeout(RECOVERY, recovery).await {
+                match timeout(RECOVERY_TIMEOUT, recovery).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => {
-                        tracing::warn!(%run, %error, "claims could not be taken back")
+                        tracing::warn!(%worker_id, %error, "claims could not be reclaimed")
                     }
                     Err(_) => {
-                        tracing::warn!(%run, "taking claims back goes on after the next renewal")
+                        tracing::warn!(%worker_id, "reclaiming continues after the next renewal")
                     }
                 }
             }
             Err(error) => {
                 renewing_since = None;
-                tracing::warn!(%run, %error, "the lease could not be renewed");
+                tracing::warn!(%worker_id, %error, "the lease could not be renewed");
             }
         }
-        ended.run_until_cancelled(sleep(RENEWAL)).await;
+        stop.run_until_cancelled(sleep(RENEWAL)).await;
     }
 }

@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
 
-use crate::{
-    BootInstant,
-    posting::deadline_body::{DeadlineBody, Departure},
-    posting::service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
+use super::{
+    boot_instant::BootInstant,
+    deadline_body::{DeadlineBody, SendState},
+    service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
 };
 
-/// The most that is read of an answer.
+/// The largest body that is read.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// What is kept of an answer, in characters.
+/// The length of the excerpt that is stored.
 const EXCERPT_CHARS: usize = 500;
 
-/// Posts to `{base}/transactions`, and asks `{base}/transactions/{id}`.
+/// Posts to `{base}/transactions` and looks up `{base}/transactions/{id}`.
 pub struct HttpPostingClient {
     client: Client,
     base: String,
@@ -39,17 +39,17 @@ struct Entry<'a> {
 }
 
 impl HttpPostingClient {
-    /// A client for the posting service at `base`, which waits `timeout` for one request.
+    /// A client for the posting service at `base`, with a timeout for each request.
     ///
     /// # Errors
-    /// Where the TLS library cannot be set up.
+    /// If the TLS library cannot be set up.
     pub fn new(base: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
-        // An error says that somebody has installed one already.
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(timeout)
             .connect_timeout(timeout.min(POST_WITHIN))
-            // One call is one request on the wire: what is repeated is decided by the protocol.
+            // One call is one request on the wire: the protocol decides about retries.
             .retry(reqwest::retry::never())
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -62,44 +62,44 @@ impl HttpPostingClient {
 impl PostingService for HttpPostingClient {
     fn post<'a>(
         &'a self,
-        posting: &'a PostingRequest,
+        posting_request: &'a PostingRequest,
         send_deadline: BootInstant,
     ) -> BoxFuture<'a, PostAnswer> {
         async move {
             let body = Entry {
-                id: posting.id,
-                amount: posting.amount,
-                currency: posting.currency.code(),
-                description: posting.description.as_deref().unwrap_or_default(),
-                timestamp: posting.timestamp,
-                metadata: posting.metadata.as_ref(),
+                id: posting_request.id,
+                amount: posting_request.amount,
+                currency: posting_request.currency.code(),
+                description: posting_request.description.as_deref().unwrap_or_default(),
+                timestamp: posting_request.timestamp,
+                metadata: posting_request.metadata.as_ref(),
             };
             let body = match serde_json::to_vec(&body) {
                 Ok(body) => DeadlineBody::new(body, send_deadline),
                 Err(error) => return not_written(error.to_string()),
             };
-            let departure = body.departure();
+            let send_state = body.send_state();
             let request = self
                 .client
                 .post(format!("{}/transactions", self.base))
                 .header(header::CONTENT_TYPE, "application/json")
-                .header("idempotency-key", posting.id.to_string())
-                .header("traceparent", traceparent(posting))
+                .header("idempotency-key", posting_request.id.to_string())
+                .header("traceparent", traceparent(posting_request))
                 .body(Body::wrap(body));
             match request.send().await {
-                Err(error) => broken(&error, &departure),
+                Err(error) => broken(&error, &send_state),
                 Ok(response) => answered(response).await,
             }
         }
         .boxed()
     }
 
-    fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
+    fn verify<'a>(&'a self, posting_request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
             let request = self
                 .client
-                .get(format!("{}/transactions/{}", self.base, posting.id))
-                .header("traceparent", traceparent(posting));
+                .get(format!("{}/transactions/{}", self.base, posting_request.id))
+                .header("traceparent", traceparent(posting_request));
             let response = match request.send().await {
                 Ok(response) => response,
                 Err(error) => {
@@ -108,7 +108,7 @@ impl PostingService for HttpPostingClient {
                 }
             };
             let (status, retry_after) = (response.status(), retry_after(&response));
-            let (finding, error) = match sight(status, response, posting).await {
+            let (finding, error) = match read_lookup(status, response, posting_request).await {
                 Ok(Finding::Mismatch) => {
                     let error = "the entry has another amount or currency".to_owned();
                     (Finding::Mismatch, Some(error))
@@ -123,17 +123,17 @@ impl PostingService for HttpPostingClient {
 }
 
 /// Each request is a span of its own.
-fn traceparent(posting: &PostingRequest) -> String {
-    posting.trace_parent.from_span(rand::random()).to_string()
+fn traceparent(posting_request: &PostingRequest) -> String {
+    posting_request.trace_parent.from_span(rand::random()).to_string()
 }
 
 fn not_written(error: String) -> PostAnswer {
     PostAnswer { ending: Ending::NotWritten, transport_error: Some(error), excerpt: None }
 }
 
-fn broken(error: &reqwest::Error, departure: &Departure) -> PostAnswer {
-    // From here on it cannot leave any more, whatever the connection still does.
-    let ending = if departure.prevent() {
+fn broken(error: &reqwest::Error, send_state: &SendState) -> PostAnswer {
+    // If this succeeds, the request can no longer be sent, whatever the connection still does.
+    let ending = if send_state.prevent_send() {
         return not_written(explain(error));
     } else if error.is_timeout() {
         Ending::TimedOut
@@ -187,12 +187,12 @@ fn excerpt(body: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Reads what the posting service says of an id. What cannot be read proves nothing: it is an error,
-/// never an absence.
-async fn sight(
+/// Reads the answer of the posting service about an id. An unreadable answer proves nothing: it is an
+/// error, never an absence.
+async fn read_lookup(
     status: StatusCode,
     response: Response,
-    posting: &PostingRequest,
+    posting_request: &PostingRequest,
 ) -> Result<Finding, String> {
     if status == StatusCode::NOT_FOUND {
         return Ok(Finding::Absent);
@@ -201,26 +201,28 @@ async fn sight(
         return Err(format!("answered {status}"));
     }
     let body = read(response).await?;
-    let body: Shown<'_> =
-        serde_json::from_slice(&body).map_err(|_| "the answer is no JSON object")?;
-    // Some wrap the entry, as the list of all does.
+    let body: LookupBody<'_> =
+        serde_json::from_slice(&body).map_err(|_| "the answer is not a JSON object")?;
+    // Some services wrap the entry in `data`, as the list of all entries does.
     let entry = match body.data {
-        Some(data) => serde_json::from_str(data.get()).map_err(|_| "the data is no JSON object")?,
+        Some(data) => {
+            serde_json::from_str(data.get()).map_err(|_| "the data is not a JSON object")?
+        }
         None => body,
     };
-    if entry.id.and_then(string) != Some(posting.id.to_string()) {
+    if entry.id.and_then(string) != Some(posting_request.id.to_string()) {
         return Err("the answer does not name the id".to_owned());
     }
     let amount = entry.amount.and_then(number).ok_or("the answer has no amount")?;
     let currency = entry.currency.and_then(string).ok_or("the answer has no currency")?;
-    let same_amount = Amount::parse(&amount) == Ok(posting.amount);
-    let same_currency = currency == posting.currency.code();
+    let same_amount = Amount::parse(&amount) == Ok(posting_request.amount);
+    let same_currency = currency == posting_request.currency.code();
     Ok(if same_amount && same_currency { Finding::Found } else { Finding::Mismatch })
 }
 
-/// What is looked at of an answer. As it is written: serde_json's `Value` would follow names that it keeps for itself.
+/// The fields that are read, as raw text: serde_json's `Value` would interpret names that it reserves for itself.
 #[derive(Deserialize)]
-struct Shown<'a> {
+struct LookupBody<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
@@ -232,7 +234,7 @@ fn string(json: &RawValue) -> Option<String> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// The text of a number, or of a string that may be one.
+/// The text of a number, or of a string that may contain one.
 fn number(json: &RawValue) -> Option<String> {
     let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
     if is_number { Some(json.get().to_owned()) } else { string(json) }

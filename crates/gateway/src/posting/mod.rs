@@ -1,15 +1,23 @@
 //! Getting transactions posted: the worker, claims, one execution and the record of its result,
 //! admission control, and the HTTP client. What happens after a crash is in `recovery`.
 
-pub mod admission;
-pub mod boot_instant;
-pub mod claim;
-pub mod deadline_body;
-pub mod execution;
-pub mod heartbeat;
-pub mod http_client;
-pub mod pause_watch;
-pub mod record;
-pub mod service;
-pub mod watchdog;
-pub mod worker;
+mod admission;
+mod boot_instant;
+mod claim;
+mod deadline_body;
+mod dispatch;
+mod execution;
+mod heartbeat;
+mod http_client;
+mod pause_watch;
+mod record;
+mod service;
+mod watchdog;
+mod worker;
+
+pub use admission::{Admission, AdmissionLimits};
+pub use boot_instant::BootInstant;
+pub use execution::{ExecutionResult, Executor};
+pub use http_client::HttpPostingClient;
+pub use service::{LookupAnswer, PostAnswer, PostingRequest, PostingService};
+pub use worker::{Worker, WorkerSettings};

@@ -1,25 +1,26 @@
-//! What every worker knows of the pause.
+//! Keeps a worker's admission control in step with the pause in the database.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::{database::bounded_pool::BoundedPool, posting::admission::Admission};
+use super::admission::Admission;
+use crate::database::BoundedPool;
 
-/// How often a worker looks. Claims follow at once; this keeps a worker from fetching what it may not
-/// claim, and lets it go on.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a worker polls. Claims respect a pause immediately; polling keeps a worker from fetching jobs
+/// that it may not claim, and lets it resume.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Keeps the gate as the table says, for ever.
-pub async fn follow(pool: &BoundedPool, gate: &Admission) {
+/// Polls the pause for ever.
+pub async fn follow(pool: &BoundedPool, admission: &Admission) {
     loop {
         match sqlx::query_scalar!(r#"select exists (select from posting_pause) as "paused!""#)
             .fetch_one(pool)
             .await
         {
-            Ok(paused) => gate.set_paused(paused),
-            Err(error) => tracing::debug!(%error, "whether posting is paused is not known"),
+            Ok(paused) => admission.set_paused(paused),
+            Err(error) => tracing::debug!(%error, "could not read whether posting is paused"),
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

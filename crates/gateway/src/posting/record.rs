@@ -1,5 +1,5 @@
-//! The changes that a claim makes. Each is one statement, guarded by the fence, and records why
-//! together with what. Where it changes no row, the claim was taken over: [`StaleFence`].
+//! The changes that a claim makes. Each is guarded by the fence and records its evidence in the same
+//! statement. If it changes no row, the claim no longer holds: [`StaleFence`].
 
 use std::collections::HashSet;
 
@@ -10,31 +10,33 @@ use domain::{
 };
 use uuid::Uuid;
 
+use super::{
+    claim::Claim,
+    service::{LookupAnswer, PostAnswer},
+};
 use crate::{
-    database::bounded_pool::BoundedPool,
+    database::BoundedPool,
     job::{Job, POSTING, VERIFICATION},
-    posting::claim::Claim,
-    posting::service::{LookupAnswer, PostAnswer},
 };
 
-/// The fence was raised by somebody else; this claim changes nothing any more.
+/// The fence was raised by another process; this claim can change nothing any more.
 #[derive(Debug)]
 pub struct StaleFence;
 
-/// Why a change is made: what has been learnt since the last one.
+/// Why a change is made: what was learnt since the last one.
 #[derive(Debug)]
 pub enum Evidence {
-    /// Nothing new.
+    /// Nothing was learnt.
     None,
     /// How the claim's attempt ended.
     Attempt { answer: PostAnswer, outcome: Outcome, window: Option<Window> },
-    /// What a verification of the latest attempt showed.
-    Verification { sighting: LookupAnswer, started_at: DateTime<Utc>, ended_at: DateTime<Utc> },
+    /// What a verification of the latest attempt found.
+    Verification { lookup: LookupAnswer, started_at: DateTime<Utc>, ended_at: DateTime<Utc> },
 }
 
 impl Evidence {
-    /// In words, for the transaction's `error`; `None` where it is no trouble.
-    fn trouble(&self) -> Option<String> {
+    /// The text for the transaction's `error`; `None` if there was no error.
+    fn error(&self) -> Option<String> {
         match self {
             Self::None => None,
             Self::Attempt { outcome: Outcome::Posted, .. } => None,
@@ -46,35 +48,35 @@ impl Evidence {
                 (Some(error), _) => error.clone(),
                 (None, _) => "no answer from the posting service".to_owned(),
             }),
-            Self::Verification { sighting, .. } => {
-                let error = sighting.error.as_deref()?;
+            Self::Verification { lookup, .. } => {
+                let error = lookup.error.as_deref()?;
                 Some(format!("verification: {error}"))
             }
         }
     }
 }
 
-/// Where a step leaves the transaction.
+/// The transaction after a step.
 #[derive(Debug)]
 struct Destination {
-    /// `None` where it stays claimed as it is.
+    /// `None` if it stays claimed in its current state.
     state: Option<State>,
     /// When it is due again.
     due_at: Option<DateTime<Utc>>,
-    /// `None` keeps the error that is there.
+    /// `None` keeps the current error.
     error: Option<String>,
 }
 
 fn destination(step: &Step, evidence: &Evidence) -> Destination {
-    let trouble = evidence.trouble();
+    let error = evidence.error();
     match step {
-        Step::Verify | Step::Post => Destination { state: None, due_at: None, error: trouble },
+        Step::Verify | Step::Post => Destination { state: None, due_at: None, error },
         Step::Complete => Destination { state: Some(State::Completed), due_at: None, error: None },
         Step::Retry { at } | Step::PostAgain { at } => {
-            Destination { state: Some(State::Pending), due_at: Some(*at), error: trouble }
+            Destination { state: Some(State::Pending), due_at: Some(*at), error }
         }
         Step::Fail(Failure::Refused) => {
-            Destination { state: Some(State::Failed), due_at: None, error: trouble }
+            Destination { state: Some(State::Failed), due_at: None, error }
         }
         Step::Fail(Failure::ProvenAbsent) => Destination {
             state: Some(State::Failed),
@@ -96,15 +98,15 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
     }
 }
 
-/// A change that a claim makes: the evidence, and what the step says of the transaction and its job.
-/// After [`Step::Verify`] the claim holds; after any other step it is over.
+/// A change that a claim makes: the evidence, and the effect of the step on the transaction and its job.
+/// After [`Step::Verify`] the claim still holds; after any other step it has ended.
 #[derive(Debug)]
 pub struct Change {
     id: Uuid,
     fence: i64,
     evidence: Evidence,
     to: Destination,
-    /// Whether no doubt is left about what was sent so far.
+    /// Whether no doubt is left about the attempts so far.
     is_clear: bool,
 }
 
@@ -112,7 +114,7 @@ impl Change {
     /// The change that `step` makes to a claimed transaction.
     pub fn new(claim: &Claim, evidence: Evidence, step: &Step) -> Self {
         Self {
-            id: claim.posting.id,
+            id: claim.request.id,
             fence: claim.fence,
             to: destination(step, &evidence),
             evidence,
@@ -120,56 +122,60 @@ impl Change {
         }
     }
 
-    fn ended(&self) -> Option<(&PostAnswer, Outcome, Option<Window>)> {
+    fn attempt(&self) -> Option<(&PostAnswer, Outcome, Option<Window>)> {
         match &self.evidence {
             Evidence::Attempt { answer, outcome, window } => Some((answer, *outcome, *window)),
             _ => None,
         }
     }
 
-    fn seen(&self) -> Option<(&LookupAnswer, DateTime<Utc>, DateTime<Utc>)> {
+    fn verification(&self) -> Option<(&LookupAnswer, DateTime<Utc>, DateTime<Utc>)> {
         match &self.evidence {
-            Evidence::Verification { sighting, started_at, ended_at } => {
-                Some((sighting, *started_at, *ended_at))
+            Evidence::Verification { lookup, started_at, ended_at } => {
+                Some((lookup, *started_at, *ended_at))
             }
             _ => None,
         }
     }
 
     fn http_status(&self) -> Option<i32> {
-        match self.ended()?.0.ending {
+        match self.attempt()?.0.ending {
             domain::Ending::Answered { status, .. } => Some(status.into()),
             _ => None,
         }
     }
 }
 
-/// Makes changes, and gives for each, in order, whether its claim held.
+/// Makes the changes. Returns for each, in order, whether its claim held.
 pub async fn record(
     pool: &BoundedPool,
     changes: &[Change],
 ) -> Result<Vec<Result<(), StaleFence>>, sqlx::Error> {
-    let mut given: Vec<&Change> = changes.iter().collect();
+    let mut sorted: Vec<&Change> = changes.iter().collect();
     // Two batches that share ids take their locks in the same order.
-    given.sort_by_key(|change| change.id);
-    let ids = each(&given, |change| change.id);
-    let fences = each(&given, |change| change.fence);
-    let job_ids = each(&given, |change| Job::id_of(change.id));
-    let states = each(&given, |change| change.to.state.map(State::as_str));
-    let are_final = each(&given, |change| change.to.state.is_some_and(State::is_final));
-    let due_ats = each(&given, |change| change.to.due_at);
-    let errors = each(&given, |change| change.to.error.as_deref());
-    let are_clear = each(&given, |change| change.is_clear);
-    let outcomes = each(&given, |change| change.ended().map(|(_, outcome, _)| outcome.as_str()));
-    let windows = each(&given, |change| change.ended()?.2.map(Window::as_str));
-    let http_statuses = each(&given, |change| change.http_status());
-    let transport_errors = each(&given, |change| change.ended()?.0.transport_error.as_deref());
-    let excerpts = each(&given, |change| change.ended()?.0.excerpt.as_deref());
-    let findings = each(&given, |change| change.seen().map(|(seen, ..)| seen.finding.as_str()));
-    let started_ats = each(&given, |change| change.seen().map(|(_, started_at, _)| started_at));
-    let ended_ats = each(&given, |change| change.seen().map(|(.., ended_at)| ended_at));
-    let sighted_statuses = each(&given, |change| change.seen()?.0.http_status.map(i32::from));
-    let sighting_errors = each(&given, |change| change.seen()?.0.error.as_deref());
+    sorted.sort_by_key(|change| change.id);
+    let ids = column(&sorted, |change| change.id);
+    let fences = column(&sorted, |change| change.fence);
+    let job_ids = column(&sorted, |change| Job::id_of(change.id));
+    let states = column(&sorted, |change| change.to.state.map(State::as_str));
+    let are_final = column(&sorted, |change| change.to.state.is_some_and(State::is_final));
+    let due_ats = column(&sorted, |change| change.to.due_at);
+    let errors = column(&sorted, |change| change.to.error.as_deref());
+    let are_clear = column(&sorted, |change| change.is_clear);
+    let outcomes =
+        column(&sorted, |change| change.attempt().map(|(_, outcome, _)| outcome.as_str()));
+    let windows = column(&sorted, |change| change.attempt()?.2.map(Window::as_str));
+    let http_statuses = column(&sorted, |change| change.http_status());
+    let transport_errors = column(&sorted, |change| change.attempt()?.0.transport_error.as_deref());
+    let excerpts = column(&sorted, |change| change.attempt()?.0.excerpt.as_deref());
+    let findings =
+        column(&sorted, |change| change.verification().map(|(lookup, ..)| lookup.finding.as_str()));
+    let started_ats =
+        column(&sorted, |change| change.verification().map(|(_, started_at, _)| started_at));
+    let ended_ats = column(&sorted, |change| change.verification().map(|(.., ended_at)| ended_at));
+    let lookup_statuses =
+        column(&sorted, |change| change.verification()?.0.http_status.map(i32::from));
+    let lookup_errors = column(&sorted, |change| change.verification()?.0.error.as_deref());
     let rows = sqlx::query!(
         r#"
         with given as (
@@ -267,20 +273,20 @@ pub async fn record(
         &findings as &[Option<&str>],
         &started_ats as &[Option<DateTime<Utc>>],
         &ended_ats as &[Option<DateTime<Utc>>],
-        &sighted_statuses as &[Option<i32>],
-        &sighting_errors as &[Option<&str>],
+        &lookup_statuses as &[Option<i32>],
+        &lookup_errors as &[Option<&str>],
         POSTING,
         VERIFICATION,
     )
     .fetch_all(pool)
     .await?;
     let mut moved: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.id, row.fence)).collect();
-    // Taken out: a claim that records twice in one statement has made one change.
+    // Removed: a claim that appears twice in one statement has made one change.
     let held = |change: &Change| moved.remove(&(change.id, change.fence));
     Ok(changes.iter().map(held).map(|held| if held { Ok(()) } else { Err(StaleFence) }).collect())
 }
 
-/// A column of the changes.
-fn each<'a, T>(changes: &[&'a Change], of: impl Fn(&'a Change) -> T) -> Vec<T> {
+/// One column of the changes, as a parameter of the statement.
+fn column<'a, T>(changes: &[&'a Change], of: impl Fn(&'a Change) -> T) -> Vec<T> {
     changes.iter().map(|change| of(change)).collect()
 }

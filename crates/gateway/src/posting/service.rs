@@ -1,4 +1,4 @@
-//! What the engine wants of a posting service. Two things implement it: [`crate::HttpPostingClient`], and
+//! What the engine requires of a posting service. Two types implement it: [`crate::HttpPostingClient`] and
 //! the scripted service of the tests.
 
 use std::time::Duration;
@@ -9,61 +9,61 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::BootInstant;
+use super::boot_instant::BootInstant;
 
-/// What is sent to the posting service, and what an entry there is compared with.
+/// What is sent to the posting service, and what its entry is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PostingRequest {
     /// The transaction's id.
     pub id: Uuid,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// Of what.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// For people.
+    /// A text for people.
     pub description: Option<String>,
-    /// When it happened; when it was submitted, where the client did not say.
+    /// When it happened, or when it was submitted if the client gave no time.
     pub timestamp: DateTime<Utc>,
-    /// Whatever the client wants kept with it.
+    /// Any data that the client attached.
     pub metadata: Option<Map<String, Value>>,
-    /// The trace of whoever submitted it; its own, where there was none.
+    /// The trace of the client that submitted it, or its own if the client sent none.
     pub trace_parent: TraceParent,
 }
 
-/// How one POST ended, with the evidence for the timeline.
+/// The result of one POST, with the evidence for the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostAnswer {
     /// How it ended.
     pub ending: Ending,
-    /// What went wrong on the way, where there was no answer.
+    /// The transport error, if there was no answer.
     pub transport_error: Option<String>,
     /// The beginning of the answer's body.
     pub excerpt: Option<String>,
 }
 
-/// What one verification showed.
+/// The result of one verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupAnswer {
-    /// What it showed.
+    /// The finding.
     pub finding: Finding,
-    /// The status of the answer, where there was one.
+    /// The status of the answer, if there was one.
     pub http_status: Option<u16>,
-    /// What went wrong, or how the entry differs.
+    /// The error, or how the entry differs.
     pub error: Option<String>,
-    /// How long it asked us to stay away.
+    /// How long the posting service asked us to wait.
     pub retry_after: Option<Duration>,
 }
 
 /// The system of record downstream.
 pub trait PostingService: Send + Sync + 'static {
-    /// Sends one POST and waits for its end, at most for the time of one request. Never sends twice.
-    /// What has not left by `send_deadline` never leaves: [`domain::Ending::NotWritten`].
+    /// Sends one POST and waits for its end, at most for the timeout of one request. Never sends twice.
+    /// A request that was not sent by `send_deadline` is never sent: [`domain::Ending::NotWritten`].
     fn post<'a>(
         &'a self,
-        posting: &'a PostingRequest,
+        request: &'a PostingRequest,
         send_deadline: BootInstant,
     ) -> BoxFuture<'a, PostAnswer>;
 
-    /// Asks once whether the posting service has the id.
-    fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer>;
+    /// Asks the posting service once whether it has the id.
+    fn verify<'a>(&'a self, request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer>;
 }

@@ -1,5 +1,6 @@
-//! Whether an apalis worker is still alive. One was seen to stop without an end and without an error, after the
-//! database had been out of reach for some time, and one whose fetch is never answered would wait for ever.
+//! Detects an apalis worker that has stopped working. One was seen to stop without returning and without an
+//! error after the database had been unreachable for some time, and one whose fetch is never answered would
+//! wait for ever.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,25 +9,25 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-/// How long a worker with nothing under way may be without a heartbeat before it is given up.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How long a worker with no job in progress may be without a heartbeat before it is given up.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pulse of one apalis worker. Cheap to clone.
+/// The watchdog of one apalis worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Watchdog(Arc<Mutex<State>>);
 
 struct State {
     beat_at: Instant,
-    under_way: usize,
+    in_progress: usize,
 }
 
-/// Something that the worker has under way, and for which it may wait.
-pub struct UnderWay(Watchdog);
+/// A job that the worker has in progress, for which it may wait.
+pub struct InProgress(Watchdog);
 
 impl Watchdog {
-    /// A pulse that beats now.
+    /// A watchdog that has just had a heartbeat.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { beat_at: Instant::now(), under_way: 0 })))
+        Self(Arc::new(Mutex::new(State { beat_at: Instant::now(), in_progress: 0 })))
     }
 
     /// The worker had a heartbeat.
@@ -34,26 +35,26 @@ impl Watchdog {
         self.state().beat_at = Instant::now();
     }
 
-    /// The worker has something to do, until this is dropped.
-    pub fn begin(&self) -> UnderWay {
-        self.state().under_way += 1;
-        UnderWay(self.clone())
+    /// The worker has a job in progress until this is dropped.
+    pub fn begin(&self) -> InProgress {
+        self.state().in_progress += 1;
+        InProgress(self.clone())
     }
 
-    /// Waits until the worker has had neither a heartbeat nor anything to do for [`SILENCE`].
-    pub async fn stopped(&self) {
+    /// Waits until the worker has had neither a heartbeat nor a job in progress for [`TIMEOUT`].
+    pub async fn timed_out(&self) {
         loop {
-            let silent_at = {
+            let timeout_at = {
                 let mut state = self.state();
-                if state.under_way > 0 {
+                if state.in_progress > 0 {
                     state.beat_at = Instant::now();
                 }
-                state.beat_at + SILENCE
+                state.beat_at + TIMEOUT
             };
-            if silent_at <= Instant::now() {
+            if timeout_at <= Instant::now() {
                 return;
             }
-            sleep_until(silent_at).await;
+            sleep_until(timeout_at).await;
         }
     }
 
@@ -62,10 +63,10 @@ impl Watchdog {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InProgress {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.under_way -= 1;
+        state.in_progress -= 1;
         state.beat_at = Instant::now();
     }
 }
@@ -77,20 +78,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_stops_when_nothing_beats_and_nothing_is_under_way() {
-        let pulse = Watchdog::new();
-        let stopped = pulse.stopped();
-        tokio::pin!(stopped);
-        let under_way = pulse.begin();
-        advance(SILENCE * 3).await;
-        assert!(futures::poll!(&mut stopped).is_pending());
-        drop(under_way);
+    async fn it_times_out_without_heartbeats_and_jobs_in_progress() {
+        let watchdog = Watchdog::new();
+        let timed_out = watchdog.timed_out();
+        tokio::pin!(timed_out);
+        let in_progress = watchdog.begin();
+        advance(TIMEOUT * 3).await;
+        assert!(futures::poll!(&mut timed_out).is_pending());
+        drop(in_progress);
         for _ in 0..5 {
-            advance(SILENCE / 2).await;
-            pulse.beat();
-            assert!(futures::poll!(&mut stopped).is_pending());
+            advance(TIMEOUT / 2).await;
+            watchdog.beat();
+            assert!(futures::poll!(&mut timed_out).is_pending());
         }
-        advance(SILENCE).await;
-        stopped.await;
+        advance(TIMEOUT).await;
+        timed_out.await;
     }
 }

@@ -1,24 +1,28 @@
-//! Reading all transactions that pass a filter, however many they are.
+//! Reading all transactions that match a filter, however many there are.
 
 use domain::Transaction;
 use futures::{Stream, stream};
 
-use crate::{Cursor, EngineError, Filter, Gateway, MAX_PAGE};
+use super::{
+    filter::Filter,
+    list::{Cursor, MAX_PAGE},
+};
+use crate::{EngineError, Gateway};
 
-/// Where an export goes on.
+/// Where an export continues.
 enum Next {
-    /// At the newest.
+    /// At the newest transaction.
     Newest,
     After(Cursor),
-    Nowhere,
+    End,
 }
 
 impl Gateway {
-    /// All transactions that pass `filter`, newest first, a page of the list at a time. Each page is a
-    /// question of its own, asked when it is wanted; nothing is held between them. An error ends it.
+    /// All transactions that match `filter`, newest first, a page of the list at a time. Each page is a query
+    /// of its own, made when the page is polled; no connection is held between pages. An error ends the export.
     ///
-    /// What existed when the first page was read, and passes the filter when its own is, comes exactly
-    /// once: neither its place in the list nor its id ever changes.
+    /// A transaction that existed when the first page was read, and matches the filter when its own page is
+    /// read, is exported exactly once: neither its place in the list nor its id ever changes.
     pub fn export(
         &self,
         filter: Filter,
@@ -28,12 +32,12 @@ impl Gateway {
             let cursor = match next {
                 Next::Newest => None,
                 Next::After(cursor) => Some(cursor),
-                Next::Nowhere => return Ok(None),
+                Next::End => return Ok(None),
             };
             let page = gateway.transactions(&filter, cursor.as_ref(), MAX_PAGE).await?;
             let next = match (page.next_cursor, page.data.last()) {
                 (Some(_), Some(last)) => Next::After(Cursor::after(last)),
-                _ => Next::Nowhere,
+                _ => Next::End,
             };
             Ok(Some((page.data, (gateway, filter, next))))
         })

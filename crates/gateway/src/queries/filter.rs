@@ -1,4 +1,4 @@
-//! Which transactions are meant: of a list, and of a bulk retry.
+//! The filter of a list and of a bulk retry.
 
 use chrono::{DateTime, Utc};
 use domain::{Currency, IdempotencyKey, State};
@@ -6,35 +6,36 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::{IntoParams, ToSchema};
 
-/// Which transactions are meant. What is left out does not restrict.
+/// Which transactions to select. An absent field does not restrict them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// Of this state.
+    /// In this state.
     pub status: Option<State>,
     /// In this currency.
     pub currency: Option<Currency>,
     /// With this reference.
     pub reference: Option<String>,
-    /// With this key.
+    /// With this idempotency key.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Submitted at or after.
+    /// Submitted at or after this time.
     pub from: Option<DateTime<Utc>>,
-    /// Submitted before.
+    /// Submitted before this time.
     pub to: Option<DateTime<Utc>>,
     /// With at least this many counted attempts.
     pub min_attempts: Option<u32>,
 }
 
 impl Filter {
-    /// Whether it asks for what only a few transactions have.
-    pub(crate) fn names_few(&self) -> bool {
+    /// Whether it has a condition that only a few transactions match.
+    pub(crate) fn is_selective(&self) -> bool {
         self.reference.is_some() || self.idempotency_key.is_some()
     }
 
-    /// Adds what [`Filter::names_few`] is about to a query on `transactions` that has a `where` already.
-    pub(crate) fn push_names(&self, query: &mut QueryBuilder<Postgres>) {
+    /// Adds the conditions of [`Filter::is_selective`] to a query on `transactions` that has a `where`
+    /// already.
+    pub(crate) fn push_selective(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(reference) = &self.reference {
             query.push(" and reference = ").push_bind(reference.clone());
         }
@@ -43,8 +44,8 @@ impl Filter {
         }
     }
 
-    /// Adds its conditions to a query on `transactions` that has a `where` already. Built, so that each
-    /// combination of filters is planned for itself.
+    /// Adds its conditions to a query on `transactions` that has a `where` already. The text depends on the
+    /// fields, so that each combination is planned separately.
     pub(crate) fn push(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(status) = self.status {
             query.push(" and state = ").push_bind(status.as_str());
@@ -52,7 +53,7 @@ impl Filter {
         if let Some(currency) = self.currency {
             query.push(" and currency = ").push_bind(currency.code());
         }
-        self.push_names(query);
+        self.push_selective(query);
         if let Some(from) = self.from {
             query.push(" and submitted_at >= ").push_bind(from);
         }

@@ -1,11 +1,11 @@
-//! The list of transactions: a page of those that pass a filter, newest first, found in about the same
-//! time whatever the filter and however many there are.
+//! The list of transactions: a page of those that match a filter, newest first, found in about the same time
+//! whatever the filter and however many transactions there are.
 //!
 //! A planner that must choose between an index in the order of the list and one that fits the filter
-//! guesses how many rows it reads in vain, and a filter that few recent rows pass makes it guess wrong. So
-//! there is no index in the order of the list alone, and a page is put together from parts, each of which
-//! an index gives in order without reading past it: one for each state, and of transactions that took more
-//! than a smooth course does, one for each number of attempts.
+//! estimates how many rows it reads in vain, and a filter that few recent rows match makes that estimate
+//! wrong. So there is no index in the order of the list alone. A page is merged from parts, each of which an
+//! index returns in order without reading past it: one for each state, and one for each number of attempts
+//! of the transactions that needed more than a smooth course does.
 
 use std::{fmt, str::FromStr};
 
@@ -15,12 +15,13 @@ use sqlx::{Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{EngineError, Filter, Gateway, queries::row::Row};
+use super::{filter::Filter, row::Row};
+use crate::{EngineError, Gateway};
 
 /// The most transactions in one page.
 pub const MAX_PAGE: u32 = 200;
 
-/// Where in the list, newest first, a page begins: after this transaction.
+/// Where a page begins in the list, newest first: after this transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     pub(crate) submitted_at: DateTime<Utc>,
@@ -40,9 +41,9 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is no cursor of ours.
+/// The text is not a cursor of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be a nextCursor that an earlier page gave")]
+#[error("must be the nextCursor of an earlier page")]
 pub struct BadCursor;
 
 impl FromStr for Cursor {
@@ -58,14 +59,14 @@ impl FromStr for Cursor {
     }
 }
 
-/// The states that a transaction whose first attempt succeeds goes through once it was tried. With one
-/// attempt these are not in the index `transactions_by_attempts`: it costs a smooth course nothing.
+/// The states after the first attempt of a transaction whose first attempt succeeds. With one attempt these
+/// are not in the index `transactions_by_attempts`, which therefore costs a smooth course nothing.
 const SMOOTH: [State; 2] = [State::Processing, State::Completed];
-/// So many attempts and more are one part of that index.
+/// This number of attempts, and all higher ones, are one part of that index.
 const MANY_ATTEMPTS: u32 = 20;
 
 impl Gateway {
-    /// The transactions that pass `filter`, newest first, from `cursor` on; at most `limit` and
+    /// The transactions that match `filter`, newest first, from `cursor` on; at most `limit` and
     /// [`MAX_PAGE`].
     ///
     /// # Errors
@@ -83,7 +84,7 @@ impl Gateway {
                 attempts, next_attempt_at
             from (",
         );
-        // One more than asked for tells whether there is a next page.
+        // One more than requested shows whether there is a next page.
         push_page(&mut query, filter, &State::ALL, cursor, limit + 1);
         query.push(
             ") page join transactions t using (id) order by page.submitted_at desc, page.id desc",
@@ -100,7 +101,7 @@ impl Gateway {
 }
 
 /// Adds a query for `id` and `submitted_at` of the first `limit` transactions that are in one of these
-/// states and pass the filter, newest first, from `cursor` on.
+/// states and match the filter, newest first, from `cursor` on.
 pub fn push_page(
     query: &mut QueryBuilder<Postgres>,
     filter: &Filter,
@@ -110,8 +111,8 @@ pub fn push_page(
 ) {
     let wanted = |state: &State| filter.status.is_none_or(|status| status == *state);
     let states: Vec<State> = states.iter().copied().filter(wanted).collect();
-    // The end of each part: what the filter asks for, and in the order of the list. The limit is
-    // written out, so that a plan for any values knows how little is read.
+    // The end of each part: the conditions of the filter, and the order of the list. The limit is a literal,
+    // so that a generic plan knows how few rows are read.
     let push_rest = |query: &mut QueryBuilder<Postgres>, filter: &Filter| {
         filter.push(query);
         if let Some(cursor) = cursor {
@@ -124,10 +125,10 @@ pub fn push_page(
         let names: Vec<_> = states.into_iter().map(State::as_str).collect();
         query.push_bind(names);
     };
-    if filter.names_few() {
+    if filter.is_selective() {
         query.push("select id, submitted_at from (select * from transactions where true");
-        filter.push_names(query);
-        // Behind an offset the planner cannot look elsewhere first.
+        filter.push_selective(query);
+        // The offset keeps the planner from using another index first.
         query.push(" offset 0) named where state = any (");
         push_states(query, states);
         query.push(")");
@@ -157,10 +158,10 @@ pub fn push_page(
             ") as wanted (state), generate_series({from}, {MANY_ATTEMPTS}) as made (attempts), lateral (
                 select id, submitted_at from transactions
                 where state = wanted.state and least(attempts, {MANY_ATTEMPTS}) = made.attempts
-                    -- As the index says it.
+                    -- The same condition as in the index.
                     and attempts > case when state in ('processing', 'completed') then 1 else 0 end",
         ));
-        // Asked again, the planner would think that hardly any pass, and sort those it finds.
+        // With a repeated condition the planner would expect hardly any rows, and sort those it finds.
         let min_attempts = filter.min_attempts.filter(|min_attempts| *min_attempts > MANY_ATTEMPTS);
         push_rest(query, &Filter { min_attempts, ..filter.clone() });
         query.push(") part");
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_survives_its_text() {
+    fn a_cursor_is_the_same_after_its_text_is_parsed() {
         let submitted_at = DateTime::from_timestamp_micros(1_790_000_000_123_456).unwrap();
         let cursor = Cursor { submitted_at, id: Uuid::now_v7() };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));

@@ -1,7 +1,12 @@
 //! Reading transactions: one, the list and its filters, attempts, the export. Nothing here writes.
 
-pub mod export;
-pub mod filter;
-pub mod list;
-pub mod row;
-pub mod transaction;
+mod export;
+mod filter;
+mod list;
+mod row;
+mod transaction;
+
+pub use filter::Filter;
+pub(crate) use list::push_page;
+pub use list::{Cursor, MAX_PAGE};
+pub(crate) use row::Row;

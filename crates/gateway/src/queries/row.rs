@@ -1,4 +1,4 @@
-//! A row of the table `transactions` as it is shown.
+//! The columns of the table `transactions` that make a [`Transaction`].
 
 use chrono::{DateTime, Utc};
 use domain::{Amount, Currency, IdempotencyKey, Transaction};

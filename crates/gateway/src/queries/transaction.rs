@@ -1,12 +1,13 @@
-//! Questions about stored transactions. Those about many of them are in `list.rs`.
+//! Queries for one transaction. Those for many are in `list.rs` and `export.rs`.
 
 use domain::{Attempt, Finding, Outcome, Principal, Transaction, Verification};
 use uuid::Uuid;
 
-use crate::{EngineError, Gateway, queries::row::Row};
+use super::row::Row;
+use crate::{EngineError, Gateway};
 
 impl Gateway {
-    /// One transaction, or `None` where there is none with this id.
+    /// The transaction with this id, or `None` if there is none.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -24,7 +25,7 @@ impl Gateway {
         row.map(Transaction::try_from).transpose()
     }
 
-    /// The transaction that has this reference of this principal's, or `None` where there is none.
+    /// The transaction with this reference of this principal, or `None` if there is none.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -47,7 +48,7 @@ impl Gateway {
         row.map(Transaction::try_from).transpose()
     }
 
-    /// Every attempt of a transaction, first to last, each with the verifications after it.
+    /// All attempts of a transaction, first to last, each with the verifications that followed it.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -99,7 +100,7 @@ impl Gateway {
     /// Whether PostgreSQL answers.
     ///
     /// # Errors
-    /// [`EngineError::Database`] where it does not.
+    /// [`EngineError::Database`] if it does not.
     pub async fn ping(&self) -> Result<(), EngineError> {
         sqlx::query_scalar!(r#"select true as "alive!""#).fetch_one(&self.pool).await?;
         Ok(())

@@ -1,6 +1,6 @@
-//! Sweeping up what nobody looks at any more: rows of workers that are long gone, and finished jobs.
-//! Transactions, their attempts and what people did are kept. And a look for what must not be: a
-//! transaction that is due and has no job.
+//! Housekeeping: it deletes the rows of workers that ended long ago and finished jobs, compacts the counts, and
+//! creates the job of a due transaction that has none, which should never happen. Transactions, their attempts
+//! and interventions are kept.
 
 use std::time::Duration;
 
@@ -9,43 +9,43 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
-    database::bounded_pool::BoundedPool,
+    database::BoundedPool,
     job::{Job, POSTING, VERIFICATION},
-    monitoring::counts::compact,
+    monitoring::compact,
 };
 
-/// Between sweeps.
-const SWEEP: Duration = Duration::from_secs(60);
-/// Transactions that are looked at for their job in one clean_up: those that have been due for longest.
-const LOOKED_AT: i64 = 1000;
+/// The delay between two passes.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How many transactions of each kind are checked for their job in one pass: the oldest due ones.
+const MAX_CHECKED: i64 = 1000;
 
-/// Sweeps now and then, for ever. Any number of processes may do so.
-pub async fn run_forever(pool: &BoundedPool) {
+/// Runs a pass from time to time, for ever. Any number of processes may do so.
+pub(crate) async fn run_forever(pool: &BoundedPool) {
     loop {
         if let Err(error) = clean_up(pool).await {
-            tracing::warn!(%error, "sweeping has to wait");
+            tracing::warn!(%error, "a housekeeping pass failed");
         }
-        sleep(SWEEP).await;
+        sleep(INTERVAL).await;
     }
 }
 
-/// Removes what has been over for an hour, puts the counts together, and gives a job to what has been due for
-/// half a minute and has none.
+/// One pass: deletes what ended an hour ago, compacts the counts, and creates a job for each transaction that
+/// has been due for half a minute and has none.
 ///
 /// # Errors
-/// Where PostgreSQL does not answer.
+/// If PostgreSQL does not answer.
 pub async fn clean_up(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from workers where expires_at < now() - interval '1 hour'")
         .execute(pool)
         .await?;
-    // Ours are deleted where they end. What apalis itself calls finished would stay for ever.
+    // Our statements delete a job when it ends. A job that apalis itself marks as finished would stay for ever.
     sqlx::query!(
         "delete from apalis.jobs
          where status in ('Done', 'Killed', 'Failed') and coalesce(done_at, run_at) < now() - interval '1 hour'"
     )
     .execute(pool)
     .await?;
-    // A job that is locked still refers to its worker: apalis has to make it free first.
+    // A locked job still refers to its worker: apalis has to release it first.
     sqlx::query!(
         "delete from apalis.workers w
          where last_seen < now() - interval '1 hour'
@@ -54,13 +54,13 @@ pub async fn clean_up(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Erro
     .execute(pool)
     .await?;
     while compact(pool).await? {}
-    give_jobs(pool).await
+    create_missing_jobs(pool).await
 }
 
-/// Every change of a transaction writes its job in the same statement, so there is nothing to give. Where
-/// there is, a hand has been in the tables, or we have a bug; either way nothing that was accepted may
-/// lie there for ever.
-async fn give_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
+/// Every change of a transaction writes its job in the same statement, so no job should be missing. If one is,
+/// the tables were edited by hand, or there is a bug; either way an accepted transaction must not stay
+/// unprocessed for ever.
+async fn create_missing_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> {
     let late: Vec<Uuid> = sqlx::query_scalar!(
         r#"select id as "id!" from (
             (select id, next_attempt_at from transactions
@@ -72,12 +72,12 @@ async fn give_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> 
                 and next_attempt_at < now() - interval '30 seconds'
              order by next_attempt_at limit $1)
         ) late"#,
-        LOOKED_AT,
+        MAX_CHECKED,
     )
     .fetch_all(pool)
     .await?;
     let job_ids: Vec<String> = late.iter().copied().map(Job::id_of).collect();
-    let given = sqlx::query!(
+    let created = sqlx::query!(
         r#"
         with late as (
             select t.id, t.doubt_since, t.next_attempt_at, given.job_id
@@ -102,8 +102,11 @@ async fn give_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Error> 
     )
     .execute(pool)
     .await?;
-    if given.rows_affected() > 0 {
-        tracing::error!(transactions = given.rows_affected(), "were due and had no job");
+    if created.rows_affected() > 0 {
+        tracing::error!(
+            transactions = created.rows_affected(),
+            "due transactions had no job; their jobs were created"
+        );
     }
     Ok(())
 }

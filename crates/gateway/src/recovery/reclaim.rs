@@ -1,6 +1,7 @@
-//! Taking a claim back from a worker that will not finish it. Its fence is raised, so whatever that
-//! worker still does changes nothing. An attempt under way is a doubt since its beginning, and is not
-//! given up before its own time: its worker may be alive, and cut off from the database only.
+//! Reclaiming a claim from a worker that will not finish it. The fence is raised, so the worker can change
+//! nothing any more. An attempt in flight is in doubt from its beginning, and its doubt still counts from the
+//! time at which the worker must have given up on it: the worker may be alive and only cut off from the
+//! database.
 
 use domain::protocol::{Policy, QUARANTINED};
 use sqlx::PgExecutor;
@@ -8,17 +9,19 @@ use uuid::Uuid;
 
 use crate::job::{Job, POSTING, VERIFICATION};
 
-/// Why claims are taken back.
+/// Why claims are reclaimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReclaimCause {
-    /// The worker died over it. Counted: what kills its workers is set aside in the end.
+    /// The worker died while it held the claim. Counted: a transaction that keeps killing its workers is
+    /// quarantined.
     WorkerDied,
-    /// The worker gave it back, or could not reach the database.
+    /// The worker released the claim, or could not reach the database.
     Released,
 }
 
-/// Makes the claims that still hold due again, with a job each; but what has lost its worker too often
-/// in a row is put in doubt, without a job, for a person. Gives how many did hold.
+/// Makes the transactions whose claims still hold due again, with a job each. A transaction whose workers died
+/// too often in a row is quarantined: it is put in doubt, without a job, for an operator. Returns how many
+/// claims still held.
 pub async fn reclaim(
     pool: impl PgExecutor<'_>,
     claims: &[(Uuid, i64)],
