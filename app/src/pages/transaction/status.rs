@@ -1,7 +1,7 @@
 //! The status of a transaction, as a sentence.
 
 use chrono::{DateTime, Utc};
-use domain::{Finding, Outcome, State, protocol::SET_ASIDE};
+use domain::{Finding, Outcome, State, protocol::QUARANTINED};
 use leptos::prelude::*;
 
 use crate::{
@@ -49,7 +49,7 @@ fn operator_needed(detail: &TransactionDetail) -> Option<&str> {
     let seen = attempts.last().and_then(|attempt| attempt.verifications.last());
     let differs = seen.is_some_and(|seen| seen.finding == Finding::Mismatch);
     let why = transaction.error.as_deref().unwrap_or("the known facts contradict each other");
-    (doubt && (differs || why.starts_with(SET_ASIDE))).then_some(why)
+    (doubt && (differs || why.starts_with(QUARANTINED))).then_some(why)
 }
 
 fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> String {
@@ -174,8 +174,8 @@ mod tests {
             "An operator must resolve it: another amount."
         );
         assert_eq!(
-            sentence(&format!("{SET_ASIDE} 5 times in a row"), json!([])),
-            format!("An operator must resolve it: {SET_ASIDE} 5 times in a row.")
+            sentence(&format!("{QUARANTINED} 5 times in a row"), json!([])),
+            format!("An operator must resolve it: {QUARANTINED} 5 times in a row.")
         );
         // Nothing is due while a verification is in flight, either.
         assert_eq!(

@@ -50,7 +50,7 @@ pub struct Admission {
 /// nothing about the service.
 pub struct PostPermit<'a> {
     admission: &'a Admission,
-    pass: Option<breaker::Pass>,
+    breaker_permit: Option<breaker::Permit>,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -98,8 +98,8 @@ impl Admission {
         if self.paused.load(Ordering::Acquire) {
             return None;
         }
-        let pass = self.breaker().pass(Instant::now())?;
-        Some(PostPermit { admission: self, pass: Some(pass), _permit: permit })
+        let breaker_permit = self.breaker().acquire(Instant::now())?;
+        Some(PostPermit { admission: self, breaker_permit: Some(breaker_permit), _permit: permit })
     }
 
     /// Waits for a permit to verify an earlier attempt. `None` if the process is stopping.
@@ -148,14 +148,14 @@ impl Admission {
         self.last_minute.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, pass: breaker::Pass, outcome: Option<Outcome>) {
+    fn report(&self, permit: breaker::Permit, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
             self.last_minute().count(outcome == Outcome::Posted, Instant::now());
         }
         let (before, after) = {
             let mut breaker = self.breaker();
             let before = breaker.circuit();
-            breaker.ended(pass, outcome, Instant::now(), rand::random());
+            breaker.record(permit, outcome, Instant::now(), rand::random());
             (before, breaker.circuit())
         };
         if before == after {
@@ -178,16 +178,16 @@ fn set_circuit_gauge(circuit: Circuit) {
 impl PostPermit<'_> {
     /// Reports the outcome of the attempt to the circuit breaker and the statistics.
     pub fn report(&mut self, outcome: Outcome) {
-        if let Some(pass) = self.pass.take() {
-            self.admission.report(pass, Some(outcome));
+        if let Some(permit) = self.breaker_permit.take() {
+            self.admission.report(permit, Some(outcome));
         }
     }
 }
 
 impl Drop for PostPermit<'_> {
     fn drop(&mut self) {
-        if let Some(pass) = self.pass.take() {
-            self.admission.report(pass, None);
+        if let Some(permit) = self.breaker_permit.take() {
+            self.admission.report(permit, None);
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{self, Scripted, database, execute, gateway, jobs, poster, submission};
+use crate::support::{self, Scripted, database, execute, executor, gateway, jobs, submission};
 
 type Result = std::result::Result<Submitted, SubmitError>;
 
@@ -93,7 +93,7 @@ async fn a_replay_is_answered_like_the_first_submission_whatever_the_state_is_no
     let pool = database().await;
     let gateway = gateway(&pool);
     let service = Scripted::new();
-    let (poster, _) = poster(&pool, &service).await;
+    let (executor, _) = executor(&pool, &service).await;
     let body = json!({
         "idempotencyKey": "k", "id": Uuid::new_v4(), "reference": "r", "amount": "1.50",
         "currency": "USD", "timestamp": "2026-01-31T12:00:00.1234567Z", "metadata": {"b": 1.0, "a": 1},
@@ -103,7 +103,7 @@ async fn a_replay_is_answered_like_the_first_submission_whatever_the_state_is_no
     service.answers(Ending::NotWritten).answers_status(201);
     for state in [State::Pending, State::Completed] {
         support::let_time_pass(&pool, first.transaction_id, 0).await;
-        execute(&poster, &pool, first.transaction_id).await.unwrap();
+        execute(&executor, &pool, first.transaction_id).await.unwrap();
         let now = gateway.transaction(first.transaction_id).await.unwrap().unwrap();
         assert!(now.status == state && now != first, "{now:?}");
         for name in ["idempotencyKey", "id", "reference"] {

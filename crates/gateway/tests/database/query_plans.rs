@@ -8,7 +8,7 @@ use gateway::{
 };
 use sqlx::PgPool;
 
-use crate::support::{Scripted, database, gateway, poster, stored};
+use crate::support::{Scripted, database, executor, gateway, stored};
 
 const PENDING: i64 = 5_000;
 
@@ -26,14 +26,14 @@ async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pend
     let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
     let one = for_execution(&one);
     let service = Scripted::new();
-    let (poster, _) = poster(&one, &service).await;
+    let (executor, _) = executor(&one, &service).await;
     let gateway = gateway(&pool);
     // On the sixth execution PostgreSQL may choose a generic plan.
     for _ in 0..8 {
         let id = stored(&gateway).await;
         service.answers_status(201);
         assert_eq!(
-            poster.process(id, Purpose::Post, ()).await.unwrap(),
+            executor.execute(id, Purpose::Post, ()).await.unwrap(),
             ExecutionResult::Took(Step::Complete)
         );
     }
@@ -43,7 +43,7 @@ async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pend
     let before = rows_read(&one).await;
     service.answers_status(201);
     assert_eq!(
-        poster.process(id, Purpose::Post, ()).await.unwrap(),
+        executor.execute(id, Purpose::Post, ()).await.unwrap(),
         ExecutionResult::Took(Step::Complete)
     );
     let read = rows_read(&one).await - before;

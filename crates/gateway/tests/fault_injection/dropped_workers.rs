@@ -80,9 +80,9 @@ async fn drop_in(fixture: &Fixture<'_>, wait: Wait, post: Post) {
             .await;
         }
         Wait::Settling(point) => {
-            let (closed_poster, id) = (fixture.worker.closed_poster.clone(), fixture.id);
+            let (closed_executor, id) = (fixture.worker.closed_executor.clone(), fixture.id);
             drop_at(fixture, point, || {
-                tokio::spawn(async move { closed_poster.turn(id, Purpose::Post, ()).await })
+                tokio::spawn(async move { closed_executor.run_job(id, Purpose::Post, ()).await })
             })
             .await;
         }
@@ -143,7 +143,7 @@ async fn a_late_post_of_a_dropped_worker_is_found_before_the_next_post() {
     assert_eq!(gateway::reclaim_expired(env.pool(), &fixture.policy).await.unwrap(), 1);
     let other = &fixture.other;
     other.client.script_verifications([Verification::Honest]);
-    let execution = other.poster.process(fixture.id, Purpose::Verify, ()).await.unwrap();
+    let execution = other.executor.execute(fixture.id, Purpose::Verify, ()).await.unwrap();
     assert!(
         matches!(execution, ExecutionResult::Took(domain::protocol::Step::Retry { .. })),
         "{execution:?}"

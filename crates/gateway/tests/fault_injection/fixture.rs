@@ -49,9 +49,9 @@ impl Environment {
 pub struct TestWorker {
     pub run: Uuid,
     pub client: Arc<LedgerClient>,
-    pub poster: Arc<Executor>,
-    /// A poster that admits nothing.
-    pub closed_poster: Arc<Executor>,
+    pub executor: Arc<Executor>,
+    /// A executor that admits nothing.
+    pub closed_executor: Arc<Executor>,
 }
 
 impl TestWorker {
@@ -62,14 +62,14 @@ impl TestWorker {
             .execute(own)
             .await
             .unwrap();
-        let poster = |closing: CancellationToken| {
-            let gate = Arc::new(Admission::new(LIMITS, closing));
-            Arc::new(Executor::new(over.clone(), client.clone(), gate, policy, run))
+        let executor = |closing: CancellationToken| {
+            let admission = Arc::new(Admission::new(LIMITS, closing));
+            Arc::new(Executor::new(over.clone(), client.clone(), admission, policy, run))
         };
         let closed = CancellationToken::new();
         closed.cancel();
-        let (poster, closed_poster) = (poster(CancellationToken::new()), poster(closed));
-        Self { run, client, poster, closed_poster }
+        let (executor, closed_executor) = (executor(CancellationToken::new()), executor(closed));
+        Self { run, client, executor, closed_executor }
     }
 }
 
@@ -105,14 +105,14 @@ impl<'a> Fixture<'a> {
     pub async fn doubt(&self, post: Post) {
         self.other.client.script_posts([post]);
         self.other.client.script_verifications([Verification::Failed]);
-        self.other.poster.process(self.id, Purpose::Post, ()).await.unwrap();
+        self.other.executor.execute(self.id, Purpose::Post, ()).await.unwrap();
         drive::let_windows_pass(self.env.pool(), self.id).await;
     }
 
     /// Runs one execution of the worker in a task of its own.
     pub fn execute(&self, purpose: Purpose) -> tokio::task::JoinHandle<()> {
-        let (poster, id) = (self.worker.poster.clone(), self.id);
-        tokio::spawn(async move { poster.turn(id, purpose, ()).await })
+        let (executor, id) = (self.worker.executor.clone(), self.id);
+        tokio::spawn(async move { executor.run_job(id, purpose, ()).await })
     }
 
     pub async fn is_claimed(&self) -> bool {
@@ -135,8 +135,8 @@ impl<'a> Fixture<'a> {
     }
 
     pub async fn end(&self, context: &str) -> State {
-        let (pool, poster) = (self.env.pool(), &self.other.poster);
-        let end = drive::to_the_end(pool, poster, &self.ledger, self.id, context);
+        let (pool, executor) = (self.env.pool(), &self.other.executor);
+        let end = drive::to_the_end(pool, executor, &self.ledger, self.id, context);
         bounded(context, end).await
     }
 }

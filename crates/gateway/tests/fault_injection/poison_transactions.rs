@@ -75,7 +75,7 @@ async fn keeps_losing_its_worker(loss: Loss) {
         invariants::check(env.pool(), &context).await;
         // Other transactions are not delayed.
         let another = drive::stored(&env.gateway).await;
-        fixture.worker.poster.turn(another, Purpose::Post, ()).await;
+        fixture.worker.executor.run_job(another, Purpose::Post, ()).await;
         assert_eq!(state(&env, another).await, State::Completed, "{context}");
         assert_eq!(fixture.losses().await, losses as i32 + 1, "{context}");
         if losses + 1 < most {

@@ -45,15 +45,15 @@ async fn a_job_redelivered_during_its_execution_changes_nothing() {
             let first = begin(&fixture, purpose, post).await;
             let again = if same_run { &fixture.worker } else { &fixture.other };
             for purpose in [Purpose::Post, Purpose::Verify] {
-                bounded(&context, again.poster.turn(fixture.id, purpose, ())).await;
+                bounded(&context, again.executor.run_job(fixture.id, purpose, ())).await;
             }
             assert!(fixture.is_claimed().await, "{context}");
             invariants::check(env.pool(), &context).await;
-            assert_eq!(fixture.worker.poster.under_way(), [fixture.id], "{context}");
+            assert_eq!(fixture.worker.executor.in_flight(), [fixture.id], "{context}");
             fixture.worker.client.open();
             bounded(&context, first).await.unwrap();
             assert!(!fixture.is_claimed().await, "{context}");
-            assert!(fixture.worker.poster.under_way().is_empty(), "{context}");
+            assert!(fixture.worker.executor.in_flight().is_empty(), "{context}");
             assert_eq!(fixture.end(&context).await, State::Completed, "{context}");
         }
     }
@@ -65,8 +65,8 @@ async fn of_many_concurrent_executions_one_posts() {
     let fixture = Fixture::new(&env, 3).await;
     let executions = (0..8).map(|number| {
         let worker = if number % 2 == 0 { &fixture.worker } else { &fixture.other };
-        let (poster, id) = (worker.poster.clone(), fixture.id);
-        tokio::spawn(async move { poster.turn(id, Purpose::Post, ()).await })
+        let (executor, id) = (worker.executor.clone(), fixture.id);
+        tokio::spawn(async move { executor.run_job(id, Purpose::Post, ()).await })
     });
     for execution in executions.collect::<Vec<_>>() {
         bounded("one of many executions", execution).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_request_that_panics_ends_only_its_own_execution() {
         fixture.worker.client.script_verifications([verification]);
         bounded(&context, fixture.execute(purpose)).await.unwrap();
         assert!(!fixture.is_claimed().await, "{context}");
-        assert!(fixture.worker.poster.under_way().is_empty(), "{context}");
+        assert!(fixture.worker.executor.in_flight().is_empty(), "{context}");
         assert_eq!(fixture.losses().await, 1, "{context}");
         invariants::check(env.pool(), &context).await;
         assert_eq!(fixture.end(&context).await, State::Completed, "{context}");

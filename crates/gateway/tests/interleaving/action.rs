@@ -99,7 +99,7 @@ impl Action {
         match self {
             Self::Claim => claimed(contender.begin(id, Purpose::Post).await),
             Self::Verify => claimed(contender.begin(id, Purpose::Verify).await),
-            Self::Execute => match contender.poster.process(id, Purpose::Post, ()).await {
+            Self::Execute => match contender.executor.execute(id, Purpose::Post, ()).await {
                 Ok(ExecutionResult::Took(_)) => "executed",
                 other => claimed(Some(other)),
             },
@@ -129,7 +129,7 @@ impl Action {
             }
             Self::Release => release_claim(fixture, number).await,
             Self::SettleJob => {
-                contender.closed_poster.turn(id, Purpose::Post, ()).await;
+                contender.closed_executor.run_job(id, Purpose::Post, ()).await;
                 "settled"
             }
             Self::Cancel => fixture.intervene(number, Intervention::Cancel).await,
@@ -166,10 +166,11 @@ fn claimed(ended: Option<Result<ExecutionResult, EngineError>>) -> &'static str 
 async fn release_claim(fixture: &Fixture, number: usize) -> &'static str {
     let (contender, holder) = (&fixture.contenders[number], &fixture.contenders[1 - number]);
     let before = fixture.fence().await;
-    let gate = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
+    let admission = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
     let pool = fixture.breaking.clone().unwrap();
-    let poster = Executor::new(pool, contender.client.clone(), gate, fixture.policy, holder.run);
-    poster.turn(fixture.id, Purpose::Post, ()).await;
+    let executor =
+        Executor::new(pool, contender.client.clone(), admission, fixture.policy, holder.run);
+    executor.run_job(fixture.id, Purpose::Post, ()).await;
     if fixture.fence().await > before { "released" } else { "nothing" }
 }
 

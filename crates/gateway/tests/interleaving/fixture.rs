@@ -100,9 +100,9 @@ pub struct Contender {
     pub session: Arc<Session>,
     pub client: Arc<LedgerClient>,
     pub run: Uuid,
-    pub poster: Arc<Executor>,
-    /// A poster that admits nothing.
-    pub closed_poster: Executor,
+    pub executor: Arc<Executor>,
+    /// A executor that admits nothing.
+    pub closed_executor: Executor,
     pub execution: Mutex<Option<JoinHandle<Result<ExecutionResult, EngineError>>>>,
 }
 
@@ -119,17 +119,17 @@ impl Contender {
             .execute(own)
             .await
             .unwrap();
-        let poster = |closing: CancellationToken| {
-            let gate = Arc::new(Admission::new(LIMITS, closing));
-            Executor::new(session.pool.clone(), client.clone(), gate, policy, run)
+        let executor = |closing: CancellationToken| {
+            let admission = Arc::new(Admission::new(LIMITS, closing));
+            Executor::new(session.pool.clone(), client.clone(), admission, policy, run)
         };
         let closed = CancellationToken::new();
         closed.cancel();
         Self {
             session: session.clone(),
             run,
-            poster: Arc::new(poster(CancellationToken::new())),
-            closed_poster: poster(closed),
+            executor: Arc::new(executor(CancellationToken::new())),
+            closed_executor: executor(closed),
             client,
             execution: Mutex::default(),
         }
@@ -146,8 +146,8 @@ impl Contender {
             Purpose::Verify => &self.client.before_verification,
         };
         barrier.close();
-        let poster = self.poster.clone();
-        let mut execution = tokio::spawn(async move { poster.process(id, purpose, ()).await });
+        let executor = self.executor.clone();
+        let mut execution = tokio::spawn(async move { executor.execute(id, purpose, ()).await });
         let ended = tokio::select! {
             () = barrier.reached() => None,
             ended = &mut execution => Some(ended.unwrap()),
@@ -263,7 +263,7 @@ impl Fixture {
     }
 
     async fn execute(&self, purpose: Purpose) {
-        let execution = self.own.poster.process(self.id, purpose, ()).await.unwrap();
+        let execution = self.own.executor.execute(self.id, purpose, ()).await.unwrap();
         assert!(matches!(execution, ExecutionResult::Took(_)), "{execution:?}");
     }
 
@@ -301,7 +301,7 @@ impl Fixture {
             self.expire(contender.run).await;
         }
         gateway::reclaim_expired(&self.pool, &self.policy).await.unwrap();
-        drive::to_the_end(&self.pool, &self.own.poster, &self.ledger, self.id, context).await;
+        drive::to_the_end(&self.pool, &self.own.executor, &self.ledger, self.id, context).await;
     }
 
     /// Removes it, so that later checks need not read it.

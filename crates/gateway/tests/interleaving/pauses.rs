@@ -131,7 +131,7 @@ async fn a_pause_that_is_rolled_back_stops_nothing() {
     assert!(!paused.await.unwrap());
     let fixture = Fixture::new(&database, Start::Due, 0).await;
     let execution =
-        fixture.contenders[0].poster.process(fixture.id, Purpose::Post, ()).await.unwrap();
+        fixture.contenders[0].executor.execute(fixture.id, Purpose::Post, ()).await.unwrap();
     assert!(matches!(execution, ExecutionResult::Took(_)), "{execution:?}");
     assert_eq!(recorded(&database, "pause").await, 0);
     fixture.end("after a pause that was rolled back").await;

@@ -15,21 +15,22 @@ struct Fixture {
     pool: sqlx::PgPool,
     gateway: gateway::Gateway,
     service: Arc<Scripted>,
-    gate: Arc<Admission>,
-    poster: Executor,
+    admission: Arc<Admission>,
+    executor: Executor,
 }
 
 async fn fixture() -> Fixture {
     let pool = database().await;
     let (gateway, service) = (gateway(&pool), Scripted::new());
-    let gate = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
-    let poster = Executor::new(pool.clone(), service.clone(), gate.clone(), POLICY, Uuid::now_v7());
-    Fixture { pool, gateway, service, gate, poster }
+    let admission = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
+    let executor =
+        Executor::new(pool.clone(), service.clone(), admission.clone(), POLICY, Uuid::now_v7());
+    Fixture { pool, gateway, service, admission, executor }
 }
 
 impl Fixture {
     async fn execute(&self, id: Uuid) -> ExecutionResult {
-        support::execute(&self.poster, &self.pool, id).await.unwrap()
+        support::execute(&self.executor, &self.pool, id).await.unwrap()
     }
 
     async fn attempts(&self, id: Uuid) -> usize {
@@ -38,7 +39,7 @@ impl Fixture {
 
     /// Makes failing attempts until the circuit breaker opens.
     async fn open_the_breaker(&self) {
-        while self.gate.circuit() == Circuit::Closed {
+        while self.admission.circuit() == Circuit::Closed {
             let id = stored(&self.gateway).await;
             self.service.answers(Ending::NotWritten);
             self.execute(id).await;
@@ -53,7 +54,7 @@ async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_is_used_up(
     let id = stored(&fixture.gateway).await;
     assert_eq!(fixture.execute(id).await, ExecutionResult::NotAdmitted);
     // The execution leaves its job for a worker that can post.
-    fixture.poster.turn(id, Purpose::Post, ()).await;
+    fixture.executor.run_job(id, Purpose::Post, ()).await;
     assert_eq!((fixture.attempts(id).await, jobs(&fixture.pool, id).await), (0, 1));
     assert_eq!(support::state(&fixture.gateway, id).await, State::Pending);
 }
@@ -62,11 +63,11 @@ async fn while_the_breaker_is_open_nothing_is_claimed_and_no_attempt_is_used_up(
 async fn a_successful_probe_closes_the_breaker() {
     let fixture = fixture().await;
     fixture.open_the_breaker().await;
-    fixture.gate.opened().await; // a probe is due
+    fixture.admission.wait_until_open().await; // a probe is due
     let id = stored(&fixture.gateway).await;
     fixture.service.answers_status(201);
     assert_eq!(fixture.execute(id).await, ExecutionResult::Took(Step::Complete));
-    assert_eq!(fixture.gate.circuit(), Circuit::Closed);
+    assert_eq!(fixture.admission.circuit(), Circuit::Closed);
 }
 
 #[tokio::test]

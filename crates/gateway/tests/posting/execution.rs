@@ -13,14 +13,14 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::support::{
-    self, POLICY, Scripted, database, gateway, jobs, let_time_pass, poster, state, stored,
+    self, POLICY, Scripted, database, executor, gateway, jobs, let_time_pass, state, stored,
 };
 
 struct Fixture {
     pool: PgPool,
     gateway: gateway::Gateway,
     service: Arc<Scripted>,
-    poster: Arc<Executor>,
+    executor: Arc<Executor>,
     run: Uuid,
     id: Uuid,
 }
@@ -29,14 +29,14 @@ async fn fixture() -> Fixture {
     let pool = database().await;
     let gateway = gateway(&pool);
     let service = Scripted::new();
-    let (poster, run) = poster(&pool, &service).await;
+    let (executor, run) = executor(&pool, &service).await;
     let id = stored(&gateway).await;
-    Fixture { pool, gateway, service, poster: Arc::new(poster), run, id }
+    Fixture { pool, gateway, service, executor: Arc::new(executor), run, id }
 }
 
 impl Fixture {
     async fn execute(&self) -> ExecutionResult {
-        support::execute(&self.poster, &self.pool, self.id).await.unwrap()
+        support::execute(&self.executor, &self.pool, self.id).await.unwrap()
     }
 
     /// An attempt that is answered with an error and proven absent after its window.
@@ -208,8 +208,8 @@ async fn an_attempt_is_in_the_table_before_its_post_arrives() {
     let hold = Arc::new(Notify::new());
     *fixture.service.hold.lock().unwrap() = Some(hold.clone());
     fixture.service.answers_status(201);
-    let (poster, id) = (fixture.poster.clone(), fixture.id);
-    let execution = tokio::spawn(async move { poster.process(id, Purpose::Post, ()).await });
+    let (executor, id) = (fixture.executor.clone(), fixture.id);
+    let execution = tokio::spawn(async move { executor.execute(id, Purpose::Post, ()).await });
     fixture.service.arrived.notified().await;
     assert_eq!(fixture.outcomes().await, [None]);
     assert_eq!(fixture.state().await, State::Processing);
@@ -232,9 +232,9 @@ async fn the_permit_is_released_before_the_result_is_recorded() {
     let hold = Arc::new(Notify::new());
     *fixture.service.hold.lock().unwrap() = Some(hold.clone());
     fixture.service.answers_status(201);
-    let (poster, id) = (fixture.poster.clone(), fixture.id);
+    let (executor, id) = (fixture.executor.clone(), fixture.id);
     let (permit, released) = oneshot::channel::<()>();
-    let execution = tokio::spawn(async move { poster.process(id, Purpose::Post, permit).await });
+    let execution = tokio::spawn(async move { executor.execute(id, Purpose::Post, permit).await });
     fixture.service.arrived.notified().await;
     let mut locked = fixture.pool.acquire().await.unwrap();
     for statement in ["begin", "select from transactions for update"] {
@@ -253,12 +253,12 @@ async fn two_workers_do_not_claim_the_same_transaction() {
     let hold = Arc::new(Notify::new());
     *fixture.service.hold.lock().unwrap() = Some(hold.clone());
     fixture.service.answers_status(201);
-    let (other, _) = poster(&fixture.pool, &fixture.service).await;
-    let (first, id) = (fixture.poster.clone(), fixture.id);
-    let execution = tokio::spawn(async move { first.process(id, Purpose::Post, ()).await });
+    let (other, _) = executor(&fixture.pool, &fixture.service).await;
+    let (first, id) = (fixture.executor.clone(), fixture.id);
+    let execution = tokio::spawn(async move { first.execute(id, Purpose::Post, ()).await });
     fixture.service.arrived.notified().await;
     assert_eq!(
-        other.process(fixture.id, Purpose::Post, ()).await.unwrap(),
+        other.execute(fixture.id, Purpose::Post, ()).await.unwrap(),
         ExecutionResult::NotDue
     );
     hold.notify_one();
@@ -271,8 +271,8 @@ async fn a_worker_whose_claims_were_reclaimed_changes_nothing_when_it_resumes() 
     let hold = Arc::new(Notify::new());
     *fixture.service.hold.lock().unwrap() = Some(hold.clone());
     fixture.service.answers(Ending::NotWritten);
-    let (suspended, id) = (fixture.poster.clone(), fixture.id);
-    let execution = tokio::spawn(async move { suspended.process(id, Purpose::Post, ()).await });
+    let (suspended, id) = (fixture.executor.clone(), fixture.id);
+    let execution = tokio::spawn(async move { suspended.execute(id, Purpose::Post, ()).await });
     fixture.service.arrived.notified().await;
 
     sqlx::query("update workers set expires_at = now() - interval '1 second' where id = $1")
@@ -294,8 +294,8 @@ async fn a_claim_of_a_dead_worker_is_verified_before_the_next_post() {
     let fixture = fixture().await;
     let hold = Arc::new(Notify::new());
     *fixture.service.hold.lock().unwrap() = Some(hold.clone());
-    let (dying, id) = (fixture.poster.clone(), fixture.id);
-    let execution = tokio::spawn(async move { dying.process(id, Purpose::Post, ()).await });
+    let (dying, id) = (fixture.executor.clone(), fixture.id);
+    let execution = tokio::spawn(async move { dying.execute(id, Purpose::Post, ()).await });
     fixture.service.arrived.notified().await;
     execution.abort();
     let _ = execution.await;
@@ -303,9 +303,9 @@ async fn a_claim_of_a_dead_worker_is_verified_before_the_next_post() {
 
     // While its lease holds, no worker touches its claim.
     assert_eq!(gateway::reclaim_expired(&fixture.pool, &POLICY).await.unwrap(), 0);
-    let (other, _) = poster(&fixture.pool, &fixture.service).await;
+    let (other, _) = executor(&fixture.pool, &fixture.service).await;
     assert_eq!(
-        other.process(fixture.id, Purpose::Post, ()).await.unwrap(),
+        other.execute(fixture.id, Purpose::Post, ()).await.unwrap(),
         ExecutionResult::NotDue
     );
 
@@ -342,7 +342,7 @@ async fn a_claim_of_a_dead_worker_is_verified_before_the_next_post() {
 async fn an_execution_that_panics_releases_its_claim() {
     let fixture = fixture().await;
     // The script is empty, so the POST panics.
-    fixture.poster.turn(fixture.id, Purpose::Post, ()).await;
+    fixture.executor.run_job(fixture.id, Purpose::Post, ()).await;
     assert_eq!((fixture.state().await, fixture.jobs().await), (State::Pending, 1));
     assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown)]);
 }
@@ -354,7 +354,7 @@ async fn a_job_without_a_transaction_is_deleted_and_an_early_one_is_postponed() 
         .execute(&fixture.pool)
         .await
         .unwrap();
-    fixture.poster.turn(fixture.id, Purpose::Post, ()).await;
+    fixture.executor.run_job(fixture.id, Purpose::Post, ()).await;
     let due: bool = sqlx::query_scalar(
         "select run_at > now() + interval '50 minutes' and status = 'Pending' from apalis.jobs",
     )
@@ -363,7 +363,7 @@ async fn a_job_without_a_transaction_is_deleted_and_an_early_one_is_postponed() 
     .unwrap();
     assert!(due);
     sqlx::query("delete from transactions").execute(&fixture.pool).await.unwrap();
-    fixture.poster.turn(fixture.id, Purpose::Post, ()).await;
+    fixture.executor.run_job(fixture.id, Purpose::Post, ()).await;
     assert_eq!(fixture.jobs().await, 0);
 }
 

@@ -3,7 +3,7 @@
 use domain::{Ending, Finding, Principal, TraceParent};
 use serde_json::json;
 
-use crate::support::{Scripted, database, execute, gateway, let_time_pass, poster, submission};
+use crate::support::{Scripted, database, execute, executor, gateway, let_time_pass, submission};
 
 #[tokio::test]
 async fn every_request_continues_the_trace_of_the_submission_or_starts_one_for_the_transaction() {
@@ -12,7 +12,7 @@ async fn every_request_continues_the_trace_of_the_submission_or_starts_one_for_t
     let clients = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
     for trace_parent in [Some(clients), None] {
         let service = Scripted::new();
-        let (poster, _) = poster(&pool, &service).await;
+        let (executor, _) = executor(&pool, &service).await;
         let mut submission = submission(json!({"amount": 1, "currency": "USD"}));
         submission.trace_parent = trace_parent;
         let submitted = gateway.submit(&Principal::anonymous(), submission).await.unwrap();
@@ -21,7 +21,7 @@ async fn every_request_continues_the_trace_of_the_submission_or_starts_one_for_t
         service.answers_status(201);
         for _ in 0..3 {
             let_time_pass(&pool, id, 60).await;
-            execute(&poster, &pool, id).await.unwrap();
+            execute(&executor, &pool, id).await.unwrap();
         }
         assert_eq!(service.requests(), ["post", "verify", "verify", "post"]);
         let expected = trace_parent.unwrap_or(TraceParent::of_transaction(id));

@@ -90,7 +90,7 @@ async fn progress(pool: &PgPool, id: Uuid) -> Progress {
 /// attempt.
 pub async fn to_the_end(
     pool: &PgPool,
-    poster: &Executor,
+    executor: &Executor,
     ledger: &Ledger,
     id: Uuid,
     context: &str,
@@ -105,7 +105,7 @@ pub async fn to_the_end(
         }
         let_windows_pass(pool, id).await;
         let purpose = if progress.new { Purpose::Post } else { Purpose::Verify };
-        poster.process(id, purpose, ()).await.unwrap();
+        executor.execute(id, purpose, ()).await.unwrap();
     }
     panic!("{context}: it reaches no end");
 }

@@ -93,16 +93,16 @@ pub async fn stored(gateway: &Gateway) -> Uuid {
     gateway.submit(&principal, submission).await.unwrap().transaction.transaction_id
 }
 
-/// A poster for a new run with a valid lease.
-pub async fn poster(pool: &PgPool, service: &Arc<Scripted>) -> (Executor, Uuid) {
+/// A executor for a new run with a valid lease.
+pub async fn executor(pool: &PgPool, service: &Arc<Scripted>) -> (Executor, Uuid) {
     let run = Uuid::now_v7();
     sqlx::query("insert into workers (id, expires_at) values ($1, now() + interval '1 hour')")
         .bind(run)
         .execute(pool)
         .await
         .unwrap();
-    let gate = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
-    (Executor::new(pool.clone(), service.clone(), gate, POLICY, run), run)
+    let admission = Arc::new(Admission::new(LIMITS, CancellationToken::new()));
+    (Executor::new(pool.clone(), service.clone(), admission, POLICY, run), run)
 }
 
 /// The purpose of the transaction's job; `Post` if it has none.
@@ -121,11 +121,11 @@ pub async fn purpose(pool: &PgPool, id: Uuid) -> Purpose {
 
 /// Executes the transaction as its job asks.
 pub async fn execute(
-    poster: &Executor,
+    executor: &Executor,
     pool: &PgPool,
     id: Uuid,
 ) -> Result<ExecutionResult, EngineError> {
-    poster.process(id, purpose(pool, id).await, ()).await
+    executor.execute(id, purpose(pool, id).await, ()).await
 }
 
 /// Moves a transaction's doubt into the past by so many seconds and makes the transaction due.
