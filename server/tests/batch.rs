@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use support::{Program, command, contract, database, redacted};
 
-/// A web process without a worker, so that nothing changes what was submitted.
+/// A web process without a worker, so that nothing changes the submitted transactions.
 async fn web() -> Program {
     web_on(&database().await).await
 }
@@ -39,7 +39,7 @@ async fn stored(web: &Program) -> usize {
 }
 
 #[tokio::test]
-async fn a_bad_line_does_not_take_the_others_along() {
+async fn a_bad_line_does_not_affect_the_others() {
     let web = web().await;
     let earlier = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
     web.submit(&json!({"id": earlier, "amount": 1, "currency": "USD"}).to_string()).await;
@@ -70,7 +70,7 @@ async fn a_bad_line_does_not_take_the_others_along() {
 }
 
 #[tokio::test]
-async fn json_line_by_line_is_answered_line_by_line() {
+async fn json_lines_are_answered_line_by_line() {
     let web = web().await;
     for content_type in ["application/x-ndjson", "application/jsonl; charset=utf-8"] {
         let lines = "{\"amount\": 1, \"currency\": \"USD\"}\r\n\n{\"amount\": 1,\n  \n\
@@ -93,7 +93,7 @@ async fn json_line_by_line_is_answered_line_by_line() {
 }
 
 #[tokio::test]
-async fn a_line_with_a_member_that_none_may_have_is_refused_and_takes_no_other_along() {
+async fn a_line_with_a_duplicate_or_reserved_member_is_refused_without_affecting_the_others() {
     let web = web().await;
     let good = r#"{"amount": 1, "currency": "USD"}"#;
     let twice = r#"{"amount": 1, "currency": "USD", "amount": 100}"#;
@@ -114,7 +114,7 @@ async fn a_line_with_a_member_that_none_may_have_is_refused_and_takes_no_other_a
 }
 
 #[tokio::test]
-async fn what_is_no_batch_is_refused_as_a_whole() {
+async fn a_body_that_is_not_a_batch_is_refused_as_a_whole() {
     let web = web().await;
     let line = json!({"amount": 1, "currency": "USD"});
     let many = Value::Array(vec![line.clone(); 1001]);
@@ -140,7 +140,7 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
     assert_eq!(json_batch(&web, &json!([])).await, json!([]));
 }
 
-/// What did not get its turn in time is sent again, as its answer says.
+/// Sends the lines that were answered 503 again, as their answers ask.
 async fn all_accepted(web: &Program, lines: &[Value]) -> Vec<Value> {
     let mut accepted = vec![Value::Null; lines.len()];
     loop {
@@ -162,7 +162,7 @@ async fn all_accepted(web: &Program, lines: &[Value]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_thousand_lines_are_answered_in_their_order() {
+async fn a_thousand_lines_are_answered_in_order() {
     let web = web().await;
     let lines: Vec<_> = (0..1000)
         .map(|i| json!({"idempotencyKey": format!("k{i}"), "amount": i + 1, "currency": "JPY"}))
@@ -175,9 +175,9 @@ async fn a_thousand_lines_are_answered_in_their_order() {
     assert_eq!(health["queueDepth"], 1000);
 }
 
-/// Those that are under way when the database stops answering, and those that have not begun.
+/// The lines in flight when the database stops answering, and those that have not begun.
 #[tokio::test]
-async fn while_the_database_does_not_answer_every_line_says_so_and_sent_again_it_is_stored_once() {
+async fn while_the_database_does_not_answer_every_line_is_a_503_and_can_be_sent_again() {
     let database = database().await;
     let web = web_on(&database).await;
     let mut lock = PgConnection::connect(&database).await.unwrap();
@@ -193,9 +193,9 @@ async fn while_the_database_does_not_answer_every_line_says_so_and_sent_again_it
     assert_eq!(web.read("/api/health").await["queueDepth"], 600);
 }
 
-/// Whichever names two lines share.
+/// For each field that can name a transaction.
 #[tokio::test]
-async fn lines_that_name_the_same_are_one_transaction_and_it_is_the_first_ones() {
+async fn lines_with_the_same_name_are_one_transaction_the_first_one() {
     let web = web().await;
     for (name, value, code) in [
         ("idempotencyKey", "k", "idempotency_key_reused"),
@@ -203,7 +203,7 @@ async fn lines_that_name_the_same_are_one_transaction_and_it_is_the_first_ones()
         ("id", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "conflict"),
     ] {
         let line = |amount: u32| json!({name: value, "amount": amount, "currency": "USD"});
-        // More than are under way at once, so that the last come later.
+        // More than are processed at once, so that the last come later.
         let lines: Vec<_> = (0..600).map(|i| line(u32::from(i > 0 && i % 2 == 0) + 1)).collect();
         let answers = json_batch(&web, &lines.iter().cloned().collect()).await;
         assert_eq!((&answers[0]["status"], &answers[0]["replayed"]), (&json!(202), &json!(false)));

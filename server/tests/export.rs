@@ -25,7 +25,8 @@ async fn execute(database: &str, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
 }
 
-/// Stores `count` transactions behind the program's back, a few to each instant; `description` is SQL.
+/// Stores `count` transactions directly in the database, several at each instant; `description` is
+/// SQL.
 async fn store(database: &str, count: u32, description: &str) {
     let statement = format!(
         "insert into transactions
@@ -59,7 +60,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_transaction_of_more_than_a_page_comes_once_newest_first() {
+async fn an_export_of_several_pages_contains_every_transaction_once_newest_first() {
     let (program, database) = web().await;
     store(&database, 2_345, "null").await;
     let text = program.read_text(&format!("{EXPORT}?format=ndjson")).await;
@@ -79,7 +80,7 @@ async fn every_transaction_of_more_than_a_page_comes_once_newest_first() {
 }
 
 #[tokio::test]
-async fn the_filters_are_those_of_the_list() {
+async fn an_export_has_the_filters_of_the_list() {
     let (program, database) = web().await;
     for (reference, currency) in [("a", "USD"), ("b", "EUR"), ("c", "USD")] {
         submit(&program, json!({"amount": 1, "currency": currency, "reference": reference})).await;
@@ -105,7 +106,7 @@ async fn the_filters_are_those_of_the_list() {
         let exported = lines(&program.read_text(&format!("{EXPORT}?format=ndjson{filter}")).await);
         let of: Vec<_> = exported.iter().map(|line| line["reference"].as_str().unwrap()).collect();
         assert_eq!(of, references, "{filter}");
-        // Line by line what the list has.
+        // Each line equals the list's entry.
         let list = program.read(&format!("/api/transactions?limit=200{filter}")).await;
         assert_eq!(list["data"], json!(exported), "{filter}");
     }
@@ -120,7 +121,7 @@ async fn the_filters_are_those_of_the_list() {
 }
 
 #[tokio::test]
-async fn the_csv_holds_whatever_a_text_may_hold() {
+async fn the_csv_preserves_every_text() {
     let (program, _) = web().await;
     let texts = [
         "plain",
@@ -182,7 +183,7 @@ async fn the_csv_holds_whatever_a_text_may_hold() {
 }
 
 #[tokio::test]
-async fn it_is_a_download_in_the_format_that_was_asked_for() {
+async fn an_export_is_a_download_in_the_requested_format() {
     let (program, _) = web().await;
     let ask = |query: &str, accept: &'static str| {
         program.get(&format!("{EXPORT}{query}")).header("accept", accept).send()
@@ -209,7 +210,7 @@ async fn it_is_a_download_in_the_format_that_was_asked_for() {
     assert_eq!(program.read_text(&format!("{EXPORT}?format=ndjson")).await, "");
 }
 
-/// Reads a response for as long as there is something: whether it ended well, and after how many bytes.
+/// Reads a response to its end: whether it ended well, and after how many bytes.
 async fn read_on(mut response: Response, mut read: usize) -> (bool, usize) {
     loop {
         match response.chunk().await {
@@ -221,10 +222,10 @@ async fn read_on(mut response: Response, mut read: usize) -> (bool, usize) {
 }
 
 #[tokio::test]
-async fn where_the_database_fails_half_way_it_does_not_look_complete() {
+async fn an_export_cut_off_by_a_database_failure_does_not_look_complete() {
     let (program, database) = web().await;
-    // Much more than what sockets hold for a client that does not read, packed or not: 20 MB, of a text
-    // that cannot be packed to less than three quarters of that.
+    // Much more than socket buffers hold for a client that does not read, compressed or not: 20 MB
+    // of text that cannot be compressed to less than three quarters of that.
     let noise = "encode(gen_random_bytes(1024), 'base64')";
     store(&database, 2_000, &[noise; 7].join(" || ")).await;
     for encoding in ["identity", "gzip"] {

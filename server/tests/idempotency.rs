@@ -34,7 +34,7 @@ async fn rows(database: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_hundred_identical_submissions_with_one_key_are_one_row_one_posting_and_one_answer() {
+async fn a_hundred_identical_submissions_with_one_key_make_one_row_one_posting_and_one_answer() {
     let (service, database) = (Service::start().await, database().await);
     let webs = two_webs(&service, &database).await;
     let _worker = Program::start(service.command("worker", &database)).await;
@@ -58,7 +58,7 @@ async fn a_hundred_identical_submissions_with_one_key_are_one_row_one_posting_an
     let transaction = webs[1].read_until(location, is_final).await;
     assert_eq!(transaction["idempotencyKey"], KEY);
     assert_eq!(service.requests().await.0, 1);
-    // Long after, the answer is still the first one's; where it stands is at its location.
+    // Later, a replay still gets the first answer; the current state is at its location.
     let (replayed, _, again) = send(1).await;
     assert_eq!((replayed, &again), (true, first));
     assert!(again.contains(r#""status":"pending""#), "{again}");
@@ -68,7 +68,7 @@ async fn a_hundred_identical_submissions_with_one_key_are_one_row_one_posting_an
 async fn of_two_bodies_with_one_key_one_is_stored_and_every_other_is_refused() {
     let (service, database) = (Service::start().await, database().await);
     let webs = two_webs(&service, &database).await;
-    // Each body comes to each process.
+    // Each body is sent to each process.
     let body = |i: usize| json!({"amount": i / 2 % 2 + 1, "currency": "USD"});
     let answers = join_all((0..100).map(async |i| {
         let answer = submit(&webs[i % 2], &[KEY], &body(i)).await;
@@ -87,7 +87,7 @@ async fn of_two_bodies_with_one_key_one_is_stored_and_every_other_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_is_read_as_the_draft_and_as_everybody_writes_it() {
+async fn a_key_is_read_quoted_as_in_the_draft_and_unquoted() {
     let (service, database) = (Service::start().await, database().await);
     let web = Program::start(service.command("web", &database)).await;
     let body = json!({"amount": 1, "currency": "USD"});
@@ -127,7 +127,7 @@ async fn a_key_is_read_as_the_draft_and_as_everybody_writes_it() {
 }
 
 #[tokio::test]
-async fn where_a_key_is_required_nothing_is_stored_without() {
+async fn where_a_key_is_required_nothing_is_stored_without_one() {
     let (service, database) = (Service::start().await, database().await);
     let mut command = service.command("web", &database);
     command.env("IDEMPOTENCY_KEY_REQUIRED", "true");
@@ -148,7 +148,7 @@ async fn where_a_key_is_required_nothing_is_stored_without() {
 }
 
 #[tokio::test]
-async fn a_trace_and_a_request_id_are_the_clients_where_they_are_sound() {
+async fn a_valid_trace_and_request_id_are_taken_from_the_client() {
     let (service, database) = (Service::start().await, database().await);
     let web = Program::start(service.command("web", &database)).await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";

@@ -1,4 +1,4 @@
-//! What people do to transactions: cancel, retry, resolve, and retry in bulk; on the real program.
+//! Interventions: cancel, retry, resolve and bulk retry, on the real program.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -6,7 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{Program, Service, contract, database, redacted};
 
-const NOBODYS: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+const UNKNOWN_ID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
 /// Onceward with one attempt for each transaction, and its posting service.
 async fn start() -> (Program, Service) {
@@ -24,7 +24,7 @@ async fn act(program: &Program, id: &str, action: &str, body: &Value) -> Value {
     contract(program.post_json(&path(id, action), body).await).await
 }
 
-/// Who did what, from which state to which, and why.
+/// The recorded interventions: who did what, from which state to which, and why.
 async fn record(program: &Program, id: &str) -> Vec<Value> {
     let record = program.read(&path(id, "interventions")).await;
     let mut lines = record["data"].as_array().unwrap().clone();
@@ -36,7 +36,7 @@ async fn record(program: &Program, id: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_is_pending_is_cancelled_and_never_posted() {
+async fn a_pending_transaction_is_cancelled_and_never_posted() {
     let (program, service) = start().await;
     program.post("/api/posting/pause").send().await.unwrap();
     let id = program.submit_one(7).await;
@@ -52,7 +52,7 @@ async fn what_is_pending_is_cancelled_and_never_posted() {
     let again = act(&program, &id, "cancel", &json!({})).await;
     insta::assert_snapshot!("cancelled_already", redacted(again, &[]));
 
-    // Without a body, with an empty one, and with one that says nothing.
+    // Without a body, with an empty one, and with one without a reason.
     for content_type in [None, Some("application/json"), Some("text/plain")] {
         let id = program.submit_one(7).await;
         let mut request = program.post(&path(&id, "cancel"));
@@ -72,7 +72,7 @@ async fn what_is_pending_is_cancelled_and_never_posted() {
 }
 
 #[tokio::test]
-async fn what_is_completed_is_left_alone() {
+async fn a_completed_transaction_permits_no_intervention() {
     let (program, _service) = start().await;
     let id = program.submit_one(7).await;
     let completed = program.wait_for(&id, "completed").await;
@@ -86,7 +86,7 @@ async fn what_is_completed_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_retried_and_completes() {
+async fn a_refused_transaction_is_retried_and_completes() {
     let (program, service) = start().await;
     service.faults(json!({"refusalRate": 1})).await;
     let id = program.submit_one(7).await;
@@ -105,7 +105,7 @@ async fn what_was_refused_is_retried_and_completes() {
 }
 
 #[tokio::test]
-async fn a_doubt_is_resolved_by_a_persons_word() {
+async fn an_operator_resolves_a_transaction_in_doubt() {
     let (program, service) = start().await;
     let unknown = json!({"preWriteFailureRate": 1, "verificationFailureRate": 1});
     service.faults(unknown).await;
@@ -127,7 +127,7 @@ async fn a_doubt_is_resolved_by_a_persons_word() {
 }
 
 #[tokio::test]
-async fn another_entry_under_the_id_is_a_doubt_that_only_a_person_settles() {
+async fn a_foreign_entry_under_the_id_is_resolved_only_by_an_operator() {
     let (program, service) = start().await;
     service.faults(json!({"preWriteFailureRate": 1})).await;
     program.post("/api/posting/pause").send().await.unwrap();
@@ -168,7 +168,7 @@ async fn bad_input_is_answered_with_a_problem() {
     assert_eq!(post("resolve").send().await.unwrap().status(), 415);
     let large = act(&program, &id, "cancel", &json!({"reason": "x".repeat(1 << 17)})).await;
     assert_eq!(large["status"], 413);
-    for id in [NOBODYS, "abc"] {
+    for id in [UNKNOWN_ID, "abc"] {
         for action in ["cancel", "retry", "resolve"] {
             let body = json!({"status": "failed", "reason": "?"});
             let answer = act(&program, id, action, &body).await;
@@ -188,7 +188,7 @@ async fn bad_input_is_answered_with_a_problem() {
 }
 
 #[tokio::test]
-async fn a_bulk_retry_goes_through_all_that_pass_its_filter() {
+async fn a_bulk_retry_retries_everything_that_passes_its_filter() {
     let (program, service) = start().await;
     service.faults(json!({"refusalRate": 1})).await;
     let mut ids = Vec::new();
@@ -223,7 +223,7 @@ async fn a_bulk_retry_goes_through_all_that_pass_its_filter() {
 }
 
 #[tokio::test]
-async fn a_bulk_retry_is_asked_for_in_so_many_words() {
+async fn a_bulk_retry_needs_an_explicit_filter() {
     let (program, _service) = start().await;
     let every_field = json!({
         "status": "pending", "currency": "usd", "reference": "\0", "from": "today", "to": 1,
@@ -238,7 +238,7 @@ async fn a_bulk_retry_is_asked_for_in_so_many_words() {
         let answer = contract(program.post_json("/api/bulk-retries", &body).await).await;
         insta::assert_snapshot!(name, redacted(answer, &[]));
     }
-    for id in [NOBODYS, "abc"] {
+    for id in [UNKNOWN_ID, "abc"] {
         let none = program.get(&format!("/api/bulk-retries/{id}")).send().await.unwrap();
         insta::assert_snapshot!("bulk_retry_none", redacted(contract(none).await, &[]));
     }

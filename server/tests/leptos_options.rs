@@ -1,4 +1,4 @@
-//! cargo-leptos reads Cargo.toml, the packaged program Leptos.toml.
+//! cargo-leptos reads Cargo.toml, the packaged program reads Leptos.toml.
 #![allow(clippy::unwrap_used)]
 
 use toml::{Table, Value};

@@ -1,4 +1,4 @@
-//! What operators do and look at: pause, health, metrics; on the real program.
+//! Operations: pause, health and metrics, on the real program.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use support::{Program, Service, contract, database, redacted};
 
-/// Onceward with one attempt for each transaction and four at once, its posting service, and its
-/// database.
+/// Onceward with one attempt for each transaction and four requests at once, its posting service,
+/// and its database.
 async fn start() -> (Program, Service, String) {
     let (service, database) = (Service::start().await, database().await);
     let mut command = service.command("serve", &database);
@@ -25,7 +25,7 @@ async fn posting(program: &Program, action: &str, body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_pause_stops_posts_but_not_verifications_and_its_end_lets_them_go_on() {
+async fn a_pause_stops_posts_but_not_verifications_until_posting_resumes() {
     let (program, service, _) = start().await;
     let status = contract(program.get("/api/posting").send().await.unwrap()).await;
     insta::assert_snapshot!("posting", redacted(status, &[]));
@@ -42,12 +42,12 @@ async fn a_pause_stops_posts_but_not_verifications_and_its_end_lets_them_go_on()
     insta::assert_snapshot!("paused", redacted(paused, &["/body/paused/pausedAt"]));
     let again = posting(&program, "pause", &json!({"reason": "another"})).await;
     assert_eq!(again["body"]["paused"]["reason"], "they restore a backup");
-    // What was under way ends, and then nothing arrives but questions.
+    // What was in flight ends, and then only verifications arrive.
     let is_still = |health: &Value| health["inFlight"] == 0;
     let still = program.read_until("/api/health", is_still).await;
     let (posts, _) = service.requests().await;
     let late = program.submit_one(1).await;
-    service.asked(2).await;
+    service.wait_for_verifications(2).await;
     assert_eq!(service.requests().await.0, posts);
     let degraded = |health: &Value| health["status"] == "degraded";
     let health = program.read_until("/api/health", degraded).await;
@@ -62,7 +62,7 @@ async fn a_pause_stops_posts_but_not_verifications_and_its_end_lets_them_go_on()
     assert_eq!(resumed["body"]["errors"][0]["pointer"], "");
     let resumed = program.post("/api/posting/resume").send().await.unwrap();
     insta::assert_snapshot!("resumed", redacted(contract(resumed).await, &[]));
-    // A POST that a busy machine makes time out is in doubt until a verification finds it.
+    // A POST that times out on a busy machine is in doubt until a verification finds it.
     service.faults(json!({"verificationFailureRate": 0})).await;
     for id in ids.iter().chain([&late]) {
         program.wait_for(id, "completed").await;
@@ -107,14 +107,14 @@ async fn health_says_why_it_is_not_healthy() {
     for path in ["/api/posting", "/api/bulk-retries/7c9e6679-7425-40de-944b-e07fc1f90ae7"] {
         assert_eq!(program.get(path).send().await.unwrap().status(), 503, "{path}");
     }
-    // What this process knows by itself it tells still, and nothing that it does not know.
+    // The process still reports what it knows by itself, and nothing else.
     let metrics = Metrics::of(&program).await;
     assert!(metrics.families.contains_key("onceward_attempts_total"));
     assert!(!metrics.families.contains_key("onceward_transactions"));
 }
 
 #[tokio::test]
-async fn metrics_tell_of_the_process_and_the_database() {
+async fn the_metrics_describe_the_process_and_the_database() {
     let (program, service, _) = start().await;
     let id = program.submit_one(7).await;
     program.wait_for(&id, "completed").await;
@@ -123,7 +123,7 @@ async fn metrics_tell_of_the_process_and_the_database() {
     service.faults(json!({"preWriteFailureRate": 1, "verificationFailureRate": 1})).await;
     let doubtful = program.submit_one(8).await;
     program.wait_for(&doubtful, "in_doubt").await;
-    // One of two posted; the worker tells so with its lease.
+    // One of two posted; the worker reports that with its heartbeat.
     program.read_until("/api/health", |health| health["errorRate"] == 0.5).await;
     posting(&program, "pause", &json!({})).await;
     for amount in 1..=3 {
@@ -185,7 +185,7 @@ async fn metrics_tell_of_the_process_and_the_database() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_is_held_shows_in_the_metrics() {
+async fn a_held_snapshot_shows_in_the_metrics() {
     let (program, _service, database) = start().await;
     let mut connection = PgConnection::connect(&database).await.unwrap();
     let begin = "begin isolation level repeatable read; select 1";
@@ -203,7 +203,7 @@ async fn a_snapshot_that_is_held_shows_in_the_metrics() {
 }
 
 #[tokio::test]
-async fn web_without_a_worker_is_degraded_and_a_worker_tells_of_itself() {
+async fn a_web_process_without_a_worker_is_degraded_and_a_worker_serves_its_own_metrics() {
     let (service, database) = (Service::start().await, database().await);
     let web = Program::start(service.command("web", &database)).await;
     let health = web.read("/api/health").await;
@@ -232,7 +232,7 @@ async fn web_without_a_worker_is_degraded_and_a_worker_tells_of_itself() {
     assert_eq!(of_web.value("onceward_transactions", &[("state", "completed")]), Some(1.0));
 }
 
-/// What `/metrics` says, read as strictly as Prometheus does.
+/// The content of `/metrics`, parsed as strictly as Prometheus does.
 struct Metrics {
     /// The type of each family.
     families: BTreeMap<String, String>,

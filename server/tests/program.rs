@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use support::{Program, command, database};
 use tokio::process::Command;
 
-async fn said(mut command: Command) -> (bool, String) {
+async fn run_to_end(mut command: Command) -> (bool, String) {
     let output = command.output().await.unwrap();
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// A folder that the account of PostgreSQL can reach where the tests run as root.
+/// A folder that the account of PostgreSQL can reach when the tests run as root.
 struct Data(tempfile::TempDir);
 
 impl Data {
@@ -34,7 +34,7 @@ impl Data {
 }
 
 impl Drop for Data {
-    /// A test that fails leaves a PostgreSQL that nobody takes over.
+    /// A failed test leaves a PostgreSQL running that no later start takes over.
     fn drop(&mut self) {
         let Ok(text) = std::fs::read_to_string(self.pid_file()) else { return };
         if let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) {
@@ -44,7 +44,7 @@ impl Drop for Data {
 }
 
 #[tokio::test]
-async fn with_nothing_configured_it_runs_a_postgresql_of_its_own() {
+async fn without_a_database_url_onceward_runs_its_own_postgresql() {
     let data = Data::new();
     let start = || {
         let mut command = command(&["serve"]);
@@ -57,16 +57,16 @@ async fn with_nothing_configured_it_runs_a_postgresql_of_its_own() {
     let id = submitted["transactionId"].as_str().unwrap();
     program.wait_for(id, "completed").await;
 
-    let (ok, error) = said(start()).await;
+    let (ok, error) = run_to_end(start()).await;
     assert!(!ok && error.contains("another Onceward is running"), "{error}");
 
-    // Killed, it leaves its PostgreSQL running. The next start takes it over, with all that is in it.
+    // After a kill its PostgreSQL keeps running. The next start takes it over, with all its data.
     let _ = program.end(Signal::SIGKILL).await;
     let program = Program::start(start()).await;
     assert_eq!(program.wait_for(id, "completed").await["transactionId"], id);
     assert!(program.end(Signal::SIGTERM).await.success());
 
-    // Stopped, it leaves nothing running.
+    // After a regular stop nothing keeps running.
     assert!(!data.pid_file().exists());
     let program = Program::start(start()).await;
     assert_eq!(program.wait_for(id, "completed").await["transactionId"], id);
@@ -74,7 +74,7 @@ async fn with_nothing_configured_it_runs_a_postgresql_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_of_the_work_loses_and_repeats_nothing() {
+async fn a_kill_under_load_loses_and_duplicates_nothing() {
     let (data, database) = (Data::new(), database().await);
     let start = || {
         let mut command = command(&["serve"]);
@@ -124,7 +124,7 @@ async fn web_and_worker_are_two_processes_on_one_database() {
     worker.env("DATABASE_URL", &database).env("POSTING_URL", &posting_url);
     let worker = Program::start(worker).await;
     web.wait_for(id, "completed").await;
-    // Emptying everything is for the simulator inside only.
+    // A cleanup exists only with the simulator inside.
     assert_eq!(web.post("/cleanup").send().await.unwrap().status(), 404);
     for program in [worker, web, simulator] {
         assert!(program.end(Signal::SIGTERM).await.success());
@@ -132,7 +132,7 @@ async fn web_and_worker_are_two_processes_on_one_database() {
 }
 
 #[tokio::test]
-async fn it_may_have_as_many_files_open_as_the_system_lets_it() {
+async fn the_program_raises_its_open_file_limit_to_the_hard_limit() {
     let configured = command(&["web"]);
     let mut command = Command::new("sh");
     command.args(["-c", r#"ulimit -Sn 300; exec "$0" web"#, env!("CARGO_BIN_EXE_onceward")]);
@@ -153,7 +153,7 @@ async fn it_may_have_as_many_files_open_as_the_system_lets_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_at_the_start_with_the_settings_name() {
+async fn an_invalid_setting_is_refused_at_the_start_by_its_name() {
     for (arguments, name, value) in [
         (["serve"], "LEPTOS_SITE_ADDR", "0.0.0.0:3000"),
         (["serve"], "SIMULATOR_ADDR", "0.0.0.0:8080"),
@@ -163,11 +163,11 @@ async fn what_cannot_be_is_refused_at_the_start_with_the_settings_name() {
     ] {
         let mut command = command(&arguments);
         command.env(name, value).env("DATABASE_URL", "postgres:///unused");
-        let (ok, error) = said(command).await;
+        let (ok, error) = run_to_end(command).await;
         assert!(!ok && error.contains(name), "{name}: {error}");
     }
     let mut worker = command(&["worker"]);
     worker.env("DATABASE_URL", "postgres:///unused");
-    let (ok, error) = said(worker).await;
+    let (ok, error) = run_to_end(worker).await;
     assert!(!ok && error.contains("POSTING_URL"), "{error}");
 }

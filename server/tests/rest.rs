@@ -16,7 +16,7 @@ async fn program() -> (Program, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn a_submission_is_answered_polled_listed_and_repeated() {
+async fn a_submission_is_answered_polled_listed_and_replayed() {
     let (program, _data) = program().await;
     let id = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
     let body = json!({
@@ -45,7 +45,7 @@ async fn a_submission_is_answered_polled_listed_and_repeated() {
 }
 
 #[tokio::test]
-async fn bad_input_is_answered_with_a_problem_and_stored_nowhere() {
+async fn bad_input_is_answered_with_a_problem_and_not_stored() {
     let (program, _data) = program().await;
     let cases = [
         ("amount_zero", r#"{"amount": 0, "currency": "USD"}"#),
@@ -129,7 +129,7 @@ async fn amounts_come_back_digit_by_digit() {
 }
 
 #[tokio::test]
-async fn health_readiness_home_and_cleanup() {
+async fn health_readiness_the_home_page_and_cleanup_answer() {
     let (program, _data) = program().await;
     assert_eq!(program.get("/livez").send().await.unwrap().status(), 200);
     assert_eq!(program.get("/readyz").send().await.unwrap().status(), 200);
@@ -153,7 +153,7 @@ async fn health_readiness_home_and_cleanup() {
 }
 
 #[tokio::test]
-async fn the_document_is_served_and_shown_without_asking_anybody_else() {
+async fn the_api_document_and_its_page_are_served_without_third_parties() {
     let (program, _data) = program().await;
     let served = program.get("/api/openapi.json").send().await.unwrap();
     assert_eq!(served.headers()["content-type"], "application/json");
@@ -174,7 +174,7 @@ async fn the_document_is_served_and_shown_without_asking_anybody_else() {
 }
 
 #[tokio::test]
-async fn the_stream_goes_on_where_a_client_was() {
+async fn the_stream_resumes_where_the_client_left_off() {
     let (program, _data) = program().await;
     let submitted = program.submit(r#"{"amount": 1, "currency": "USD"}"#).await;
     let id = submitted.json::<Value>().await.unwrap()["transactionId"].as_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! PostgreSQL takes requests and answers none: whatever a client asks, it gets an answer, and once
-//! PostgreSQL goes on, the right one.
+//! PostgreSQL accepts requests and answers none: every request of a client gets an answer, and the
+//! right one when PostgreSQL answers again.
 #![allow(clippy::unwrap_used)]
 
 #[path = "chaos/testbed/proxy.rs"]
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The program, and what stands between it and its database.
+/// The program, and the proxy between it and its database.
 async fn program() -> (Program, Proxy, tempfile::TempDir) {
     let url = database().await;
     let (start, folder) = url.split_once("host=").unwrap();
@@ -32,7 +32,7 @@ async fn program() -> (Program, Proxy, tempfile::TempDir) {
     (Program::start(command).await, proxy, data)
 }
 
-/// Every kind of request that asks the database, about a transaction.
+/// Every kind of request that needs the database, about a transaction.
 fn requests(program: &Program, id: &str) -> Vec<(&'static str, RequestBuilder)> {
     let json = |path: &str, body: Value| {
         program.post(path).header("content-type", "application/json").body(body.to_string())
@@ -64,7 +64,7 @@ fn requests(program: &Program, id: &str) -> Vec<(&'static str, RequestBuilder)> 
 
 async fn answers(requests: Vec<(&'static str, RequestBuilder)>) -> Vec<(&'static str, Response)> {
     let answers = requests.into_iter().map(|(name, request)| async move {
-        // Without a deadline there would be no answer at all.
+        // Without a deadline in the program there would be no answer at all.
         let answer = timeout(Duration::from_secs(120), request.send()).await;
         (name, answer.unwrap_or_else(|_| panic!("{name} is never answered")).unwrap())
     });
@@ -72,18 +72,18 @@ async fn answers(requests: Vec<(&'static str, RequestBuilder)>) -> Vec<(&'static
 }
 
 #[tokio::test]
-async fn every_request_is_answered_while_postgresql_is_not_and_served_when_it_is_again() {
+async fn every_request_is_answered_while_postgresql_does_not_answer_and_served_when_it_does() {
     let (program, proxy, _data) = program().await;
     program.healthy().await;
     let id = program.submit_one(1).await;
     program.wait_for(&id, "completed").await;
 
     proxy.stall(true);
-    // First with connections that there are, then with ones that are still to be made.
+    // First over existing connections, then over new ones.
     for _ in 0..2 {
         for (name, answer) in answers(requests(&program, &id)).await {
             let status = answer.status();
-            // Leptos answers an error of a server function with 500, whatever it is.
+            // Leptos answers every error of a server function with 500.
             let expected = if name == "server function" { 500 } else { 503 };
             assert_eq!(status, expected, "{name}");
             let is_page = name.starts_with("page");
@@ -100,7 +100,7 @@ async fn every_request_is_answered_while_postgresql_is_not_and_served_when_it_is
             assert!(text.contains(wanted), "{name}: {text}");
         }
     }
-    // What knows enough by itself.
+    // Pages that need no database.
     for path in ["/livez", "/", "/metrics"] {
         assert_eq!(program.get(path).send().await.unwrap().status(), 200, "{path}");
     }

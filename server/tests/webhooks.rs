@@ -36,7 +36,7 @@ async fn rows(database: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_webhook_is_processing_until_it_is_processed() {
+async fn a_webhook_is_processing_until_it_is_posted() {
     let (service, database) = (Service::start().await, database().await);
     let web = Program::start(service.command("web", &database)).await;
     let mut body = announced("txn_1");
@@ -63,7 +63,7 @@ async fn a_webhook_is_processing_until_it_is_processed() {
 }
 
 #[tokio::test]
-async fn the_same_webhook_ten_times_at_once_is_one_transaction_and_ten_times_202() {
+async fn ten_concurrent_copies_of_a_webhook_make_one_transaction_and_are_all_answered_202() {
     let (first, database) = web(&[]).await;
     let mut other = command(&["web"]);
     other.env("DATABASE_URL", &database);
@@ -84,7 +84,7 @@ async fn the_same_webhook_ten_times_at_once_is_one_transaction_and_ten_times_202
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_answered_with_a_problem_and_stored_nowhere() {
+async fn a_webhook_that_cannot_be_stored_is_answered_with_a_problem() {
     let (program, database) = web(&[]).await;
     assert_eq!(program.post_json(RECEIVE, &announced("txn_1")).await.status(), 202);
     let mut other = announced("txn_1");
@@ -116,15 +116,15 @@ async fn what_cannot_be_stored_is_answered_with_a_problem_and_stored_nowhere() {
         (json("{}").header("sec-fetch-site", "cross-site"), 403, "cross_site"),
     ] {
         let answer = contract(request.send().await.unwrap()).await;
-        let told = (&answer["status"], &answer["body"]["code"]);
-        assert_eq!(told, (&json!(status), &json!(code)), "{answer}");
+        let problem = (&answer["status"], &answer["body"]["code"]);
+        assert_eq!(problem, (&json!(status), &json!(code)), "{answer}");
         assert_eq!(answer["contentType"], "application/problem+json");
     }
     assert_eq!(rows(&database).await, 1);
 }
 
 #[tokio::test]
-async fn a_transaction_is_found_by_whatever_text_its_sender_calls_it() {
+async fn a_transaction_is_found_by_any_text_that_its_sender_uses_as_id() {
     let (program, _) = web(&[]).await;
     for id in ["a/b c", "100%", "%2F", "Überweisung ✓", "?x=1#y", "..."] {
         let received = program.post_json(RECEIVE, &announced(id)).await;
@@ -143,7 +143,7 @@ async fn a_transaction_is_found_by_whatever_text_its_sender_calls_it() {
 }
 
 #[tokio::test]
-async fn the_sender_sees_its_amount_digit_by_digit() {
+async fn the_sender_sees_every_digit_of_its_amount() {
     let (program, _) = web(&[]).await;
     for (sent, shown) in
         [("150.50", "150.50"), ("\"0.10\"", "0.10"), ("9999999999999.99", "9999999999999.99")]
@@ -161,7 +161,7 @@ async fn the_sender_sees_its_amount_digit_by_digit() {
 }
 
 #[tokio::test]
-async fn what_differs_from_one_delivery_to_the_next_does_not_make_another_transaction() {
+async fn fields_that_differ_between_deliveries_do_not_make_another_transaction() {
     let (program, _) = web(&[]).await;
     for delivery in 1..=2 {
         let mut body = announced("txn_1");
@@ -173,7 +173,7 @@ async fn what_differs_from_one_delivery_to_the_next_does_not_make_another_transa
 }
 
 #[tokio::test]
-async fn what_is_final_and_not_posted_has_failed() {
+async fn a_final_transaction_that_was_not_posted_is_shown_as_failed() {
     let (program, _) = web(&[]).await;
     assert_eq!(program.post_json(RECEIVE, &announced("txn_1")).await.status(), 202);
     let list = program.read("/api/transactions").await;
@@ -192,8 +192,8 @@ fn secret(key: &[u8]) -> String {
     format!("whsec_{}", STANDARD.encode(key))
 }
 
-/// Sends a webhook that was signed with `key` so many seconds from now; the body is `sent`, whatever was
-/// signed.
+/// Sends a webhook that was signed with `key` so many seconds from now. `signed` is the body that
+/// was signed, `sent` the body that is sent.
 async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent: &Value) -> Value {
     let at = (chrono::Utc::now().timestamp() + seconds).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -214,7 +214,7 @@ async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent:
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_not_signed_as_it_must_be_is_not_believed() {
+async fn a_webhook_without_a_valid_signature_is_rejected() {
     let secrets = format!("{},{}", secret(OLD_KEY), secret(NEW_KEY));
     let (program, database) = web(&[("WEBHOOK_SECRETS", &secrets)]).await;
     let body = announced("txn_1");
@@ -232,7 +232,7 @@ async fn a_webhook_that_is_not_signed_as_it_must_be_is_not_believed() {
         assert_eq!(answer["status"], 401, "{name}: {answer}");
         insta::assert_snapshot!(name, redacted(answer, &[]));
     }
-    // Whoever is not believed is not told that the body is wrong, either.
+    // Without a valid signature the answer does not show that the body is wrong, either.
     assert_eq!(program.post(RECEIVE).body("{").send().await.unwrap().status(), 401);
     assert_eq!(rows(&database).await, 0);
 
@@ -240,14 +240,14 @@ async fn a_webhook_that_is_not_signed_as_it_must_be_is_not_believed() {
         let body = announced(id);
         assert_eq!(send(&program, key, seconds, &body, &body).await["status"], 202);
     }
-    // A delivery that is repeated has a signature of its own.
+    // A repeated delivery has a signature of its own.
     let again = send(&program, NEW_KEY, 0, &body, &body).await;
     assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
     assert_eq!(rows(&database).await, 2);
 }
 
 #[tokio::test]
-async fn the_tolerance_is_a_setting() {
+async fn the_timestamp_tolerance_is_a_setting() {
     let (program, _) =
         web(&[("WEBHOOK_SECRETS", &secret(NEW_KEY)), ("WEBHOOK_TOLERANCE_SECONDS", "3600")]).await;
     let body = announced("txn_1");
@@ -256,7 +256,7 @@ async fn the_tolerance_is_a_setting() {
 }
 
 #[tokio::test]
-async fn a_malformed_secret_refuses_the_start_and_is_not_printed() {
+async fn a_malformed_secret_prevents_the_start_and_is_not_printed() {
     let mut command = command(&["web"]);
     command.env("WEBHOOK_SECRETS", format!("{} c2VjcmV0", secret(NEW_KEY)));
     let ended = command.output().await.unwrap();

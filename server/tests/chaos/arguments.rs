@@ -1,46 +1,47 @@
-//! The command line, and what `cargo test` hands on to every test program.
+//! The command line, including the options that `cargo test` passes to every test program.
 
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::scenarios::Scenario;
 
 /// Fault tests with real processes: Onceward, its PostgreSQL and its posting service are killed,
-/// stopped, cut off and restarted under load, and the ledger is compared with what was accepted.
+/// stopped, disconnected and restarted under load, and the ledger is compared with what was
+/// accepted.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "chaos")]
 pub struct Arguments {
     /// Only the scenarios whose names contain one of these
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
-    /// None of the scenarios whose names contain this
+    /// No scenario whose name contains this
     #[arg(long, value_name = "FILTER")]
     pub skip: Vec<String>,
-    /// Only this scenario; several times for several
+    /// Only this scenario; may be repeated
     #[arg(long, value_name = "NAME", value_parser = scenario)]
     pub scenario: Vec<Scenario>,
-    /// Say which scenarios there are, and what for
+    /// List the scenarios and what each one tests
     #[arg(long)]
     pub list: bool,
-    /// Every scenario, at length, on databases whose commits reach the disk
+    /// Every scenario, at full length, on databases whose commits reach the disk
     #[arg(long)]
     pub full: bool,
     /// Transactions in each scenario [default: 5000 with --full, else 240]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub transactions: Option<u32>,
-    /// Decides on victims and moments; what it was is printed [default: another one each time]
+    /// Determines victims and moments; printed for a replay [default: random]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Scenarios side by side [default: 1 with --full, else 4]
+    /// Scenarios that run concurrently [default: 1 with --full, else 4]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
-    /// The table in Markdown, with the command
+    /// Print the table in Markdown, with the command
     #[arg(long)]
     pub markdown: bool,
     #[command(flatten)]
     of_cargo_test: OfCargoTest,
 }
 
-/// What test programs take. It changes nothing here, but that no scenario is one to be ignored.
+/// Options of `cargo test`. They have no effect here, except that `--ignored` selects no scenario.
 #[derive(Debug, Clone, clap::Args)]
 struct OfCargoTest {
     #[arg(long, hide = true, action = ArgAction::Count, visible_alias = "no-capture")]
@@ -64,7 +65,7 @@ struct OfCargoTest {
 }
 
 impl Arguments {
-    /// The scenarios that are asked for, in their order.
+    /// The selected scenarios, in their order.
     pub fn scenarios(&self) -> Vec<Scenario> {
         let asked = |scenario: &Scenario| {
             let name = scenario.name();

@@ -1,4 +1,5 @@
-//! The verdict on a scenario: the load's audit, and the table against the ledger when all is over.
+//! The verdict on a scenario: the load's audit, and the table compared with the ledger when
+//! everything is over.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,18 +11,18 @@ use loadgen::Report;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Fallible, observation::claims::Claims, testbed::Stage, wait};
+use crate::{Fallible, observation::claims::Claims, testbed::Testbed, wait};
 
-/// How many ids are named of each kind of trouble.
+/// How many ids are printed for each kind of violation.
 const NAMED: usize = 10;
-/// From when on it is told how long the slowest submission took.
+/// From which duration on the slowest submission is reported.
 const REMARKABLE_S: f64 = 10.0;
-/// How long it may take until nothing is under way any more.
+/// How long it may take until nothing is in flight.
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
-/// From when on it counts as quiet that no request arrives at the posting service.
+/// How long no request may arrive at the posting service for it to count as quiet.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// A line of the table.
+/// A row of the table of results.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub accepted: u64,
@@ -32,18 +33,18 @@ pub struct Counts {
     pub in_doubt: u64,
 }
 
-/// Compares what was accepted with the table and the ledger; what is wrong goes to the findings.
-pub async fn judge(stage: &mut Stage, report: &Report) -> Fallible<Counts> {
-    quiet(stage).await?;
+/// Compares what was accepted with the table and the ledger, and adds violations to the findings.
+pub async fn check(testbed: &mut Testbed, report: &Report) -> Fallible<Counts> {
+    quiet(testbed).await?;
     let rows: Vec<(Uuid, String, bool)> = sqlx::query_as(
         "select id, state, exists (
             select from attempts where transaction_id = t.id and outcome = 'refused'
          ) from transactions t",
     )
-    .fetch_all(&stage.database)
+    .fetch_all(&testbed.database)
     .await?;
     let mut entries_by_id: HashMap<Uuid, usize> = HashMap::new();
-    for id in stage.service.ledger().await? {
+    for id in testbed.service.ledger().await? {
         *entries_by_id.entry(id.parse()?).or_default() += 1;
     }
     let entries = |id: &Uuid| entries_by_id.get(id).copied().unwrap_or_default();
@@ -71,13 +72,13 @@ pub async fn judge(stage: &mut Stage, report: &Report) -> Fallible<Counts> {
     let slowest_s = report.latency.max_ms / 1_000.0;
     if slowest_s > REMARKABLE_S {
         let remark = format!("the slowest submission was accepted after {slowest_s:.1} s");
-        stage.findings.remarks.push(remark);
+        testbed.findings.remarks.push(remark);
     }
-    let broken = &mut stage.findings.broken;
+    let violations = &mut testbed.findings.violations;
     let mut expect_none = |what: &str, ids: &[Uuid]| {
         if !ids.is_empty() {
             let named = &ids[..ids.len().min(NAMED)];
-            broken.push(format!("{what}: {} transactions: {named:?}", ids.len()));
+            violations.push(format!("{what}: {} transactions: {named:?}", ids.len()));
         }
     };
     expect_none("completed, and not in the ledger", &not_posted);
@@ -88,33 +89,33 @@ pub async fn judge(stage: &mut Stage, report: &Report) -> Fallible<Counts> {
     expect_none("not final", &unfinished);
     expect_none("in doubt", &ids(&|_, state, _| state == "in_doubt"));
     let examples = &report.examples;
-    expect_zero(broken, "lost, says the load", report.lost, &examples.lost);
-    expect_zero(broken, "duplicated, says the load", report.duplicated, &examples.duplicated);
-    expect_zero(broken, "wrongly failed", report.wrongly_failed, &examples.wrongly_failed);
-    expect_zero(broken, "mismatched", report.mismatched, &examples.mismatched);
-    expect_zero(broken, "still under way, says the load", report.unfinished, &"");
-    expect_zero(broken, "not accepted", report.rejected, &report.rejected_by_status);
-    expect_zero(broken, "never answered", report.gave_up, &report.gave_up_reasons);
+    expect_zero(violations, "lost, says the load", report.lost, &examples.lost);
+    expect_zero(violations, "duplicated, says the load", report.duplicated, &examples.duplicated);
+    expect_zero(violations, "wrongly failed", report.wrongly_failed, &examples.wrongly_failed);
+    expect_zero(violations, "mismatched", report.mismatched, &examples.mismatched);
+    expect_zero(violations, "unfinished, says the load", report.unfinished, &"");
+    expect_zero(violations, "not accepted", report.rejected, &report.rejected_by_status);
+    expect_zero(violations, "never answered", report.gave_up, &report.gave_up_reasons);
     if report.accepted > rows.len() as u64 {
-        broken.push(format!("{} accepted, {} in the table", report.accepted, rows.len()));
+        violations.push(format!("{} accepted, {} in the table", report.accepted, rows.len()));
     }
-    broken.extend(stage.fleet.ended_by_themselves()?);
+    violations.extend(testbed.fleet.ended_by_themselves()?);
     Ok(counts)
 }
 
-fn expect_zero(broken: &mut Vec<String>, what: &str, count: u64, details: &dyn Debug) {
+fn expect_zero(violations: &mut Vec<String>, what: &str, count: u64, details: &dyn Debug) {
     if count > 0 {
-        broken.push(format!("{what}: {count} transactions {details:?}"));
+        violations.push(format!("{what}: {count} transactions {details:?}"));
     }
 }
 
-/// Waits until nothing is claimed, no late write is to come, and no request arrives any more: a
-/// worker that was stopped may have something to send although everything is final.
-async fn quiet(stage: &Stage) -> Fallible<()> {
+/// Waits until nothing is claimed, no late write is pending, and no request arrives any more: a
+/// worker that was stopped may still send something although everything is final.
+async fn quiet(testbed: &Testbed) -> Fallible<()> {
     let deadline = Instant::now() + QUIET_WITHIN;
     let mut quiet_since = (None, Instant::now());
     while Instant::now() < deadline {
-        let requests = requests_if_idle(stage).await;
+        let requests = requests_if_idle(testbed).await;
         if requests.is_none() || requests != quiet_since.0 {
             quiet_since = (requests, Instant::now());
         } else if quiet_since.1.elapsed() >= QUIET {
@@ -122,13 +123,13 @@ async fn quiet(stage: &Stage) -> Fallible<()> {
         }
         wait::pause().await;
     }
-    Err("something is still under way although everything is final".into())
+    Err("something is still in flight although everything is final".into())
 }
 
-/// How many requests the posting service got so far; none while anything is under way.
-async fn requests_if_idle(stage: &Stage) -> Option<u64> {
-    let audit = stage.service.audit().await.ok()?;
-    let claims = Claims::of_all(&stage.database).await.ok()?;
+/// How many requests the posting service has received; `None` while anything is in flight.
+async fn requests_if_idle(testbed: &Testbed) -> Option<u64> {
+    let audit = testbed.service.audit().await.ok()?;
+    let claims = Claims::of_all(&testbed.database).await.ok()?;
     let is_idle = audit.late_writes_pending == 0 && claims.is_empty();
     is_idle.then_some(audit.requests.post + audit.requests.get)
 }

@@ -1,8 +1,8 @@
-//! Fault tests with real processes: `cargo test` runs a short form, `make chaos` all of it.
+//! Fault tests with real processes: `cargo test` runs a short form, `make chaos` the full one.
 //!
-//! Each scenario has a PostgreSQL, a posting service, a web process and two workers of its own, puts
-//! a load on them, makes something go wrong (`scenarios/`), and when all is final compares what was
-//! accepted with the posting service's ledger (`auditor.rs`).
+//! Each scenario has a PostgreSQL, a posting service, a web process and two workers of its own
+//! (`testbed/`). It puts a load on them and injects a fault (`scenarios/`); when every transaction
+//! is final, it compares what was accepted with the posting service's ledger (`auditor.rs`).
 
 mod arguments;
 mod auditor;
@@ -20,7 +20,7 @@ use clap::{Parser, ValueEnum};
 use scenarios::Scenario;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The error is a sentence for whoever runs the tests.
+/// The error is a readable sentence.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! Runs scenarios, some side by side, and prints what they found.
+//! Runs scenarios, some of them concurrently, and prints their findings.
 
 use std::{
     fs::{self, Permissions},
@@ -17,16 +17,16 @@ use tokio::{
 use crate::{
     Fallible,
     arguments::Arguments,
-    auditor::{Counts, judge},
+    auditor::{self, Counts},
     scenarios::Scenario,
     table::Table,
-    testbed::{Findings, Size, Stage},
+    testbed::{Findings, Size, Testbed},
 };
 
-/// No scenario takes longer, whatever it waits for.
+/// The timeout of a scenario.
 const LONGEST: Duration = Duration::from_secs(900);
 
-/// A scenario that runs, or ran.
+/// A scenario that is running.
 struct Running {
     task: Id,
     scenario: Scenario,
@@ -35,7 +35,7 @@ struct Running {
     folder: TempDir,
 }
 
-/// Runs all that is asked for. Gives whether everything held.
+/// Runs the selected scenarios. Returns whether all invariants held.
 pub async fn all(arguments: &Arguments) -> Fallible<bool> {
     let scenarios = arguments.scenarios();
     let seed = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
@@ -46,43 +46,43 @@ pub async fn all(arguments: &Arguments) -> Fallible<bool> {
     let mut running: Vec<Running> = Vec::new();
     let mut tasks = JoinSet::new();
     let (mut remarks, mut troubles) = (Vec::new(), Vec::new());
-    let mut broken = 0;
+    let mut failed = 0;
     loop {
         while running.len() < arguments.jobs() {
             let Some(scenario) = waiting.next() else { break };
             let folder = folder(scenario)?;
-            let size = scenario.size(arguments);
+            let size = scenario.size(arguments.full, arguments.transactions);
             let task = tasks.spawn(bounded(scenario, size, seed, folder.path().to_owned())).id();
             running.push(Running { task, scenario, began_at: Instant::now(), folder });
         }
         let Some(ended) = tasks.join_next_with_id().await else { break };
         let (task, (counts, findings)) = match ended {
             Ok(ended) => ended,
-            Err(panicked) => (panicked.id(), not_judged(panicked.to_string())),
+            Err(panicked) => (panicked.id(), without_verdict(panicked.to_string())),
         };
         let position = running.iter().position(|running| running.task == task);
         let Running { scenario, began_at, folder, .. } =
-            running.swap_remove(position.ok_or("a scenario nobody started")?);
+            running.swap_remove(position.ok_or("an unknown scenario has ended")?);
         let name = scenario.name();
         let took = began_at.elapsed();
         println!("{}", table.row(&name, &counts, findings.longest_recovery, took));
         remarks.extend(findings.remarks.iter().map(|remark| format!("{name}: {remark}")));
-        if !findings.broken.is_empty() {
-            broken += 1;
-            troubles.extend(findings.broken.iter().map(|what| format!("{name} BROKE: {what}")));
+        if !findings.violations.is_empty() {
+            failed += 1;
+            troubles.extend(findings.violations.iter().map(|what| format!("{name} BROKE: {what}")));
             troubles.push(format!("{name}: logs and data are in {}", folder.keep().display()));
         }
     }
     print_all(&remarks);
     print_all(&troubles);
-    let held = scenarios.len() - broken;
-    // As test programs end, so that scripts/test counts it.
-    let verdict = if broken == 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {verdict}. {held} passed; {broken} failed; seed {seed}");
-    Ok(broken == 0)
+    let passed = scenarios.len() - failed;
+    // The format of test programs, which scripts/test counts.
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {failed} failed; seed {seed}");
+    Ok(failed == 0)
 }
 
-/// The command that does the same again.
+/// The command that repeats this run.
 fn heading(arguments: &Arguments, seed: u64) -> String {
     let mut options: Vec<String> = arguments.filters.clone();
     options.extend(arguments.scenario.iter().map(|one| format!("--scenario {}", one.name())));
@@ -103,7 +103,7 @@ fn print_all(lines: &[String]) {
     }
 }
 
-/// A folder that the account of PostgreSQL can reach where the harness runs as root. A socket's path
+/// A folder that the account of PostgreSQL can reach when the harness runs as root. A socket's path
 /// has at most 107 bytes, which rules out a long TMPDIR.
 fn folder(scenario: Scenario) -> Fallible<TempDir> {
     let prefix = format!("onceward-chaos-{}-", scenario.name());
@@ -115,46 +115,48 @@ fn folder(scenario: Scenario) -> Fallible<TempDir> {
 async fn bounded(scenario: Scenario, size: Size, seed: u64, folder: PathBuf) -> (Counts, Findings) {
     match timeout(LONGEST, run(scenario, size, seed, folder)).await {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => not_judged(error.to_string()),
-        Err(_) => not_judged(format!("stuck: not over after {} s", LONGEST.as_secs())),
+        Ok(Err(error)) => without_verdict(error.to_string()),
+        Err(_) => without_verdict(format!("stuck: not finished after {} s", LONGEST.as_secs())),
     }
 }
 
-/// A scenario that did not get as far as a verdict.
-fn not_judged(reason: String) -> (Counts, Findings) {
-    (Counts::default(), Findings { broken: vec![reason], ..Findings::default() })
+/// A scenario that ended without a verdict.
+fn without_verdict(reason: String) -> (Counts, Findings) {
+    (Counts::default(), Findings { violations: vec![reason], ..Findings::default() })
 }
 
-/// One scenario from its setting to its verdict. When this returns, all its processes are ended.
+/// Runs one scenario from its setup to its verdict. When this returns, all its processes have
+/// ended.
 async fn run(
     scenario: Scenario,
     size: Size,
     seed: u64,
     folder: PathBuf,
 ) -> Fallible<(Counts, Findings)> {
-    let mut stage = Stage::set(scenario, size, seed, folder).await?;
-    let mut load = stage.begin_load();
-    // What went wrong with the fault is told beside what the load says, which may be more.
-    if let Err(error) = scenario.disrupt(&mut stage).await {
-        stage.findings.broken.push(error.to_string());
+    let requirements = scenario.requirements(&size).await?;
+    let mut testbed = Testbed::start(requirements, size, seed, folder).await?;
+    let mut load = testbed.start_load();
+    // An error of the fault is reported together with the load's findings, which may say more.
+    if let Err(error) = scenario.disrupt(&mut testbed).await {
+        testbed.findings.violations.push(error.to_string());
     }
-    let counts = match verdict(scenario, &mut stage, &mut load).await {
+    let counts = match verdict(scenario, &mut testbed, &mut load).await {
         Ok(counts) => counts,
         Err(error) => {
-            stage.findings.broken.push(error.to_string());
+            testbed.findings.violations.push(error.to_string());
             Counts::default()
         }
     };
-    Ok((counts, stage.findings().await))
+    Ok((counts, testbed.findings().await))
 }
 
 async fn verdict(
     scenario: Scenario,
-    stage: &mut Stage,
+    testbed: &mut Testbed,
     load: &mut JoinSet<Result<Report, LoadError>>,
 ) -> Fallible<Counts> {
     let report = load.join_next().await.ok_or("there is no load")???;
-    let counts = judge(stage, &report).await?;
-    scenario.check(stage).await?;
+    let counts = auditor::check(testbed, &report).await?;
+    scenario.check(testbed).await?;
     Ok(counts)
 }

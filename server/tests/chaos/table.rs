@@ -1,4 +1,4 @@
-//! The table of results: a line for each scenario, for a terminal or in Markdown.
+//! The table of results: a row for each scenario, for a terminal or in Markdown.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ const HEADINGS: [&str; 9] = [
     "longest recovery (s)",
     "took (s)",
 ];
-/// As wide as the longest name.
+/// The width of the longest name.
 const NAME_WIDTH: usize = 24;
 
-/// How the table is written.
+/// The format of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
     pub markdown: bool,
@@ -33,7 +33,7 @@ impl Table {
         }
     }
 
-    /// A scenario's line. `longest_recovery` is none where nothing had to recover.
+    /// The row of a scenario. `longest_recovery` is `None` if nothing had to recover.
     pub fn row(
         self,
         name: &str,

@@ -1,4 +1,5 @@
-//! Waiting for a condition, with a bound: what is stuck fails, and says what was waited for.
+//! Waits for a condition with a timeout: what is stuck fails, and the error says what was waited
+//! for.
 
 use std::time::Duration;
 
@@ -6,28 +7,28 @@ use tokio::time::{sleep, timeout};
 
 use crate::Fallible;
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(25);
+/// Between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Looks again and again until there is something to see.
+/// Polls until the condition returns a value.
 pub async fn until<T, F: Future<Output = Option<T>>>(
     what: &str,
-    limit: Duration,
-    mut look: impl FnMut() -> F,
+    within: Duration,
+    mut poll: impl FnMut() -> F,
 ) -> Fallible<T> {
-    let looking = async {
+    let polling = async {
         loop {
-            if let Some(seen) = look().await {
-                return seen;
+            if let Some(found) = poll().await {
+                return found;
             }
             pause().await;
         }
     };
-    let seen = timeout(limit, looking).await;
-    seen.map_err(|_| format!("waited {} s in vain: {what}", limit.as_secs()).into())
+    let found = timeout(within, polling).await;
+    found.map_err(|_| format!("timed out after {} s: {what}", within.as_secs()).into())
 }
 
-/// Between two looks at the same thing.
+/// The pause between two polls.
 pub async fn pause() {
-    sleep(PAUSE).await;
+    sleep(POLL_INTERVAL).await;
 }

@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-/// Replaces what differs from run to run.
+/// Replaces the fields that differ from run to run.
 pub fn redacted(mut value: Value, fields: &[&str]) -> String {
     for field in fields {
         *value.pointer_mut(field).unwrap() = json!("[redacted]");
@@ -25,7 +25,7 @@ pub fn redacted(mut value: Value, fields: &[&str]) -> String {
     serde_json::to_string_pretty(&value).unwrap()
 }
 
-/// Status, the headers that are part of the contract, and the body.
+/// The status, the headers that are part of the contract, and the body.
 pub async fn contract(response: Response) -> Value {
     let header =
         |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -50,7 +50,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// An empty database of the test's own.
+/// An empty database for one test.
 pub async fn database() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let server = std::env::var("ONCEWARD_TEST_DATABASE_URL")
@@ -64,7 +64,7 @@ pub async fn database() -> String {
     format!("{server}/{name}?{query}")
 }
 
-/// A command that runs the program with nothing configured but what a test must not share.
+/// A command that runs the program with its defaults, except for what tests must not share.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onceward"));
     command.args(arguments).current_dir(root()).kill_on_drop(true).stdin(Stdio::null());
@@ -97,7 +97,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it and waits until it says where its page is.
+    /// Starts it and waits until it prints its address.
     pub async fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -108,7 +108,7 @@ impl Program {
             panic!("the program ended before it was up: {text}");
         };
         let url = line.rsplit(' ').next().unwrap().to_owned();
-        // Its log goes on to the test's own, which shows it where the test fails.
+        // Its log is forwarded to the test's own, which is shown when the test fails.
         tokio::spawn(async move {
             let mut lines = BufReader::new(log).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -123,7 +123,7 @@ impl Program {
         nix::unistd::Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
     }
 
-    /// Ends it with a signal, and gives how it ended.
+    /// Ends it with a signal, and returns how it ended.
     pub async fn end(mut self, signal: nix::sys::signal::Signal) -> ExitStatus {
         nix::sys::signal::kill(self.pid(), signal).unwrap();
         self.child.wait().await.unwrap()
@@ -151,7 +151,7 @@ impl Program {
         self.get(path).send().await.unwrap().text().await.unwrap()
     }
 
-    /// Asks for the JSON at a path until it is as wanted, for a minute at most.
+    /// Polls the JSON at a path until it is as wanted, for a minute at most.
     pub async fn read_until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -164,18 +164,18 @@ impl Program {
         }
     }
 
-    /// Waits until it is healthy: its worker takes a moment to begin.
+    /// Waits until it is healthy: its worker takes a moment to start.
     pub async fn healthy(&self) -> Value {
         self.read_until("/api/health", |health| health["status"] == "healthy").await
     }
 
-    /// Posts a body, as JSON.
+    /// Posts a body as JSON.
     pub async fn post_json(&self, path: &str, body: &Value) -> Response {
         let request = self.post(path).header("content-type", "application/json");
         request.body(body.to_string()).send().await.unwrap()
     }
 
-    /// Submits one of an amount in dollars, and gives its id.
+    /// Submits a transaction of this amount in dollars, and returns its id.
     pub async fn submit_one(&self, amount: u32) -> String {
         let body = json!({"amount": amount, "currency": "USD"});
         let submitted = self.post_json("/api/transactions", &body).await;
@@ -188,8 +188,8 @@ impl Program {
         request.body(body.to_owned()).send().await.unwrap()
     }
 
-    /// Follows the program's own stream until a transaction has a status. Gives up after two minutes,
-    /// so that what is stuck fails and does not hang.
+    /// Follows the program's own stream until a transaction has a status. Fails after two minutes,
+    /// so that a stuck test does not hang.
     pub async fn wait_for(&self, id: &str, status: &str) -> Value {
         let waiting = tokio::time::timeout(Duration::from_secs(120), self.follow(id, status));
         waiting.await.unwrap_or_else(|_| panic!("{id} is not {status} after two minutes"))
@@ -203,7 +203,7 @@ impl Program {
             if transaction["status"] == status {
                 return transaction;
             }
-            // It ends where the database takes too long, on a machine that has too much to do.
+            // The stream ends when the database is too slow, as on a busy machine.
             if stream.chunk().await.unwrap().is_none() {
                 stream = self.get("/api/stream").send().await.unwrap();
             }
@@ -232,7 +232,7 @@ impl Service {
         service
     }
 
-    /// A command that runs the program on it.
+    /// A command that runs the program with this posting service.
     pub fn command(&self, role: &str, database: &str) -> Command {
         let mut command = command(&[role]);
         command.env("DATABASE_URL", database).env("POSTING_URL", &self.program.url);
@@ -246,7 +246,7 @@ impl Service {
         assert_eq!(changed.unwrap().status(), 200);
     }
 
-    /// Writes an entry behind the program's back.
+    /// Writes an entry directly to the posting service.
     pub async fn write(&self, id: &str, amount: u32) {
         let entry = json!({
             "id": id, "amount": amount, "currency": "USD", "description": "",
@@ -255,17 +255,17 @@ impl Service {
         assert!(self.program.post_json("/transactions", &entry).await.status().is_success());
     }
 
-    /// How many POSTs and questions have arrived.
+    /// How many POSTs and verifications have arrived.
     pub async fn requests(&self) -> (u64, u64) {
         let audit = self.program.read("/admin/audit").await;
         let count = |name: &str| audit["requests"][name].as_u64().unwrap();
         (count("post"), count("get"))
     }
 
-    /// Waits for so many more questions.
-    pub async fn asked(&self, more: u64) {
+    /// Waits for so many more verifications.
+    pub async fn wait_for_verifications(&self, more: u64) {
         let (_, before) = self.requests().await;
-        let asked = |audit: &Value| audit["requests"]["get"].as_u64() >= Some(before + more);
-        self.program.read_until("/admin/audit", asked).await;
+        let arrived = |audit: &Value| audit["requests"]["get"].as_u64() >= Some(before + more);
+        self.program.read_until("/admin/audit", arrived).await;
     }
 }

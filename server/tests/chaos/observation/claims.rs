@@ -1,4 +1,4 @@
-//! What workers hold, and how long it takes until somebody takes it up again after a fault.
+//! The claims that workers hold, and how long their recovery takes after a fault.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::{Fallible, wait};
 
-/// How long claims may stay with one who is gone before the scenario counts as stuck.
-const TAKEN_UP_WITHIN: Duration = Duration::from_secs(120);
+/// How long claims of a dead worker may stay before the scenario counts as stuck.
+const RECLAIMED_WITHIN: Duration = Duration::from_secs(120);
 
-/// Claims as they were at one moment: transactions, each with its fence.
+/// Claims at one moment: transactions, each with its fence.
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
     pub ids: Vec<Uuid>,
@@ -19,7 +19,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Those of one run of a worker.
+    /// The claims of one run of a worker.
     pub async fn of(database: &PgPool, run: Uuid) -> sqlx::Result<Self> {
         let rows: Vec<(Uuid, i64)> =
             sqlx::query_as("select id, fence from transactions where claimed_by = $1")
@@ -29,7 +29,7 @@ impl Claims {
         Ok(rows.into_iter().collect())
     }
 
-    /// Those of all runs.
+    /// The claims of all runs.
     pub async fn of_all(database: &PgPool) -> sqlx::Result<Self> {
         let rows: Vec<(Uuid, i64)> =
             sqlx::query_as("select id, fence from transactions where claimed_by is not null")
@@ -46,7 +46,7 @@ impl Claims {
         self.ids.len()
     }
 
-    /// Those that still are as they were: neither ended nor taken over.
+    /// How many of them are unchanged: neither ended nor reclaimed.
     async fn unchanged(&self, database: &PgPool) -> sqlx::Result<i64> {
         sqlx::query_scalar(
             "select count(*) from transactions t
@@ -81,17 +81,17 @@ impl Claims {
         .await
     }
 
-    /// Waits until the last of them has ended or is taken over, and gives how long after `since`
+    /// Waits until the last of them has ended or is reclaimed, and returns how long after `since`
     /// that was.
-    pub async fn taken_up(
+    pub async fn recovered(
         self,
         database: PgPool,
         fault: &'static str,
         since: Instant,
     ) -> Fallible<Duration> {
-        let what = format!("{} claims are taken up after: {fault}", self.len());
-        wait::until(&what, TAKEN_UP_WITHIN, || async {
-            // An error is a database that is down; it is asked again.
+        let what = format!("{} claims are recovered after: {fault}", self.len());
+        wait::until(&what, RECLAIMED_WITHIN, || async {
+            // An error means that the database is down; the next poll repeats the query.
             self.unchanged(&database).await.ok().filter(|left| *left == 0)
         })
         .await?;

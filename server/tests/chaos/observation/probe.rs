@@ -1,4 +1,4 @@
-//! Requests of every kind at a steady pace, whatever the answers: who gets one, which, and how late.
+//! Requests of every kind at a steady rate, during a fault: which answers come, and how late.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,53 +19,53 @@ use crate::Fallible;
 
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(25);
-/// Who has no answer by then has none. The promise is two seconds; how long the slowest took is told, for
-/// on a machine that runs other scenarios beside this one it is more.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// When a request counts as unanswered. The product promises two seconds; the slowest is only
+/// reported, because on a machine that runs other scenarios concurrently it takes longer.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a request ended.
-struct Ending {
+struct ProbeResult {
     kind: &'static str,
-    /// Of a submission, its id.
+    /// The id of a submission.
     id: Option<Uuid>,
     status: Result<u16, String>,
     took: Duration,
 }
 
-/// Requests under way.
+/// A running probe.
 pub struct Probe {
-    over: watch::Sender<bool>,
-    asking: JoinHandle<Vec<Ending>>,
+    stop: watch::Sender<bool>,
+    sending: JoinHandle<Vec<ProbeResult>>,
 }
 
 impl Probe {
-    /// Begins to ask.
+    /// Starts to send requests.
     pub fn start(web_url: &str) -> Fallible<Self> {
-        let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        let (over, until) = watch::channel(false);
-        let asking = tokio::spawn(ask_on(client, web_url.to_owned(), until));
-        Ok(Self { over, asking })
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+        let (stop, until) = watch::channel(false);
+        let sending = tokio::spawn(send_requests(client, web_url.to_owned(), until));
+        Ok(Self { stop, sending })
     }
 
-    /// Ends it. Gives what is to be told, and what must not be: a request without an answer, an answer
-    /// that is no refusal, an accepted transaction that is not there.
+    /// Ends the probe. Returns a remark, and the violations: a request without an answer, an answer
+    /// that is no refusal, an accepted transaction that is not stored.
     pub async fn end(self, database: &PgPool) -> Fallible<(String, Vec<String>)> {
-        self.over.send_replace(true);
-        let endings = self.asking.await?;
-        let mut broken = BTreeSet::new();
+        self.stop.send_replace(true);
+        let results = self.sending.await?;
+        let mut violations = BTreeSet::new();
         let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
         let mut accepted = Vec::new();
-        for Ending { kind, id, status, .. } in &endings {
+        for ProbeResult { kind, id, status, .. } in &results {
             match status {
                 Ok(status) => {
                     *statuses.entry(*status).or_default() += 1;
                     match status {
                         200 | 429 | 503 => {}
                         202 => accepted.extend(*id),
-                        _ => drop(broken.insert(format!("{kind} was answered {status}"))),
+                        _ => drop(violations.insert(format!("{kind} was answered {status}"))),
                     }
                 }
-                Err(error) => drop(broken.insert(format!("{kind} was not answered: {error}"))),
+                Err(error) => drop(violations.insert(format!("{kind} was not answered: {error}"))),
             }
         }
         let stored: i64 =
@@ -75,39 +75,43 @@ impl Probe {
                 .await?;
         let lost = accepted.len() as i64 - stored;
         if lost > 0 {
-            broken.insert(format!("{lost} were accepted and are not there"));
+            violations.insert(format!("{lost} were accepted and are not stored"));
         }
-        let slowest = endings.iter().max_by_key(|ending| ending.took);
-        let slowest = slowest.map_or_else(String::new, |ending| {
-            format!("{} after {:.2} s", ending.kind, ending.took.as_secs_f64())
+        let slowest = results.iter().max_by_key(|result| result.took);
+        let slowest = slowest.map_or_else(String::new, |result| {
+            format!("{} after {:.2} s", result.kind, result.took.as_secs_f64())
         });
         let remark = format!(
             "{} requests, answers by status {statuses:?}, the slowest: {slowest}",
-            endings.len()
+            results.len()
         );
-        Ok((remark, broken.into_iter().collect()))
+        Ok((remark, violations.into_iter().collect()))
     }
 }
 
-async fn ask_on(client: Client, web_url: String, until: watch::Receiver<bool>) -> Vec<Ending> {
+async fn send_requests(
+    client: Client,
+    web_url: String,
+    until: watch::Receiver<bool>,
+) -> Vec<ProbeResult> {
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut asking = JoinSet::new();
+    let mut sending = JoinSet::new();
     for nth in 0.. {
         pace.tick().await;
         if *until.borrow() {
             break;
         }
         let (kind, id, request) = request(&client, &web_url, nth);
-        asking.spawn(async move {
+        sending.spawn(async move {
             let began_at = Instant::now();
             let answer = request.send().await;
             let status = answer.map(|answer| answer.status().as_u16());
             let status = status.map_err(|error| format!("{error:?}"));
-            Ending { kind, id, status, took: began_at.elapsed() }
+            ProbeResult { kind, id, status, took: began_at.elapsed() }
         });
     }
-    asking.join_all().await
+    sending.join_all().await
 }
 
 fn request(client: &Client, url: &str, nth: u64) -> (&'static str, Option<Uuid>, RequestBuilder) {

@@ -1,5 +1,5 @@
 //! Faults between Onceward and PostgreSQL: connections that break, lose answers and stall, and none
-//! to be had.
+//! available.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{
     Fallible,
     observation::claims::Claims,
-    testbed::{Stage, proxy::Proxy},
+    testbed::{Testbed, proxy::Proxy},
     wait,
 };
 
 /// How long a stall lasts.
 const STALL: Duration = Duration::from_secs(3);
-/// How long it may take until answers get lost; under load that is at once.
+/// How long it may take until answers are lost; under load that is immediate.
 const LOST_WITHIN: Duration = Duration::from_secs(10);
-/// How long to try to get hold of every connection.
+/// How long to try to take every connection.
 const OCCUPIED_WITHIN: Duration = Duration::from_secs(5);
-/// How many connections are asked for at once.
+/// How many connections are opened at once.
 const AT_ONCE: usize = 16;
 /// SQLSTATE: sorry, too many clients already.
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
-/// Cuts everything, loses some answers, in turn; and stalls once, in the middle.
-pub async fn cut(stage: &mut Stage) -> Fallible<()> {
-    let faults = stage.size.pick(12, 6);
-    for (nth, moment) in stage.moments(faults, 0.05..0.95).into_iter().enumerate() {
+/// Alternately cuts everything and loses some answers; stalls once, in the middle.
+pub async fn cut(testbed: &mut Testbed) -> Fallible<()> {
+    let faults = testbed.size.pick(12, 6);
+    for (nth, moment) in testbed.moments(faults, 0.05..0.95).into_iter().enumerate() {
         sleep_until(moment).await;
-        let held = Claims::of_all(&stage.database).await?;
+        let held = Claims::of_all(&testbed.database).await?;
         let began_at = Instant::now();
-        let answers = stage.draw.random_range(3..20);
-        let proxy = stage.proxy.as_ref().ok_or("there is no proxy")?;
+        let answers = testbed.rng.random_range(3..20);
+        let proxy = testbed.proxy.as_ref().ok_or("there is no proxy")?;
         if nth == faults / 2 {
             proxy.stall(true);
             sleep(STALL).await;
@@ -44,10 +44,10 @@ pub async fn cut(stage: &mut Stage) -> Fallible<()> {
         } else {
             lose_answers(proxy, answers).await?;
         }
-        stage.watch(held, "connections to PostgreSQL broke", began_at);
+        testbed.measure_recovery(held, "connections to PostgreSQL broke", began_at);
     }
-    let lost = stage.proxy.as_ref().map_or(0, Proxy::answers_lost);
-    stage.findings.remarks.push(format!("{lost} answers of PostgreSQL were lost"));
+    let lost = testbed.proxy.as_ref().map_or(0, Proxy::answers_lost);
+    testbed.findings.remarks.push(format!("{lost} answers of PostgreSQL were lost"));
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub async fn cut(stage: &mut Stage) -> Fallible<()> {
 async fn lose_answers(proxy: &Proxy, answers: u64) -> Fallible<()> {
     let enough = proxy.answers_lost() + answers;
     proxy.lose_answers(true);
-    let lost = wait::until("answers of PostgreSQL get lost", LOST_WITHIN, || async {
+    let lost = wait::until("answers of PostgreSQL are lost", LOST_WITHIN, || async {
         (proxy.answers_lost() >= enough).then_some(())
     });
     let lost = lost.await;
@@ -63,24 +63,25 @@ async fn lose_answers(proxy: &Proxy, answers: u64) -> Fallible<()> {
     lost
 }
 
-/// In turn: the table is locked, so that every pooled connection waits; and others take all of
-/// PostgreSQL's connections, so that pools cannot replace theirs, which are ended.
-pub async fn exhaust(stage: &mut Stage) -> Fallible<()> {
-    let mut observer = stage.cluster.connect().await?;
-    for (nth, moment) in stage.moments(stage.size.pick(6, 2), 0.05..0.9).into_iter().enumerate() {
+/// Alternately: the table is locked, so that every pooled connection waits; or others take all of
+/// PostgreSQL's connections, so that the pools cannot replace theirs, which are terminated.
+pub async fn exhaust(testbed: &mut Testbed) -> Fallible<()> {
+    let mut observer = testbed.cluster.connect().await?;
+    for (nth, moment) in testbed.moments(testbed.size.pick(6, 2), 0.05..0.9).into_iter().enumerate()
+    {
         sleep_until(moment).await;
-        let held = Claims::of_all(&stage.database).await?;
+        let held = Claims::of_all(&testbed.database).await?;
         let began_at = Instant::now();
-        let lasts = Duration::from_millis(stage.draw.random_range(2_000..3_000));
+        let lasts = Duration::from_millis(testbed.rng.random_range(2_000..3_000));
         if nth % 2 == 0 {
             lock_table(&mut observer, lasts).await?;
-            stage.watch(held, "the table was locked", began_at);
+            testbed.measure_recovery(held, "the table was locked", began_at);
         } else {
-            let taken = take_all_connections(stage, &mut observer).await?;
+            let taken = take_all_connections(testbed, &mut observer).await?;
             sleep(lasts).await;
-            stage.findings.remarks.push(format!("others held {} connections", taken.len()));
+            testbed.findings.remarks.push(format!("others held {} connections", taken.len()));
             drop(taken);
-            stage.watch(held, "others took all connections", began_at);
+            testbed.measure_recovery(held, "others took all connections", began_at);
         }
     }
     Ok(())
@@ -94,22 +95,22 @@ async fn lock_table(connection: &mut PgConnection, lasts: Duration) -> Fallible<
     Ok(())
 }
 
-/// Takes every connection there is, and those of Onceward as they are ended. Onceward tries to get
-/// them back, so it may be left with a few.
+/// Takes every free connection, and those of Onceward as they are terminated. Onceward tries to
+/// reconnect, so it may keep a few.
 async fn take_all_connections(
-    stage: &Stage,
+    testbed: &Testbed,
     observer: &mut PgConnection,
 ) -> Fallible<Vec<PgConnection>> {
     let mut taken = Vec::new();
     let until = Instant::now() + OCCUPIED_WITHIN;
     loop {
-        let at_once = join_all((0..AT_ONCE).map(|_| stage.cluster.connect())).await;
+        let at_once = join_all((0..AT_ONCE).map(|_| testbed.cluster.connect())).await;
         let mut is_full = false;
         for connected in at_once {
             match connected {
                 Ok(connection) => taken.push(connection),
                 Err(error) if is_too_many(error.as_ref()) => is_full = true,
-                // So many ask that the socket's own queue is full.
+                // So many connect that the socket's own queue is full.
                 Err(error) if is_io(error.as_ref()) => {}
                 Err(error) => return Err(error),
             }

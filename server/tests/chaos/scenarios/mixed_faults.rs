@@ -1,4 +1,4 @@
-//! Faults of every kind, one after the other and into each other.
+//! Faults of every kind, one after another and overlapping.
 
 use nix::sys::signal::Signal;
 use rand::RngExt;
@@ -10,41 +10,41 @@ use crate::{
         database_faults::restart,
         process_faults::{draw_worker, kill_worker, stop_worker},
     },
-    testbed::Stage,
+    testbed::Testbed,
 };
 
-/// Kills, stops and restarts. A worker that is stopped stays so while the next ones happen.
-pub async fn everything(stage: &mut Stage) -> Fallible<()> {
+/// Kills, stops and restarts. A worker that is stopped stays so during the next faults.
+pub async fn everything(testbed: &mut Testbed) -> Fallible<()> {
     let mut stopped = None;
-    for moment in stage.moments(stage.size.pick(14, 5), 0.02..0.98) {
+    for moment in testbed.moments(testbed.size.pick(14, 5), 0.02..0.98) {
         sleep_until(moment).await;
-        match stage.draw.random_range(0..6) {
+        match testbed.rng.random_range(0..6) {
             0 | 1 => {
-                let victim = draw_worker(stage);
-                kill_worker(stage, victim).await?;
-                stage.short_while().await;
-                stage.fleet.start_worker_again(victim).await?;
+                let victim = draw_worker(testbed);
+                kill_worker(testbed, victim).await?;
+                testbed.restart_pause().await;
+                testbed.fleet.restart_worker(victim).await?;
                 stopped = stopped.filter(|worker| *worker != victim);
             }
             2 => {
-                stage.fleet.web.kill().await?;
-                stage.short_while().await;
-                stage.fleet.start_web_again().await?;
+                testbed.fleet.web.kill().await?;
+                testbed.restart_pause().await;
+                testbed.fleet.restart_web().await?;
             }
             3 => match stopped.take() {
-                Some(worker) => stage.fleet.resume(worker).await?,
+                Some(worker) => testbed.fleet.resume(worker).await?,
                 None => {
-                    let victim = draw_worker(stage);
-                    stop_worker(stage, victim).await?;
+                    let victim = draw_worker(testbed);
+                    stop_worker(testbed, victim).await?;
                     stopped = Some(victim);
                 }
             },
-            4 => restart(stage, Signal::SIGINT, "PostgreSQL was restarted").await?,
-            _ => restart(stage, Signal::SIGQUIT, "PostgreSQL crashed").await?,
+            4 => restart(testbed, Signal::SIGINT, "PostgreSQL was restarted").await?,
+            _ => restart(testbed, Signal::SIGQUIT, "PostgreSQL crashed").await?,
         }
     }
     match stopped {
-        Some(worker) => stage.fleet.resume(worker).await,
+        Some(worker) => testbed.fleet.resume(worker).await,
         None => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! The scenarios: what each is for, what it asks of its surroundings, and how it goes.
+//! The scenarios, one file a kind of fault: what each one tests, what it needs, and how it runs.
+//! The processes it disturbs are in `testbed`.
 
 mod connection_faults;
 mod database_faults;
@@ -15,44 +16,44 @@ use tokio::process::Command;
 
 use crate::{
     Fallible,
-    arguments::Arguments,
-    testbed::{Size, Stage},
+    testbed::{Requirements, Size, Testbed},
 };
 
-/// A scenario. Its comment is what `--list` says of it.
+/// A scenario. `--list` prints the comment of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// the posting service has a bad day, and nothing is killed
+    /// the posting service has its usual faults, and nothing is killed
     Calm,
-    /// a worker is killed at random, again and again
+    /// a worker is killed at random moments, repeatedly
     KillWorker,
-    /// the web process is killed at random, again and again
+    /// the web process is killed at random moments, repeatedly
     KillWeb,
-    /// a worker and the web process are killed at once, again and again
+    /// a worker and the web process are killed at once, repeatedly
     KillBoth,
-    /// one of two busy workers is killed for good
+    /// one of two busy workers is killed and not restarted
     OneOfTwoWorkers,
-    /// a worker is stopped until others have posted what it held, then goes on
+    /// a worker is stopped until others have posted what it held, then resumes
     StopWorker,
-    /// sessions of Onceward are ended in PostgreSQL at random
+    /// sessions of Onceward are terminated in PostgreSQL at random
     TerminateBackends,
     /// PostgreSQL is restarted with a fast shutdown
     PostgresFast,
     /// PostgreSQL is restarted with an immediate shutdown, as after a crash
     PostgresImmediate,
-    /// PostgreSQL is stopped and goes on, then crashes and is away for as long; every request is answered
+    /// PostgreSQL is stopped and resumes, then crashes and is down for as long; every request is
+    /// answered
     PostgresStopped,
     /// connections to PostgreSQL break, lose answers, and stall
     CutConnections,
-    /// the table is locked, or others take every connection of PostgreSQL
+    /// the table is locked, or other clients take every connection of PostgreSQL
     PoolExhausted,
     /// nothing listens at the posting service's address for a while
     PostingServiceGone,
-    /// the posting service takes connections and resets every one of them for a while
+    /// the posting service accepts connections and resets every one for a while
     PostingServiceResets,
-    /// the posting service fails, resets, hangs, writes late, and forgets what it just wrote
+    /// the posting service fails, resets, hangs, writes late, and does not show what it just wrote
     HostilePostingService,
-    /// the posting service refuses some transactions for good
+    /// the posting service refuses some transactions permanently
     Refusals,
     /// a hostile posting service, kills, stops, and restarts of PostgreSQL
     Everything,
@@ -68,8 +69,8 @@ impl Scenario {
         value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 
-    /// Whether it is part of the short form. Those that are not add nothing to one that is:
-    /// everything contains `calm`, `kill-both` contains the two kills, an immediate shutdown is
+    /// Whether it is part of the short form. Those that are not add nothing to one that is: every
+    /// scenario contains `calm`, `kill-both` contains the two kills, an immediate shutdown is
     /// harder than a fast one, and a service that resets is part of a hostile one.
     pub fn is_short(self) -> bool {
         !matches!(
@@ -82,12 +83,11 @@ impl Scenario {
         )
     }
 
-    /// How much it does.
-    pub fn size(self, arguments: &Arguments) -> Size {
-        let full = arguments.full;
-        let transactions = arguments.transactions.unwrap_or(if full { 5_000 } else { 240 });
+    /// The size of the scenario.
+    pub fn size(self, full: bool, transactions: Option<u32>) -> Size {
+        let transactions = transactions.unwrap_or(if full { 5_000 } else { 240 });
         let load_s = match (self, full) {
-            // Long enough for what takes its time.
+            // Long enough for the slow faults.
             (Self::StopWorker | Self::PostingServiceGone | Self::PostingServiceResets, true) => 50,
             (Self::PoolExhausted | Self::PostgresStopped | Self::Everything, true) => 40,
             (_, true) => 20,
@@ -98,10 +98,22 @@ impl Scenario {
         Size { transactions, load: Duration::from_secs(load_s), full }
     }
 
-    /// What goes wrong at the posting service. It keeps the promises that Onceward's settings (see
-    /// `fleet.rs`) rest on: a late write lands within the settle window, and a write is visible
-    /// within the visibility window. What hangs, hangs longer than Onceward waits.
-    pub fn faults(self) -> Faults {
+    /// What it needs from its testbed.
+    pub async fn requirements(self, size: &Size) -> Fallible<Requirements> {
+        Ok(Requirements {
+            name: self.name(),
+            max_connections: self.max_connections(),
+            proxied: matches!(self, Self::CutConnections | Self::StopWorker),
+            faults: self.faults(),
+            rate_limit_per_s: self.rate_limit_per_s(size).await?,
+        })
+    }
+
+    /// The faults of the posting service. It keeps the promises on which Onceward's settings (see
+    /// `testbed/fleet.rs`) rest: a late write lands within the settle window, and a write is
+    /// visible within the visibility window. A request that hangs does so longer than Onceward
+    /// waits.
+    fn faults(self) -> Faults {
         match self {
             Self::OneOfTwoWorkers => lone_worker::slow(),
             Self::Refusals => Faults { refusal_rate: 0.02, ..Faults::default() },
@@ -122,8 +134,8 @@ impl Scenario {
         }
     }
 
-    /// How many connections PostgreSQL takes.
-    pub fn max_connections(self) -> u32 {
+    /// How many connections PostgreSQL accepts.
+    fn max_connections(self) -> u32 {
         match self {
             // Enough for Onceward's pools, and soon taken by others.
             Self::PoolExhausted => 70,
@@ -131,8 +143,8 @@ impl Scenario {
         }
     }
 
-    /// The most requests a second that each worker is told to make, where it has a setting for that.
-    pub async fn rate_limit_per_s(self, size: &Size) -> Fallible<Option<u32>> {
+    /// The rate limit of each worker, if it has a setting for that.
+    async fn rate_limit_per_s(self, size: &Size) -> Fallible<Option<u32>> {
         if self != Self::PostingServiceGone {
             return Ok(None);
         }
@@ -142,32 +154,32 @@ impl Scenario {
         Ok(has_limit.then_some(size.pick(120, 50)))
     }
 
-    /// Makes go wrong what is to go wrong, while the load is on.
-    pub async fn disrupt(self, stage: &mut Stage) -> Fallible<()> {
+    /// Injects the fault while the load runs.
+    pub async fn disrupt(self, testbed: &mut Testbed) -> Fallible<()> {
         match self {
             Self::Calm | Self::HostilePostingService => Ok(()),
-            Self::KillWorker => process_faults::kill_workers(stage).await,
-            Self::KillWeb => process_faults::kill_web(stage).await,
-            Self::KillBoth => process_faults::kill_both(stage).await,
-            Self::OneOfTwoWorkers => lone_worker::kill_one_of_two(stage).await,
-            Self::StopWorker => process_faults::stop_workers(stage).await,
-            Self::TerminateBackends => database_faults::terminate_backends(stage).await,
-            Self::PostgresFast => database_faults::restart_fast(stage).await,
-            Self::PostgresImmediate => database_faults::restart_immediately(stage).await,
-            Self::PostgresStopped => database_faults::stop_and_crash(stage).await,
-            Self::CutConnections => connection_faults::cut(stage).await,
-            Self::PoolExhausted => connection_faults::exhaust(stage).await,
-            Self::PostingServiceGone => service_faults::nothing_listens(stage).await,
-            Self::PostingServiceResets => service_faults::everything_is_reset(stage).await,
+            Self::KillWorker => process_faults::kill_workers(testbed).await,
+            Self::KillWeb => process_faults::kill_web(testbed).await,
+            Self::KillBoth => process_faults::kill_both(testbed).await,
+            Self::OneOfTwoWorkers => lone_worker::kill_one_of_two(testbed).await,
+            Self::StopWorker => process_faults::stop_workers(testbed).await,
+            Self::TerminateBackends => database_faults::terminate_backends(testbed).await,
+            Self::PostgresFast => database_faults::restart_fast(testbed).await,
+            Self::PostgresImmediate => database_faults::restart_immediately(testbed).await,
+            Self::PostgresStopped => database_faults::stop_and_crash(testbed).await,
+            Self::CutConnections => connection_faults::cut(testbed).await,
+            Self::PoolExhausted => connection_faults::exhaust(testbed).await,
+            Self::PostingServiceGone => service_faults::nothing_listens(testbed).await,
+            Self::PostingServiceResets => service_faults::everything_is_reset(testbed).await,
             Self::Refusals => Ok(()),
-            Self::Everything => mixed_faults::everything(stage).await,
+            Self::Everything => mixed_faults::everything(testbed).await,
         }
     }
 
-    /// What only this scenario promises, looked at when all is over.
-    pub async fn check(self, stage: &mut Stage) -> Fallible<()> {
+    /// Checks what only this scenario promises, after everything is final.
+    pub async fn check(self, testbed: &mut Testbed) -> Fallible<()> {
         match self {
-            Self::Refusals => service_faults::check_refusals(stage).await,
+            Self::Refusals => service_faults::check_refusals(testbed).await,
             _ => Ok(()),
         }
     }

@@ -1,4 +1,5 @@
-//! A PostgreSQL cluster of a scenario's own, which can be stopped in every way and started again.
+//! A PostgreSQL cluster of its own for each scenario, which can be stopped in every way and
+//! restarted.
 
 use std::{
     fs::{self, OpenOptions},
@@ -25,14 +26,14 @@ use tokio::{
 
 use crate::{Fallible, testbed::process::workspace, wait};
 
-/// How long PostgreSQL may take to start (a crash recovery included) or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long PostgreSQL may take to start, including a crash recovery, or to stop.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long PostgreSQL may take to stop when the scenario is over.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
-/// By this name the harness tells its own sessions from those of Onceward.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The name of the harness's own sessions, which distinguishes them from Onceward's.
 pub const APPLICATION: &str = "chaos";
 
-/// What a scenario asks of its cluster.
+/// The settings of a cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Whether a commit reaches the disk.
@@ -50,7 +51,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster in a folder that is not there yet, with the database `onceward`.
+    /// Creates a cluster in a new folder, with the database `onceward`.
     pub async fn make(folder: PathBuf, settings: Settings) -> Fallible<Self> {
         let found = Command::new(workspace().join("scripts/postgres-bin")).output().await;
         let found = found.ok().filter(|found| found.status.success());
@@ -75,7 +76,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where Onceward finds its database.
+    /// Onceward's `DATABASE_URL`.
     pub fn url(&self) -> String {
         format!("postgres:///onceward?host={}&user=postgres", self.folder.display())
     }
@@ -85,9 +86,9 @@ impl Cluster {
         self.folder.join(".s.PGSQL.5432")
     }
 
-    /// Connections for the harness, which outlive a restart of the server.
+    /// A pool for the harness, which outlives a restart of the server.
     pub fn pool(&self) -> Fallible<PgPool> {
-        let options = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
+        let options = PgPoolOptions::new().max_connections(4).acquire_timeout(TIMEOUT);
         Ok(options.connect_lazy_with(self.options("onceward")?))
     }
 
@@ -104,34 +105,36 @@ impl Cluster {
     /// Stops the server: SIGINT is a fast shutdown, SIGQUIT an immediate one, as in a crash.
     pub async fn stop(&mut self, signal: Signal) -> Fallible<()> {
         self.signal(signal)?;
-        let stopped = timeout(PATIENCE, self.server.wait()).await;
+        let stopped = timeout(TIMEOUT, self.server.wait()).await;
         stopped.map_err(|_| format!("PostgreSQL does not stop on {signal}"))??;
         Ok(())
     }
 
     /// Starts the server again, and waits until it answers.
-    pub async fn start_again(&mut self) -> Fallible<()> {
+    pub async fn restart(&mut self) -> Fallible<()> {
         self.server = start(&self.bin, &self.folder, self.settings)?;
         self.ready().await
     }
 
-    /// Stops every process of the server where it stands: connections are there, and nobody answers.
+    /// Stops every process of the server with SIGSTOP: connections are accepted, and nothing is
+    /// answered.
     pub fn freeze(&self) -> Fallible<()> {
         self.signal_all(Signal::SIGSTOP)
     }
 
-    /// Lets them go on.
+    /// Resumes them.
     pub fn thaw(&self) -> Fallible<()> {
         self.signal_all(Signal::SIGCONT)
     }
 
-    /// Each session is in a process group of its own. The server goes first, so that it makes no more.
+    /// Each session is in a process group of its own. The server is signalled first, so that it
+    /// starts no more sessions.
     fn signal_all(&self, signal: Signal) -> Fallible<()> {
         self.signal(signal)?;
         let pid = self.server.id().ok_or("PostgreSQL is not running")?;
         for child in fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?.split(' ') {
             if let Ok(child) = child.trim().parse() {
-                // One that has ended meanwhile is as good as stopped.
+                // A process that has ended meanwhile needs no signal.
                 let _ = signal::kill(Pid::from_raw(child), signal);
             }
         }
@@ -145,7 +148,7 @@ impl Cluster {
 
     async fn ready(&self) -> Fallible<()> {
         let options = self.options("postgres")?;
-        wait::until("PostgreSQL answers", PATIENCE, || async {
+        wait::until("PostgreSQL answers", TIMEOUT, || async {
             PgConnection::connect_with(&options).await.ok()
         })
         .await?;
@@ -154,9 +157,9 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// Waits, for its folder is removed next.
+    /// Waits for the end, because its folder is removed next.
     fn drop(&mut self) {
-        let until = Instant::now() + LAST_PATIENCE;
+        let until = Instant::now() + SHUTDOWN_TIMEOUT;
         if self.signal(Signal::SIGQUIT).is_err() {
             return;
         }
@@ -176,7 +179,7 @@ fn start(bin: &Path, folder: &Path, settings: Settings) -> Fallible<Child> {
     server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
     server.args(["-c", "listen_addresses="]).arg("-c").arg(format!("fsync={durable}"));
     server.arg("-c").arg(format!("max_connections={max_connections}"));
-    // A crash recovery must not be one long checkpoint, nor a scenario all of the memory.
+    // Keeps a crash recovery from being one long checkpoint, and a scenario from using all memory.
     server.args(["-c", "shared_buffers=64MB", "-c", "log_line_prefix=%m [%p] "]);
     Ok(server.spawn()?)
 }
@@ -205,7 +208,7 @@ fn log(folder: &Path) -> PathBuf {
     folder.join("server.log")
 }
 
-/// The account that PostgreSQL runs as; none where it is ours.
+/// The account that PostgreSQL runs as; `None` for the current one.
 fn account() -> Fallible<Option<User>> {
     if !Uid::effective().is_root() {
         return Ok(None);

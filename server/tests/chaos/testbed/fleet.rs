@@ -1,4 +1,4 @@
-//! Onceward's own processes: the web side and two workers, each restarted on its old address.
+//! Onceward's processes: one web process and two workers, each restarted at its old address.
 
 use std::{path::Path, time::Duration};
 
@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use crate::{
     Fallible,
-    testbed::process::{Process, Recipe, free_port},
+    testbed::process::{Process, ProcessSpec, free_port},
     wait,
 };
 
-/// How long a process may take until it is ready; in a debug build, and beside many others.
+/// How long a process may take to be ready, in a debug build and beside many others.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// What the simulator's faults keep to: see `Scenario::faults`.
+/// Windows that the simulator's faults keep to: see `Scenario::faults`.
 const SETTINGS: [(&str, &str); 5] = [
     ("POSTING_TIMEOUT_MS", "2000"),
     ("POSTING_SETTLE_MS", "4000"),
@@ -25,7 +25,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("POSTING_RETRY_MAX_MS", "5000"),
 ];
 
-/// A worker process and the run it is in the table `workers`: a new one at each start.
+/// A worker process and its run in the table `workers`: a new one at each start.
 #[derive(Debug)]
 pub struct Worker {
     pub process: Process,
@@ -42,8 +42,8 @@ pub struct Fleet {
     client: Client,
 }
 
-/// What the processes are told.
-pub struct Orders<'a> {
+/// The configuration of the processes.
+pub struct Config<'a> {
     pub folder: &'a Path,
     pub database_url: &'a str,
     pub posting_url: &'a str,
@@ -53,49 +53,49 @@ pub struct Orders<'a> {
 
 impl Fleet {
     /// Starts one web process and two workers, and waits until they are ready.
-    pub async fn start(orders: Orders<'_>, database: PgPool) -> Fallible<Self> {
+    pub async fn start(config: Config<'_>, database: PgPool) -> Fallible<Self> {
         let addr = format!("127.0.0.1:{}", free_port()?);
-        let recipe = |name: &str, command| {
+        let spec = |name: &str, command| {
             let mut environment: Vec<(&'static str, String)> =
                 SETTINGS.map(|(name, value)| (name, value.to_owned())).into();
-            environment.push(("DATABASE_URL", orders.database_url.to_owned()));
-            environment.push(("POSTING_URL", orders.posting_url.to_owned()));
+            environment.push(("DATABASE_URL", config.database_url.to_owned()));
+            environment.push(("POSTING_URL", config.posting_url.to_owned()));
             environment.push(("LEPTOS_SITE_ADDR", addr.clone()));
-            if let Some(limit) = orders.rate_limit_per_s {
+            if let Some(limit) = config.rate_limit_per_s {
                 environment.push(("POSTING_RATE_LIMIT", limit.to_string()));
             }
-            let log = orders.folder.join(format!("{name}.log"));
-            Recipe { name: name.to_owned(), command, environment, log }
+            let log = config.folder.join(format!("{name}.log"));
+            ProcessSpec { name: name.to_owned(), command, environment, log }
         };
-        let web = Process::start(recipe("web", "web"))?;
+        let web = Process::start(spec("web", "web"))?;
         let client = Client::builder().no_proxy().timeout(READY_WITHIN).build()?;
         let web_url = format!("http://{addr}");
         let mut fleet = Self { web, web_url, workers: Vec::new(), database, client };
         fleet.web_ready().await?;
         for name in ["worker-1", "worker-2"] {
             let before = fleet.runs().await?;
-            let process = Process::start(recipe(name, "worker"))?;
+            let process = Process::start(spec(name, "worker"))?;
             let run = fleet.new_run(&before).await?;
             fleet.workers.push(Worker { process, run });
         }
         Ok(fleet)
     }
 
-    /// Starts the web process again after a kill, and waits until it is ready.
-    pub async fn start_web_again(&mut self) -> Fallible<()> {
-        self.web.start_again()?;
+    /// Restarts the web process after a kill, and waits until it is ready.
+    pub async fn restart_web(&mut self) -> Fallible<()> {
+        self.web.restart()?;
         self.web_ready().await
     }
 
-    /// Starts a worker again after a kill, and waits until its new run has a lease.
-    pub async fn start_worker_again(&mut self, worker: usize) -> Fallible<()> {
+    /// Restarts a worker after a kill, and waits until its new run has a lease.
+    pub async fn restart_worker(&mut self, worker: usize) -> Fallible<()> {
         let before = self.runs().await?;
-        self.workers[worker].process.start_again()?;
+        self.workers[worker].process.restart()?;
         self.workers[worker].run = self.new_run(&before).await?;
         Ok(())
     }
 
-    /// Lets a stopped worker go on, and waits until it renews its lease again.
+    /// Resumes a stopped worker, and waits until it renews its lease.
     pub async fn resume(&self, worker: usize) -> Fallible<()> {
         let Worker { process, run } = &self.workers[worker];
         process.signal(Signal::SIGCONT)?;
@@ -109,13 +109,13 @@ impl Fleet {
         Ok(())
     }
 
-    /// The processes that ended although nobody killed them.
+    /// The processes that ended although they were not killed.
     pub fn ended_by_themselves(&mut self) -> Fallible<Vec<String>> {
         let workers = self.workers.iter_mut().map(|worker| &mut worker.process);
         let mut ended = Vec::new();
         for process in workers.chain([&mut self.web]) {
             if let Some(status) = process.ended()? {
-                ended.push(format!("{} ended by itself: {status}", process.recipe.name));
+                ended.push(format!("{} ended by itself: {status}", process.spec.name));
             }
         }
         Ok(ended)
@@ -134,7 +134,7 @@ impl Fleet {
         sqlx::query_scalar("select id from workers").fetch_all(&self.database).await
     }
 
-    /// The run that was not there before; only one worker starts at a time.
+    /// The run that is new; only one worker starts at a time.
     async fn new_run(&self, before: &[Uuid]) -> Fallible<Uuid> {
         wait::until("a worker has started", READY_WITHIN, || async {
             self.runs().await.ok()?.into_iter().find(|run| !before.contains(run))

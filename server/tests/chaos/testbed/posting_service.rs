@@ -1,4 +1,4 @@
-//! The misbehaving posting service: a simulator process, its faults, and what its ledger says.
+//! The misbehaving posting service: a simulator process, its faults and its ledger.
 
 use std::{path::Path, time::Duration};
 
@@ -8,12 +8,12 @@ use simulator::{Audit, Faults};
 
 use crate::{
     Fallible,
-    testbed::process::{Process, Recipe, free_port},
+    testbed::process::{Process, ProcessSpec, free_port},
     wait,
 };
 
-/// How long it may take to start, and one question to be answered.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to start, or to answer one request.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A simulator process.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct PostingService {
     client: Client,
 }
 
-/// What `GET /transactions` answers.
+/// The answer of `GET /transactions`.
 #[derive(Deserialize)]
 struct List {
     data: Vec<Entry>,
@@ -38,7 +38,7 @@ impl PostingService {
     /// Starts it with the simulator's default faults.
     pub async fn start(folder: &Path, seed: u64) -> Fallible<Self> {
         let addr = format!("127.0.0.1:{}", free_port()?);
-        let recipe = Recipe {
+        let spec = ProcessSpec {
             name: "the posting service".to_owned(),
             command: "simulator",
             environment: vec![
@@ -48,14 +48,14 @@ impl PostingService {
             ],
             log: folder.join("simulator.log"),
         };
-        let process = Process::start(recipe)?;
-        let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let process = Process::start(spec)?;
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         let service = Self { process, url: format!("http://{addr}"), client };
         service.ready().await?;
         Ok(service)
     }
 
-    /// Sets all of what goes wrong, from the next request on.
+    /// Replaces all faults, from the next request on.
     pub async fn set_faults(&self, faults: &Faults) -> Fallible<()> {
         let url = format!("{}/admin/faults", self.url);
         self.client.put(url).json(faults).send().await?.error_for_status()?;
@@ -67,27 +67,27 @@ impl PostingService {
         Ok(self.client.get(url).send().await?.error_for_status()?.json().await?)
     }
 
-    /// The ids of all entries, an id twice where there are two.
+    /// The ids of all entries; an id with two entries appears twice.
     pub async fn ledger(&self) -> Fallible<Vec<String>> {
         let url = format!("{}/transactions", self.url);
         let list: List = self.client.get(url).send().await?.error_for_status()?.json().await?;
         Ok(list.data.into_iter().map(|entry| entry.id).collect())
     }
 
-    /// From now on nothing listens.
+    /// Kills it: nothing listens any more.
     pub async fn kill(&mut self) -> Fallible<()> {
         self.process.kill().await
     }
 
-    /// Listens again, with the ledger as it was and the default faults.
-    pub async fn start_again(&mut self) -> Fallible<()> {
-        self.process.start_again()?;
+    /// Restarts it, with the same ledger and the default faults.
+    pub async fn restart(&mut self) -> Fallible<()> {
+        self.process.restart()?;
         self.ready().await
     }
 
     async fn ready(&self) -> Fallible<()> {
         let url = format!("{}/health", self.url);
-        wait::until("the posting service answers", PATIENCE, || async {
+        wait::until("the posting service answers", TIMEOUT, || async {
             self.client.get(&url).send().await.ok()
         })
         .await?;

@@ -1,4 +1,5 @@
-//! One process of Onceward: started, stopped by signals, killed, started again as a supervisor would.
+//! One process of Onceward: started, stopped by signals, killed, and restarted as a supervisor
+//! would.
 
 use std::{
     fs::OpenOptions,
@@ -18,61 +19,61 @@ use tokio::{
 
 use crate::Fallible;
 
-/// How long a process that was killed may take to be gone.
+/// How long a killed process may take to end.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
-/// How a process is started, each time in the same way.
+/// How a process is started, the same each time.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct ProcessSpec {
     pub name: String,
     pub command: &'static str,
     pub environment: Vec<(&'static str, String)>,
-    /// Where its log goes. A second start goes on where the first ended.
+    /// Where its log goes. A restart appends to it.
     pub log: PathBuf,
 }
 
 /// A running process. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {
-    pub recipe: Recipe,
+    pub spec: ProcessSpec,
     child: Child,
 }
 
 impl Process {
-    pub fn start(recipe: Recipe) -> Fallible<Self> {
-        let log = OpenOptions::new().create(true).append(true).open(&recipe.log)?;
+    pub fn start(spec: ProcessSpec) -> Fallible<Self> {
+        let log = OpenOptions::new().create(true).append(true).open(&spec.log)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_onceward"));
-        // Nothing of the caller's own settings; only how much is logged.
+        // None of the caller's settings except the log level.
         command.env_clear().envs(std::env::vars().filter(|(name, _)| name == "RUST_LOG"));
-        command.arg(recipe.command).envs(recipe.environment.iter().cloned());
+        command.arg(spec.command).envs(spec.environment.iter().cloned());
         command.current_dir(workspace()).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(log.try_clone()?).stderr(log);
-        // A Ctrl-C at the terminal is for the harness, which then ends them in order.
+        // A Ctrl-C at the terminal is for the harness, which then ends the processes in order.
         let child = command.process_group(0).spawn()?;
-        Ok(Self { recipe, child })
+        Ok(Self { spec, child })
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: signal::Signal) -> Fallible<()> {
-        let pid = self.child.id().ok_or_else(|| format!("{} is not running", self.recipe.name))?;
+        let pid = self.child.id().ok_or_else(|| format!("{} is not running", self.spec.name))?;
         Ok(signal::kill(Pid::from_raw(pid.try_into()?), signal)?)
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// `kill -9`, and waits for its end.
     pub async fn kill(&mut self) -> Fallible<()> {
         self.signal(signal::Signal::SIGKILL)?;
         let gone = timeout(GONE_WITHIN, self.child.wait()).await;
-        gone.map_err(|_| format!("{} does not end", self.recipe.name))??;
+        gone.map_err(|_| format!("{} does not end", self.spec.name))??;
         Ok(())
     }
 
-    /// Starts it again after a kill.
-    pub fn start_again(&mut self) -> Fallible<()> {
-        *self = Self::start(self.recipe.clone())?;
+    /// Restarts it after a kill.
+    pub fn restart(&mut self) -> Fallible<()> {
+        *self = Self::start(self.spec.clone())?;
         Ok(())
     }
 
-    /// How it ended, where it has.
+    /// How it ended, if it has.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
@@ -84,12 +85,12 @@ pub fn workspace() -> &'static Path {
     server.parent().unwrap_or(server)
 }
 
-/// A port of 127.0.0.1 that is free and stays so while its process is down: below those that systems
-/// give to outgoing connections, and given out once.
+/// A port of 127.0.0.1 that is free and stays so while its process is down: below those that
+/// systems use for outgoing connections, and used once.
 pub fn free_port() -> Fallible<u16> {
     static NEXT: Mutex<u16> = Mutex::new(0);
     let mut next = NEXT.lock().map_err(|_| "a scenario panicked")?;
-    // Runs of the harness beside each other begin at different ones.
+    // Concurrent runs of the harness begin at different ports.
     let first = 15_000 + u16::try_from(std::process::id() % 10_000)?;
     while *next < 5_000 {
         let port = first + *next;

@@ -1,5 +1,5 @@
-//! A TCP proxy in front of PostgreSQL that cuts, loses or delays answers, and stalls when it is told
-//! to.
+//! A TCP proxy in front of PostgreSQL that cuts connections, loses or delays answers, and stalls,
+//! on demand.
 
 use std::{
     io,
@@ -21,16 +21,16 @@ use tokio::{
 
 use crate::Fallible;
 
-/// What goes wrong on the way.
+/// The current faults of the connections.
 #[derive(Debug, Clone, Copy, Default)]
-struct Orders {
-    /// Raised to cut every connection there is.
+struct Faults {
+    /// Incremented to cut every current connection.
     cuts: u64,
-    /// What the client sends arrives, and the connection is cut when the answer comes.
+    /// The client's message arrives, and the connection is cut when the answer comes.
     loses_answers: bool,
-    /// Nothing goes either way.
+    /// Nothing is forwarded in either direction.
     stalls: bool,
-    /// How long answers are on their way.
+    /// The delay of answers.
     answers_take: Duration,
 }
 
@@ -38,7 +38,7 @@ struct Orders {
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    orders: watch::Sender<Orders>,
+    faults: watch::Sender<Faults>,
     answers_lost: Arc<AtomicU64>,
     _serving: JoinSet<()>,
 }
@@ -48,24 +48,24 @@ impl Proxy {
     pub async fn start(socket: &Path) -> Fallible<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let (orders, heard) = watch::channel(Orders::default());
+        let (faults, current) = watch::channel(Faults::default());
         let answers_lost = Arc::new(AtomicU64::new(0));
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, socket.to_owned(), heard, answers_lost.clone()));
-        Ok(Self { port, orders, answers_lost, _serving: serving })
+        serving.spawn(serve(listener, socket.to_owned(), current, answers_lost.clone()));
+        Ok(Self { port, faults, answers_lost, _serving: serving })
     }
 
-    /// Where Onceward finds its database through it.
+    /// Onceward's `DATABASE_URL` through the proxy.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/onceward?sslmode=disable", self.port)
     }
 
     pub fn cut_all(&self) {
-        self.orders.send_modify(|orders| orders.cuts += 1);
+        self.faults.send_modify(|faults| faults.cuts += 1);
     }
 
     pub fn lose_answers(&self, loses: bool) {
-        self.orders.send_modify(|orders| orders.loses_answers = loses);
+        self.faults.send_modify(|faults| faults.loses_answers = loses);
     }
 
     /// How many answers were lost so far.
@@ -74,27 +74,27 @@ impl Proxy {
     }
 
     pub fn delay_answers(&self, answers_take: Duration) {
-        self.orders.send_modify(|orders| orders.answers_take = answers_take);
+        self.faults.send_modify(|faults| faults.answers_take = answers_take);
     }
 
     pub fn stall(&self, stalls: bool) {
-        self.orders.send_modify(|orders| orders.stalls = stalls);
+        self.faults.send_modify(|faults| faults.stalls = stalls);
     }
 }
 
 async fn serve(
     listener: TcpListener,
     socket: PathBuf,
-    orders: watch::Receiver<Orders>,
+    faults: watch::Receiver<Faults>,
     answers_lost: Arc<AtomicU64>,
 ) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        let (socket, orders, lost) = (socket.clone(), orders.clone(), answers_lost.clone());
+        let (socket, faults, lost) = (socket.clone(), faults.clone(), answers_lost.clone());
         connections.spawn(async move {
             // However it ends, both sides see their connection closed.
-            let _ = forward(client, &socket, orders, &lost).await;
+            let _ = forward(client, &socket, faults, &lost).await;
         });
     }
 }
@@ -102,27 +102,27 @@ async fn serve(
 async fn forward(
     mut client: TcpStream,
     socket: &Path,
-    mut orders: watch::Receiver<Orders>,
+    mut faults: watch::Receiver<Faults>,
     answers_lost: &AtomicU64,
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut server = UnixStream::connect(socket).await?;
-    let cuts = orders.borrow().cuts;
-    let (requests, answers) = (orders.clone(), orders.clone());
+    let cuts = faults.borrow().cuts;
+    let (requests, answers) = (faults.clone(), faults.clone());
     let (client_reads, client_writes) = client.split();
     let (server_reads, server_writes) = server.split();
     tokio::select! {
-        ended = carry(client_reads, server_writes, requests, None) => ended,
-        ended = carry(server_reads, client_writes, answers, Some(answers_lost)) => ended,
-        _ = orders.wait_for(|orders| orders.cuts > cuts) => Ok(()),
+        ended = relay(client_reads, server_writes, requests, None) => ended,
+        ended = relay(server_reads, client_writes, answers, Some(answers_lost)) => ended,
+        _ = faults.wait_for(|faults| faults.cuts > cuts) => Ok(()),
     }
 }
 
-/// Carries bytes one way; of those that are answers, loses the ones that are to be lost.
-async fn carry(
+/// Forwards bytes in one direction, and loses or delays them if they are answers.
+async fn relay(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut orders: watch::Receiver<Orders>,
+    mut faults: watch::Receiver<Faults>,
     lost: Option<&AtomicU64>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
@@ -131,10 +131,10 @@ async fn carry(
         if length == 0 {
             return Ok(());
         }
-        // An error says that the proxy is gone, which ends this task as well.
-        let _ = orders.wait_for(|orders| !orders.stalls).await;
+        // An error means that the proxy is dropped, which ends this task as well.
+        let _ = faults.wait_for(|faults| !faults.stalls).await;
         if let Some(lost) = lost {
-            let Orders { loses_answers, answers_take, .. } = *orders.borrow();
+            let Faults { loses_answers, answers_take, .. } = *faults.borrow();
             if loses_answers {
                 lost.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
