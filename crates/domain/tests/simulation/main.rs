@@ -138,13 +138,16 @@ mutations! {
     there_is_no_visibility_window: NoVisibilityWindow breaks LEDGER;
     no_visibility_window_follows_the_settle_window: NoVisibilityAfterSettling breaks LEDGER;
     a_failed_verification_is_read_as_absent: FailedReadAsAbsent breaks LEDGER;
-    an_absence_counts_from_the_answer_instead_of_the_request: AbsenceCountedFromItsAnswer breaks LEDGER;
+    an_absence_counts_from_the_answer_instead_of_the_request:
+        AbsenceCountedFromItsAnswer breaks LEDGER;
     a_worker_uses_the_clock_of_its_machine: ClockOfTheMachine breaks LEDGER;
     a_client_is_answered_before_the_commit: AcknowledgedBeforeCommit breaks &[Durable];
-    an_attempt_is_committed_after_its_post: AttemptCommittedAfterItsPost breaks &[AttemptComesFirst];
+    an_attempt_is_committed_after_its_post:
+        AttemptCommittedAfterItsPost breaks &[AttemptComesFirst];
     a_doubt_is_committed_after_its_post: DoubtCommittedAfterItsPost breaks LEDGER;
     a_post_leaves_at_any_time: PostLeavesAtAnyTime breaks LEDGER;
-    the_send_deadline_counts_from_the_answer_to_the_claim: PostWithinCountedFromTheAnswer breaks LEDGER;
+    the_send_deadline_counts_from_the_answer_to_the_claim:
+        PostWithinCountedFromTheAnswer breaks LEDGER;
     a_clock_stands_still_during_suspension: ClockStandsStillInSuspension breaks LEDGER;
     a_doubt_is_counted_from_the_claim: DoubtCountedFromTheClaim breaks LEDGER;
     an_unknown_outcome_is_called_failed: FailedOnUnknown breaks LEDGER;

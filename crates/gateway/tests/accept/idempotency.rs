@@ -73,7 +73,11 @@ async fn a_key_names_one_transaction_of_its_principal() {
 async fn a_reference_stored_with_another_key_or_none_is_a_conflict_and_leaves_the_key_free() {
     let pool = database().await;
     let gateway = gateway(&pool);
-    let body = |key: Option<&str>, reference: &str| json!({"idempotencyKey": key, "reference": reference, "amount": 1, "currency": "USD"});
+    let body = |key: Option<&str>, reference: &str| {
+        json!({
+            "idempotencyKey": key, "reference": reference, "amount": 1, "currency": "USD",
+        })
+    };
     let one = |key, reference| submit(&gateway, body(key, reference));
     assert_eq!(word(&one(Some("a"), "with a").await), "stored");
     assert_eq!(word(&one(None, "without").await), "stored");

@@ -39,11 +39,11 @@ async fn drop_execution(execution: JoinHandle<()>) {
 
 /// Drops the execution while its statement is stopped, then lets the statement continue without it.
 async fn drop_at(fixture: &Fixture<'_>, point: Point, execution: impl FnOnce() -> JoinHandle<()>) {
-    let stop = fixture.env.breakpoints.set(WORKER, point).await;
+    let breakpoint = fixture.env.breakpoints.set(WORKER, point).await;
     let execution = execution();
-    stop.reached().await;
+    breakpoint.reached().await;
     drop_execution(execution).await;
-    stop.release().await;
+    breakpoint.release().await;
     fixture.env.breakpoints.idle(WORKER).await;
 }
 
@@ -80,9 +80,9 @@ async fn drop_in(fixture: &Fixture<'_>, wait: Wait, post: Post) {
             .await;
         }
         Wait::Settling(point) => {
-            let (closed, id) = (fixture.worker.closed.clone(), fixture.id);
+            let (closed_poster, id) = (fixture.worker.closed_poster.clone(), fixture.id);
             drop_at(fixture, point, || {
-                tokio::spawn(async move { closed.turn(id, Purpose::Post, ()).await })
+                tokio::spawn(async move { closed_poster.turn(id, Purpose::Post, ()).await })
             })
             .await;
         }

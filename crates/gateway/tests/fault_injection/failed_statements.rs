@@ -189,7 +189,7 @@ async fn a_job_that_could_not_be_settled_is_kept() {
         let context = format!("settling the job {mode:?}");
         let fixture = Fixture::new(&env, 3).await;
         arm(&env, mode, "before row jobs", SETTLING, 1).await;
-        bounded(&context, fixture.worker.closed.turn(fixture.id, Purpose::Post, ())).await;
+        bounded(&context, fixture.worker.closed_poster.turn(fixture.id, Purpose::Post, ())).await;
         assert!(disarm(&env, mode).await, "{context}: it did not reach the step");
         invariants::check(env.pool(), &context).await;
         assert_eq!(fixture.recover_and_end(&context).await, State::Completed, "{context}");

@@ -51,7 +51,7 @@ pub struct TestWorker {
     pub client: Arc<LedgerClient>,
     pub poster: Arc<Poster>,
     /// A poster that admits nothing.
-    pub closed: Arc<Poster>,
+    pub closed_poster: Arc<Poster>,
 }
 
 impl TestWorker {
@@ -68,8 +68,8 @@ impl TestWorker {
         };
         let closed = CancellationToken::new();
         closed.cancel();
-        let (poster, closed) = (poster(CancellationToken::new()), poster(closed));
-        Self { run, client, poster, closed }
+        let (poster, closed_poster) = (poster(CancellationToken::new()), poster(closed));
+        Self { run, client, poster, closed_poster }
     }
 }
 

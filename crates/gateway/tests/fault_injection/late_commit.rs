@@ -19,7 +19,7 @@ use crate::{
 #[tokio::test]
 async fn a_claim_that_is_committed_after_its_execution_gave_up_is_released() {
     let env = Environment::new().await;
-    let stop = env.breakpoints.set(WORKER, "before row transactions").await;
+    let breakpoint = env.breakpoints.set(WORKER, "before row transactions").await;
     let fixture = Fixture::new(&env, 3).await;
     let closing = CancellationToken::new();
     let worker = Worker {
@@ -35,11 +35,11 @@ async fn a_claim_that_is_committed_after_its_execution_gave_up_is_released() {
         wake: Arc::new(Notify::new()),
     };
     let running = tokio::spawn(worker.run(closing.clone()));
-    stop.reached().await;
+    breakpoint.reached().await;
     env.proxy.cut();
     // The next execution waits behind the abandoned claim.
     env.breakpoints.blocked_by_another(WORKER).await;
-    stop.release().await;
+    breakpoint.release().await;
     let released = async {
         while fixture.is_claimed().await
             || fixture.ledger.posts(fixture.id) > 0

@@ -109,12 +109,16 @@ impl Bulk {
     }
 }
 
-async fn first_waits_second_comes(bulk: &Bulk, stop: Breakpoint, mut second: JoinHandle<bool>) {
+async fn first_waits_second_comes(
+    bulk: &Bulk,
+    breakpoint: Breakpoint,
+    mut second: JoinHandle<bool>,
+) {
     let early = tokio::select! {
         () = bulk.database.breakpoints.blocked("second") => None,
         done = &mut second => Some(done.unwrap()),
     };
-    stop.release().await;
+    breakpoint.release().await;
     let done = match early {
         Some(done) => done,
         None => bounded("a single retry", second).await.unwrap(),
@@ -133,11 +137,11 @@ async fn a_single_retry_during_a_bulk_retry_is_made_beside_it_or_after_it() {
     ];
     let cases = points.map(async |(point, retried)| {
         let bulk = Bulk::new().await;
-        let stop = bulk.database.breakpoints.set("first", point).await;
+        let breakpoint = bulk.database.breakpoints.set("first", point).await;
         let worker = Running::start(&bulk.database, 0);
-        stop.reached().await;
+        breakpoint.reached().await;
         let single = bulk.retry_one(1);
-        first_waits_second_comes(&bulk, stop, single).await;
+        first_waits_second_comes(&bulk, breakpoint, single).await;
         bulk.finished().await;
         worker.stop().await;
         bulk.end(point, retried).await;
@@ -151,12 +155,12 @@ async fn a_bulk_retry_skips_a_transaction_that_was_retried_singly_meanwhile() {
         [("before row transactions", COUNT - 1), ("after row transactions", COUNT - 1)]
     {
         let bulk = Bulk::new().await;
-        let stop = bulk.database.breakpoints.set("first", point).await;
+        let breakpoint = bulk.database.breakpoints.set("first", point).await;
         let single = bulk.retry_one(0);
-        stop.reached().await;
+        breakpoint.reached().await;
         let worker = Running::start(&bulk.database, 1);
         bulk.database.breakpoints.blocked("second").await;
-        stop.release().await;
+        breakpoint.release().await;
         assert!(single.await.unwrap());
         bulk.finished().await;
         worker.stop().await;
@@ -175,16 +179,16 @@ async fn deliver_again(pool: &PgPool) {
 async fn two_workers_on_one_bulk_retry_retry_each_transaction_once() {
     for roll_back in [false, true] {
         let bulk = Bulk::new().await;
-        let stop = bulk.database.breakpoints.set("first", "before row transactions").await;
+        let breakpoint = bulk.database.breakpoints.set("first", "before row transactions").await;
         let first = Running::start(&bulk.database, 0);
-        stop.reached().await;
+        breakpoint.reached().await;
         deliver_again(&bulk.database.own.pool).await;
         let second = Running::start(&bulk.database, 1);
         bulk.database.breakpoints.blocked("second").await;
         if roll_back {
-            stop.roll_back().await;
+            breakpoint.roll_back().await;
         } else {
-            stop.release().await;
+            breakpoint.release().await;
         }
         bulk.finished().await;
         first.stop().await;

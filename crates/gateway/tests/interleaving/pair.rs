@@ -101,13 +101,13 @@ async fn interleave(database: &TestDatabase, pair: Pair, point: Point, then: The
     let ends = fixture.ends().await;
     invariants::check(&database.breakpoints.pool, &format!("{context}: before")).await;
 
-    let stop = database.breakpoints.set("first", point.at).await;
+    let breakpoint = database.breakpoints.set("first", point.at).await;
     let mut one = tokio::spawn({
         let fixture = fixture.clone();
         async move { first.run(&fixture, 0).await }
     });
     tokio::select! {
-        () = stop.reached() => {}
+        () = breakpoint.reached() => {}
         outcome = &mut one => panic!("{context}: it did not reach the point: {outcome:?}"),
     }
     let mut other = tokio::spawn({
@@ -124,8 +124,8 @@ async fn interleave(database: &TestDatabase, pair: Pair, point: Point, then: The
     )
     .await;
     match then {
-        Then::Released => stop.release().await,
-        Then::RolledBack => stop.roll_back().await,
+        Then::Released => breakpoint.release().await,
+        Then::RolledBack => breakpoint.roll_back().await,
     }
     let other = match early {
         Some(outcome) => outcome,

@@ -46,12 +46,12 @@ async fn a_pause_stops_claims_after_its_commit_and_blocks_none() {
             Fixture::new(&database, Start::Due, 1).await,
         );
         let verified = Fixture::new(&database, Start::Doubtful, 1).await;
-        let stop = database.breakpoints.set("first", point).await;
+        let breakpoint = database.breakpoints.set("first", point).await;
         let paused = pause(&database.sessions[0].gateway);
-        stop.reached().await;
+        breakpoint.reached().await;
         let claim = bounded("a claim beside a pause", Action::Claim.run(&fixture, 1));
         assert_eq!(claim.await, "claimed", "{point}");
-        stop.release().await;
+        breakpoint.release().await;
         assert!(paused.await.unwrap());
         // From then on only claims to post are stopped.
         assert_eq!(Action::Claim.run(&later, 1).await, "not due", "{point}");
@@ -72,15 +72,15 @@ async fn a_claim_that_began_before_a_pause_holds_and_does_not_block_it() {
     let database = TestDatabase::new().await;
     for point in Action::Claim.points() {
         let fixture = std::sync::Arc::new(Fixture::new(&database, Start::Due, 0).await);
-        let stop = database.breakpoints.set("first", point.at).await;
+        let breakpoint = database.breakpoints.set("first", point.at).await;
         let claim = tokio::spawn({
             let fixture = fixture.clone();
             async move { Action::Claim.run(&fixture, 0).await }
         });
-        stop.reached().await;
+        breakpoint.reached().await;
         let paused = pause(&database.sessions[1].gateway);
         assert!(bounded("a pause beside a claim", paused).await.unwrap());
-        stop.release().await;
+        breakpoint.release().await;
         assert_eq!(claim.await.unwrap(), "claimed", "{point:?}");
         assert!(resume(&database.own.gateway).await.unwrap());
         fixture.end(point.at).await;
@@ -101,9 +101,9 @@ async fn of_two_concurrent_pauses_or_resumptions_one_is_made_and_recorded() {
                 assert!(undo(&database.own.gateway).await.unwrap());
             }
             let before = recorded(&database, action).await;
-            let stop = database.breakpoints.set("first", point).await;
+            let breakpoint = database.breakpoints.set("first", point).await;
             let first = act(&database.sessions[0].gateway);
-            stop.reached().await;
+            breakpoint.reached().await;
             let mut second = act(&database.sessions[1].gateway);
             tokio::select! {
                 () = database.breakpoints.blocked("second") => {}
@@ -112,7 +112,7 @@ async fn of_two_concurrent_pauses_or_resumptions_one_is_made_and_recorded() {
                     second = tokio::spawn(async { true });
                 }
             }
-            stop.release().await;
+            breakpoint.release().await;
             assert!(first.await.unwrap() && second.await.unwrap());
             assert_eq!(is_paused(&database).await, wanted, "{action} {point}");
             assert_eq!(recorded(&database, action).await - before, 1, "{action} {point}");
@@ -124,10 +124,10 @@ async fn of_two_concurrent_pauses_or_resumptions_one_is_made_and_recorded() {
 #[tokio::test]
 async fn a_pause_that_is_rolled_back_stops_nothing() {
     let database = TestDatabase::new().await;
-    let stop = database.breakpoints.set("first", "after row posting_pause").await;
+    let breakpoint = database.breakpoints.set("first", "after row posting_pause").await;
     let paused = pause(&database.sessions[0].gateway);
-    stop.reached().await;
-    Breakpoint::roll_back(stop).await;
+    breakpoint.reached().await;
+    Breakpoint::roll_back(breakpoint).await;
     assert!(!paused.await.unwrap());
     let fixture = Fixture::new(&database, Start::Due, 0).await;
     let execution =

@@ -104,15 +104,15 @@ async fn submit_both_once<T: Future<Output = ()>>(
         let gateway = gateway.clone();
         tokio::spawn(async move { gateway.submit(&Principal::anonymous(), submission).await })
     };
-    let stop = database.breakpoints.set("first", point).await;
+    let breakpoint = database.breakpoints.set("first", point).await;
     let first = submit(&database.sessions[0].gateway, first);
-    stop.reached().await;
+    breakpoint.reached().await;
     let mut second = submit(&database.sessions[1].gateway, second);
     let early = tokio::select! {
         () = database.breakpoints.blocked("second") => None,
         result = &mut second => Some(result.unwrap()),
     };
-    then(stop).await;
+    then(breakpoint).await;
     let first = bounded("the first one's answer", first).await.unwrap();
     let second = match early {
         Some(result) => result,

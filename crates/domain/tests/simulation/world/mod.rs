@@ -71,7 +71,7 @@ impl State {
         self.now >= self.scenario.faults_end_at
     }
 
-    /// True once in so many times, until the faults end.
+    /// True with a probability of one in `times`, until the faults end.
     pub fn fault(&mut self, times: u32) -> bool {
         !self.faults_are_over() && self.rng.one_in(times)
     }

@@ -16,7 +16,7 @@ impl SeededRng {
         self.0.next_u64()
     }
 
-    /// True once in so many times; never for 0.
+    /// True with a probability of one in `times`; never for 0.
     pub fn one_in(&mut self, times: u32) -> bool {
         times > 0 && self.below(times as usize) == 0
     }

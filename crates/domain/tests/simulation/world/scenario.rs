@@ -25,22 +25,22 @@ pub struct Scenario {
     pub transactions: usize,
     /// When the faults end, so that everything has to reach its end.
     pub faults_end_at: Time,
-    /// Once in so many steps a worker stalls, or dies; 0 for never.
+    /// One in this many steps of a worker stalls it, or kills it; 0 for never.
     pub stalls: u32,
     pub crashes: u32,
-    /// Once in so many seconds a worker is shut down.
+    /// One in this many seconds a worker is shut down; 0 for never.
     pub shutdowns: u32,
     /// The longest time of a message to or from the database. In some worlds it is zero, so that
     /// everything that waits for the same moment happens at the same moment.
     pub latency: Duration,
-    /// Once in so many messages one takes very long, about as long as a POST may be delayed; once
-    /// in so many requests a worker takes as long to send it.
+    /// One in this many messages takes very long, about as long as a POST may be delayed; one in
+    /// this many requests is sent as late.
     pub slowness: u32,
-    /// Once in so many statements the database fails.
+    /// One in this many statements fails; 0 for never.
     pub database_faults: u32,
     /// How many outages the database has.
     pub outages: usize,
-    /// Once in so many verifications there is no finding.
+    /// One in this many verifications has no finding; 0 for never.
     pub failed_verifications: u32,
     /// How a POST may end.
     pub fates: Vec<Fate>,
