@@ -95,7 +95,12 @@ pub struct Testbed {
 
 impl Testbed {
     /// Starts everything except the load.
-    pub async fn set(scenario: Scenario, size: Size, seed: u64, folder: PathBuf) -> Fallible<Self> {
+    pub async fn start(
+        requirements: Requirements,
+        size: Size,
+        seed: u64,
+        folder: PathBuf,
+    ) -> Fallible<Self> {
         let settings =
             Settings { durable: size.full, max_connections: requirements.max_connections };
         let cluster = Cluster::make(folder.join("postgres"), settings).await?;
