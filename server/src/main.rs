@@ -13,9 +13,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use commands::{
-    command_line::{Cli, Command, WorkerSettings},
+    command_line::{Cli, Command},
+    fatal::Fatal,
     load,
-    serve_web_worker::{self as run, Role},
+    role::Role,
+    serve_web_worker,
+    settings::WorkerSettings,
+    simulator,
 };
 use listener::open_files;
 
@@ -29,12 +33,12 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-            Command::Serve(settings) => run::run(Role::Both, settings).await,
-            Command::Web(settings) => run::run(Role::Web, settings).await,
+            Command::Serve(settings) => serve_web_worker::run(Role::Both, settings).await,
+            Command::Web(settings) => serve_web_worker::run(Role::Web, settings).await,
             Command::Worker(WorkerSettings { settings, metrics_addr }) => {
-                run::run(Role::Worker { metrics_addr }, settings).await
+                serve_web_worker::run(Role::Worker { metrics_addr }, settings).await
             }
-            Command::Simulator(settings) => run::simulator(settings).await,
+            Command::Simulator(settings) => simulator::run(settings).await,
             Command::Load(settings) => return load::run(settings).await,
         }
         .map(|()| ExitCode::SUCCESS)
@@ -43,9 +47,6 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     result.unwrap_or_else(|error| fail(&error))
 }
-
-/// What ends the program before its time: a sentence for whoever started it.
-type Fatal = Box<dyn std::error::Error + Send + Sync>;
 
 fn fail(error: &Fatal) -> ExitCode {
     eprintln!("onceward: {error}");

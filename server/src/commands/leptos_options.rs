@@ -8,7 +8,7 @@ use std::{
 
 use leptos::config::{LeptosOptions, get_configuration};
 
-use crate::Fatal;
+use super::fatal::Fatal;
 
 /// Reads `Leptos.toml` from the working folder, from beside the binary, or from two folders above it
 /// (the workspace, for `target/release/onceward`), whichever has it first. A relative site root is

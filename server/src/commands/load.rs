@@ -1,10 +1,37 @@
 //! `onceward load`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
+use clap::Args;
 use loadgen::LoadConfig;
 
-use crate::{Fatal, commands::command_line::LoadSettings};
+use super::{
+    fatal::Fatal,
+    settings::values::{duration, http_url, positive},
+};
+
+/// Settings of `load`.
+#[derive(Debug, Clone, Args)]
+pub struct LoadSettings {
+    /// Submissions a second
+    #[arg(long, default_value_t = 200.0, value_parser = positive)]
+    pub rate: f64,
+    /// For how long, such as 30s, 5m or 500ms
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub duration: Duration,
+    /// How long to wait after that until everything is final
+    #[arg(long, default_value = "300s", value_parser = duration)]
+    pub wait: Duration,
+    /// Onceward
+    #[arg(long, default_value = "http://127.0.0.1:3000", value_parser = http_url)]
+    pub url: String,
+    /// The posting service, whose ledger is the judge
+    #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080", value_parser = http_url)]
+    pub posting_url: String,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the load, prints the report, and gives the exit code that it calls for.
 pub async fn run(settings: LoadSettings) -> Result<ExitCode, Fatal> {

@@ -3,6 +3,12 @@
 //! Each command starts and stops its parts; the parts themselves are elsewhere.
 
 pub mod command_line;
+pub mod fatal;
 mod leptos_options;
 pub mod load;
+mod loopback;
+pub mod role;
 pub mod serve_web_worker;
+pub mod settings;
+pub mod simulator;
+mod stop_signal;

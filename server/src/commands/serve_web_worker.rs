@@ -1,29 +1,23 @@
-//! Starts what a role needs, waits for the signal, and stops everything in order.
+//! `onceward serve`, `web` and `worker`: one run in three roles. Starts what a role needs, waits for the signal, and stops everything in order.
 
-use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use ::simulator::Simulator;
 use app::Setting;
 use axum::Router;
 use gateway::{
     Gateway, HttpPosting, Limits, Worker, WorkerSettings,
     database::{self, IMPATIENT, PATIENT},
 };
-use simulator::{Faults, Simulator, SimulatorConfig};
 use sqlx::PgPool;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::Notify,
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    fatal::Fatal, leptos_options, loopback::refuse_beyond_loopback, role::Role, settings::Settings,
+    simulator, stop_signal::stop_signal,
+};
 use crate::{
-    Fatal,
-    commands::{
-        command_line::{Settings, SimulatorSettings},
-        leptos_options,
-    },
     http,
     listener::{self, open_files},
     own_postgres::OwnPostgres,
@@ -38,20 +32,6 @@ const WORKER_CONNECTIONS: u32 = 16;
 const UPKEEP_CONNECTIONS: u32 = 2;
 /// Connections for apalis's fetches and heartbeats.
 const APALIS_CONNECTIONS: u32 = 4;
-
-/// Which side of Onceward a process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Web and workers.
-    Both,
-    /// Pages and API.
-    Web,
-    /// Posting.
-    Worker {
-        /// Where it tells of itself, if anywhere.
-        metrics_addr: Option<SocketAddr>,
-    },
-}
 
 /// Runs a role until SIGTERM or Ctrl-C.
 ///
@@ -111,7 +91,7 @@ async fn with_database(
     migrating.close().await;
 
     let simulator = match simulated {
-        true => Some(start_simulator(&settings.data, settings.simulator_addr, 1).await?),
+        true => Some(simulator::start(&settings.data, settings.simulator_addr, 1).await?),
         false => None,
     };
     let posting_url = match (&settings.posting_url, &simulator) {
@@ -226,63 +206,7 @@ async fn migrate(pool: &PgPool, stop: &CancellationToken) -> Result<bool, Fatal>
     }
 }
 
-/// Runs the simulator alone until SIGTERM or Ctrl-C.
-///
-/// # Errors
-/// What keeps it from starting.
-pub async fn simulator(settings: SimulatorSettings) -> Result<(), Fatal> {
-    refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
-    let stop = stop_signal()?;
-    let mut simulator =
-        start_simulator(&settings.data, settings.simulator_addr, settings.seed).await?;
-    println!("The simulated posting service is at http://{}", simulator.addr());
-    tokio::select! {
-        () = simulator.wait() => {}
-        () = stop.cancelled() => {}
-    }
-    simulator.shutdown().await;
-    Ok(())
-}
-
-async fn start_simulator(data: &Path, addr: SocketAddr, seed: u64) -> Result<Simulator, Fatal> {
-    let ledger_path = data.join("simulator").join("ledger.jsonl");
-    let config = SimulatorConfig { addr, ledger_path, faults: Faults::default(), seed };
-    Ok(Simulator::start(config).await?)
-}
-
-/// No authentication, no listener beyond loopback.
-fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fatal> {
-    if addr.ip().is_loopback() {
-        return Ok(());
-    }
-    Err(format!("{setting}: {addr} is beyond loopback, and this version has no authentication")
-        .into())
-}
-
 fn bind(setting: &str, addr: SocketAddr) -> Result<TcpListener, Fatal> {
     Ok(listener::listen(addr)
         .map_err(|error| format!("{setting}: cannot listen on {addr}: {error}"))?)
-}
-
-/// Cancelled by the first SIGTERM or Ctrl-C. The second ends the program where it stands.
-fn stop_signal() -> Result<CancellationToken, Fatal> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        for stopping in [false, true] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if stopping {
-                std::process::exit(130);
-            }
-            tracing::info!("stopping");
-            token.cancel();
-        }
-        pending::<()>().await;
-    });
-    Ok(stop)
 }

@@ -1,25 +1,26 @@
 //! The web side: the REST API, the stream, and the pages.
 
 mod api;
+mod body_limits;
 mod middleware;
 mod openapi;
 mod problem;
 mod request;
+mod state;
+mod webhook_secrets;
 
-use app::{App, Setting, shell};
+use app::{App, shell};
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef},
+    extract::DefaultBodyLimit,
     http::{HeaderValue, header},
     middleware::{from_fn, from_fn_with_state, map_request},
     routing::get,
 };
 use gateway::Gateway;
-use leptos::{config::LeptosOptions, prelude::provide_context};
+use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
-use simulator::SimulatorHandle;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -28,50 +29,19 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
-use utoipa_axum::router::OpenApiRouter;
 
-use api::{
-    monitoring::{health, home, metrics, stream},
-    operations::{bulk_retries, cleanup, interventions, posting_pause},
-    transactions::{batch, export, submit},
-    webhooks::{receive, sender_view},
-};
+use api::monitoring::{health, home, metrics};
+use body_limits::MAX_BODY_BYTES;
 use middleware::{
-    deadline, load_shedding,
+    deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
-    same_origin,
+    request_metrics, same_origin,
 };
 use problem::Problem;
 
-pub use api::{
-    transactions::idempotency_key::KeyRequired,
-    webhooks::signature::{WebhookSecretError, WebhookSecrets, WebhookSignatures},
-};
 pub use middleware::load_shedding::tells_how_it_is_doing;
-
-/// The largest body of a request, in bytes.
-const MAX_BODY_BYTES: usize = 64 * 1024;
-
-/// What the handlers share.
-#[derive(Clone, FromRef)]
-pub struct Web {
-    /// The engine.
-    pub gateway: Gateway,
-    /// Leptos's options.
-    pub options: LeptosOptions,
-    /// What the pages tell of how this process is set up.
-    pub setting: Setting,
-    /// How inbound webhooks are to be signed.
-    pub webhook_signatures: WebhookSignatures,
-    /// Whether submissions must have an idempotency key.
-    pub key_required: KeyRequired,
-    /// What this process has counted.
-    pub metrics: PrometheusHandle,
-    /// The simulator, where it runs inside.
-    pub simulator: Option<SimulatorHandle>,
-    /// Cancelled when the program stops: a stream would hold the shutdown otherwise.
-    pub stop: CancellationToken,
-}
+pub use state::{KeyRequired, Web, WebhookSignatures};
+pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
 /// Every route.
 pub fn router(web: Web) -> Router {
@@ -92,7 +62,8 @@ pub fn router(web: Web) -> Router {
         .layer(from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
-    let (api, document) = documented_routes(web.simulator.is_some()).split_for_parts();
+    let (api, document) =
+        openapi::router().merge(api::routes(web.simulator.is_some())).split_for_parts();
     let api = api
         .merge(openapi::routes(&openapi::finished(document)))
         .route("/api", axum::routing::any(unknown_path))
@@ -123,9 +94,9 @@ pub fn router(web: Web) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
-        .layer(from_fn(metrics::measure))
-        .layer(from_fn(problem::render))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn(request_metrics::measure))
+        .layer(from_fn(problem_rendering::render))
+        .layer(CatchPanicLayer::custom(problem_rendering::of_panic))
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::keep))
         .layer(from_fn(same_origin::only))
@@ -133,32 +104,12 @@ pub fn router(web: Web) -> Router {
     api.merge(pages).layer(around).with_state(web)
 }
 
-/// The routes that programs use, with what the API's document says of each.
-fn documented_routes(simulated: bool) -> OpenApiRouter<Web> {
-    let api = openapi::router()
-        .merge(submit::routes())
-        .merge(batch::routes())
-        .merge(export::routes())
-        .merge(receive::routes())
-        .merge(sender_view::routes())
-        .merge(interventions::routes())
-        .merge(bulk_retries::routes())
-        .merge(posting_pause::routes())
-        .merge(stream::routes())
-        .merge(health::routes())
-        .merge(metrics::routes());
-    match simulated {
-        true => api.merge(cleanup::routes()),
-        false => api,
-    }
-}
-
 /// What a worker tells of itself. The database is for the web side to tell of: there are many workers.
 pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))
         .layer(from_fn(same_origin::only))
-        .layer(from_fn(problem::render))
+        .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(map_request(request_id::only_fit))
@@ -169,7 +120,7 @@ pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
 pub fn refusal() -> Router {
     Router::new()
         .fallback(async || Problem::overloaded("too many connections are open"))
-        .layer(from_fn(problem::render))
+        .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(map_request(request_id::only_fit))

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
 use tokio::{
     io::{self, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::unconstrained,
     time::{sleep, timeout},
@@ -22,37 +22,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::drained_body::UnreadBody;
+use super::{bounds::Bounds, drained_body::UnreadBody};
 use crate::http;
-
-/// How many connections there are at once. One that rests takes some ten kilobytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// A connection takes one of these places at its first request that finds one free, and keeps it.
-    pub served: usize,
-    /// Beyond these, each request is answered 503 as long as there is no place, but for those that ask how the
-    /// program is doing: they need none. Beyond them, too, nothing is accepted: connections wait in the system's
-    /// own queue until another one ends.
-    pub waiting: usize,
-}
-
-/// The most that are served.
-const MOST_SERVED: usize = 4096;
-
-impl Bounds {
-    /// The program's, where so many files are left for connections. Warns where they are fewer than it would take.
-    pub fn within(files: usize) -> Self {
-        let served = (files / 3).clamp(16, MOST_SERVED);
-        let bounds = Self { served, waiting: 2 * served };
-        if served < MOST_SERVED {
-            tracing::warn!(
-                ?bounds,
-                "few files may be open, so fewer connections are served; raise the hard limit (ulimit -Hn)"
-            );
-        }
-        bounds
-    }
-}
 
 /// How long a client may take for the headers of a request, and rest between two.
 const HEADERS_LIMIT: Duration = Duration::from_secs(30);
@@ -62,22 +33,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// Before the next try where the system has no more files.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Connections that the system holds until they are accepted; it may be set to fewer (`net.core.somaxconn`). Where
-/// they are more, it drops what clients send, who try again after a second or more, or see a break.
-const BACKLOG: u32 = 4096;
-
-/// Listens on an address.
-///
-/// # Errors
-/// The system's.
-pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Of an earlier process, connections may linger.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)
-}
 
 /// What the connections of a listener share.
 #[derive(Clone)]
@@ -176,6 +131,7 @@ async fn converse(
 
 #[cfg(test)]
 mod tests {
+    use super::super::socket::listen;
     use axum::routing::{get, post};
     use serde_json::Value;
     use tokio::io::AsyncReadExt;
@@ -250,16 +206,6 @@ mod tests {
         assert!(ask(&mut other).await.ends_with("served"));
         assert!(ask(&mut probe).await.contains("overloaded"));
         assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
-    }
-
-    #[test]
-    fn the_bounds_stay_within_the_files_and_below_the_most() {
-        for (files, served, waiting) in
-            [(0, 16, 32), (432, 144, 288), (12_288, 4096, 8192), (1 << 20, 4096, 8192)]
-        {
-            let bounds = Bounds::within(files);
-            assert_eq!((bounds.served, bounds.waiting), (served, waiting), "{files}");
-        }
     }
 
     #[tokio::test]

@@ -2,8 +2,12 @@
 //!
 //! What is answered on a connection is in `http`.
 
+mod bounds;
 mod connections;
 mod drained_body;
 pub mod open_files;
+mod socket;
 
-pub use connections::{Bounds, listen, serve};
+pub use bounds::Bounds;
+pub use connections::serve;
+pub use socket::listen;

@@ -3,6 +3,7 @@
 //! killed and its PostgreSQL still runs, the next start takes it over.
 
 mod account;
+mod error;
 mod programs;
 
 use std::{
@@ -14,10 +15,10 @@ use std::{
 };
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use thiserror::Error;
 use tokio::{process::Command, time::sleep};
 
 use account::Account;
+use error::OwnPostgresError;
 use programs::Programs;
 
 /// The database, and its owner's name.
@@ -40,26 +41,6 @@ pub struct OwnPostgres {
     socket_dir: PathBuf,
     /// Held for as long as this Onceward is alive; the system lets go of it however it ends.
     _lock: File,
-}
-
-/// Why our own PostgreSQL is not running.
-#[derive(Debug, Error)]
-pub enum OwnPostgresError {
-    /// The folder is in use.
-    #[error("another Onceward is running on {}: stop it, or give this one another ONCEWARD_DATA", .0.display())]
-    InUse(PathBuf),
-    /// PostgreSQL is not installed, or not the version that made the cluster.
-    #[error("{0}; run `make setup`, or set DATABASE_URL to a PostgreSQL of yours")]
-    NotInstalled(String),
-    /// A file or folder could not be made.
-    #[error("ONCEWARD_DATA: {}: {error}", path.display())]
-    Folder { path: PathBuf, error: io::Error },
-    /// One of PostgreSQL's programs failed.
-    #[error("{program} failed: {output}")]
-    Program { program: &'static str, output: String },
-    /// It runs, but its database cannot be made.
-    #[error("PostgreSQL under ONCEWARD_DATA: {0}")]
-    Database(#[from] sqlx::Error),
 }
 
 impl OwnPostgres {
@@ -249,10 +230,4 @@ fn said(output: &Output) -> String {
         text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     }
     text
-}
-
-impl From<io::Error> for OwnPostgresError {
-    fn from(error: io::Error) -> Self {
-        Self::Program { program: "pg_ctl", output: error.to_string() }
-    }
 }

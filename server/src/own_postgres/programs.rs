@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::OwnPostgresError;
+use super::error::OwnPostgresError;
 
 /// Folders that hold one folder for each installed version.
 const VERSIONED: [&str; 5] =

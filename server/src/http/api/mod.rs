@@ -6,3 +6,20 @@ pub mod monitoring;
 pub mod operations;
 pub mod transactions;
 pub mod webhooks;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::state::Web;
+
+/// The routes that programs use, with what the API's document says of each.
+pub fn routes(simulated: bool) -> OpenApiRouter<Web> {
+    let api = OpenApiRouter::new()
+        .merge(transactions::routes())
+        .merge(webhooks::routes())
+        .merge(operations::routes())
+        .merge(monitoring::routes());
+    match simulated {
+        true => api.merge(operations::simulated_routes()),
+        false => api,
+    }
+}

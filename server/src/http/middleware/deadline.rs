@@ -23,7 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::http::{api::monitoring::home::wants_html, problem::Problem};
+use crate::http::{problem::Problem, request::accept::wants_html};
 
 /// From the end of a request to the beginning of its answer. Clients are promised two seconds.
 const DEADLINE: Duration = Duration::from_millis(1800);
@@ -128,7 +128,7 @@ mod tests {
             .route("/read", any(async |body: Bytes| body))
             .route("/cleanup", any(async || sleep(DEADLINE * 100).await))
             .layer(middleware::from_fn(keep))
-            .layer(middleware::from_fn(crate::http::problem::render));
+            .layer(middleware::from_fn(crate::http::middleware::problem_rendering::render));
         let request = Request::builder().uri(path).method(method).header("accept", accept);
         router.oneshot(request.body(body).unwrap()).await.unwrap()
     }

@@ -94,7 +94,7 @@ mod tests {
             .route("/api/transactions", any(handler))
             .fallback(async || ())
             .layer(middleware::from_fn_with_state(Budgets::default(), admit))
-            .layer(middleware::from_fn(crate::http::problem::render));
+            .layer(middleware::from_fn(crate::http::middleware::problem_rendering::render));
         let ask = |method, path| {
             let request = Request::builder().method(method).uri(path).body(Body::empty());
             let router = router.clone();

@@ -4,5 +4,7 @@
 
 pub mod deadline;
 pub mod load_shedding;
+pub mod problem_rendering;
 pub mod request_id;
+pub mod request_metrics;
 pub mod same_origin;

@@ -7,7 +7,7 @@ use utoipa::openapi::{
     schema::{SchemaType, Type},
 };
 
-use super::examples::REQUEST_ID;
+use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
 
 /// What clients send, and may leave out in parts. In answers, every field is there.
 const SENT: [&str; 6] =
@@ -105,7 +105,7 @@ fn request_id() -> Header {
     HeaderBuilder::new()
         .description(Some("The request's id: yours, or a new one."))
         .schema(Some(schema))
-        .example(Some(json!(REQUEST_ID)))
+        .example(Some(json!(EXAMPLE_REQUEST_ID)))
         .build()
 }
 

@@ -1,7 +1,6 @@
 //! The API's document (OpenAPI 3.1): made from the routes themselves, served at `/api/openapi.json`,
 //! shown at `/api/docs`, and kept in `docs/openapi.json`.
 
-pub mod examples;
 mod finish;
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
@@ -10,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
-    Web,
     problem::{self, code},
+    state::Web,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -63,12 +62,12 @@ fn text(document: &OpenApi) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{documented_routes, problem::code::Code};
+    use crate::http::{api, problem::code::Code};
 
     #[test]
     fn the_committed_document_is_the_routes_own() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
-        let made = text(&finished(documented_routes(true).into_openapi()));
+        let made = text(&finished(router().merge(api::routes(true)).into_openapi()));
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
             std::fs::write(path, &made).unwrap();
         }
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let document = text(&finished(documented_routes(true).into_openapi()));
+        let document = text(&finished(router().merge(api::routes(true)).into_openapi()));
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let mut values = vec![&document];
         while let Some(value) = values.pop() {
@@ -96,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_code_is_in_the_document() {
-        let document = text(&finished(documented_routes(true).into_openapi()));
+        let document = text(&finished(router().merge(api::routes(true)).into_openapi()));
         for code in Code::ALL {
             let named = document.contains(&format!("\"code\": \"{}\"", code.as_str()));
             assert!(named, "no operation answers with {}", code.as_str());

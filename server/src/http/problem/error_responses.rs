@@ -12,10 +12,10 @@ use utoipa::openapi::{
 };
 
 use super::{Problem, code::Code};
-use crate::http::{
-    MAX_BODY_BYTES, api::webhooks::signature::SignatureError, openapi::examples::REQUEST_ID,
-    request::body::NO_JSON,
-};
+use crate::http::body_limits::MAX_BODY_BYTES;
+
+/// The id of the request that an example answers.
+pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 /// What any request may be answered with.
 const ANY: [Code; 5] =
@@ -94,7 +94,8 @@ fn response(status: u16, codes: &BTreeSet<Code>) -> Response {
         .build()
 }
 
-fn example(code: Code) -> serde_json::Value {
+/// A problem document with this code.
+pub fn example(code: Code) -> serde_json::Value {
     let problem = match code {
         Code::Malformed => Problem::malformed(
             "the body is not JSON: EOF while parsing an object at line 1 column 13",
@@ -102,9 +103,17 @@ fn example(code: Code) -> serde_json::Value {
         Code::IdempotencyKeyMissing => Problem::idempotency_key_missing(),
         Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given once"),
         Code::IdempotencyKeyReused => SubmitError::KeyReused.into(),
-        Code::SignatureMissing => SignatureError::Missing("webhook-signature").into(),
-        Code::SignatureInvalid => SignatureError::Wrong.into(),
-        Code::SignatureOutOfTime => SignatureError::Past { tolerance_seconds: 300 }.into(),
+        Code::SignatureMissing => Problem::unsigned(
+            code,
+            "webhooks must be signed by Standard Webhooks; the header webhook-signature is missing",
+        ),
+        Code::SignatureInvalid => Problem::unsigned(
+            code,
+            "no signature in webhook-signature is that of this id, timestamp and body with a secret that is known here",
+        ),
+        Code::SignatureOutOfTime => {
+            Problem::unsigned(code, "webhook-timestamp is more than 300 seconds in the past")
+        }
         Code::CrossSite => Problem::cross_site(),
         Code::NotFound => Problem::no_such_transaction(),
         Code::MethodNotAllowed => Problem::method_not_allowed(),
@@ -114,7 +123,7 @@ fn example(code: Code) -> serde_json::Value {
             gateway::InterventionError::NotPermitted(domain::NotPermitted::Sent).into()
         }
         Code::TooLarge => Problem::too_large(MAX_BODY_BYTES),
-        Code::UnsupportedMediaType => Problem::unsupported_media_type(NO_JSON),
+        Code::UnsupportedMediaType => Problem::no_json(),
         Code::ValidationFailed => Problem::invalid(vec![
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),
@@ -123,5 +132,5 @@ fn example(code: Code) -> serde_json::Value {
         Code::Overloaded => SubmitError::Overloaded.into(),
         Code::Unavailable => Problem::unavailable("the database does not answer"),
     };
-    json!(problem.document(Some(REQUEST_ID.to_owned())))
+    json!(problem.document(Some(EXAMPLE_REQUEST_ID.to_owned())))
 }

@@ -1,33 +1,23 @@
 //! Errors as they leave: problem documents (RFC 9457) with a stable `code` and the request's id.
-//! A handler gives a [`Problem`]; [`render`] writes it, and logs it where it is our fault.
+//! A handler gives a [`Problem`]; `middleware::problem_rendering` writes it, and logs it where it is our fault.
 
 pub mod code;
 pub mod error_responses;
 
-use std::any::Any;
-
 use axum::{
-    Json,
-    extract::Request,
-    http::{HeaderValue, StatusCode, header},
-    middleware::Next,
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
-use domain::{FieldError, TraceParent};
+use domain::FieldError;
 use gateway::{EngineError, InterventionError, SubmitError};
 use serde::Serialize;
-use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use code::Code;
 
-use crate::http::{api::webhooks::signature::SignatureError, request::trace_parent};
-
 /// When a client that was turned away may come again, in seconds.
 pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
-/// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
 
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
@@ -153,6 +143,16 @@ impl Problem {
         Self::new(Code::TooLarge, detail)
     }
 
+    /// 401: a webhook is not believed.
+    pub fn unsigned(code: Code, detail: impl Into<String>) -> Self {
+        Self::new(code, detail)
+    }
+
+    /// 415 where only JSON is taken.
+    pub fn no_json() -> Self {
+        Self::unsupported_media_type("the body must be JSON, with content-type application/json")
+    }
+
     /// 415.
     pub fn unsupported_media_type(detail: &str) -> Self {
         Self::new(Code::UnsupportedMediaType, detail)
@@ -201,6 +201,21 @@ impl Problem {
     /// more than the refusal.
     pub fn is_ours(&self) -> bool {
         self.code.status().is_server_error() && self.code != Code::Overloaded
+    }
+
+    /// What kind of problem it is.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// The transaction that the log names.
+    pub fn transaction_id(&self) -> Option<Uuid> {
+        self.transaction_id
     }
 
     /// What is behind it, for the log.
@@ -272,12 +287,6 @@ impl From<SubmitError> for Problem {
     }
 }
 
-impl From<SignatureError> for Problem {
-    fn from(error: SignatureError) -> Self {
-        Self::new(error.code(), error.to_string())
-    }
-}
-
 impl From<InterventionError> for Problem {
     fn from(error: InterventionError) -> Self {
         match error {
@@ -290,57 +299,10 @@ impl From<InterventionError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Without a body: [`render`] writes it, for it knows the request.
+    /// Without a body: `middleware::problem_rendering` writes it, for it knows the request.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// Writes the problem document of a response that carries a [`Problem`].
-pub async fn render(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let trace_parent = trace_parent::of(request.headers());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
-    let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
-    let status = problem.code.status();
-    if problem.is_ours() {
-        let trace_id = trace_parent.map(TraceParent::trace_id);
-        tracing::error!(
-            request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code.as_str(),
-            transaction_id = problem.transaction_id.map(tracing::field::display),
-            cause = problem.cause(),
-            "a request failed"
-        );
-    }
-    let document = problem.document(request_id.map(str::to_owned));
-    let carried = std::mem::take(response.headers_mut());
-    let mut response = (status, Json(document)).into_response();
-    let headers = response.headers_mut();
-    // What the router has said already, such as which methods a path takes.
-    if let Some(allow) = carried.get(header::ALLOW) {
-        headers.insert(header::ALLOW, allow.clone());
-    }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-        // The rest of the body is not read, so nothing else can come on this connection.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
-    }
-    response
-}
-
-/// What a handler that panicked answers.
-pub fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    Problem::internal(format!("a handler panicked: {text}")).into_response()
 }

@@ -6,13 +6,9 @@ use axum::{
     http::{HeaderMap, header},
 };
 use domain::json::{self, Unreadable};
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use serde_json::Value;
 
-use crate::http::{MAX_BODY_BYTES, problem::Problem, request::fields::Fields};
-
-/// What a body that is to be JSON must be.
-pub const NO_JSON: &str = "the body must be JSON, with content-type application/json";
+use crate::http::{body_limits::MAX_BODY_BYTES, problem::Problem};
 
 /// A JSON body, whatever is in it.
 pub struct JsonBody(pub Value);
@@ -22,7 +18,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::unsupported_media_type(NO_JSON));
+            return Err(Problem::no_json());
         }
         parse("the body", &read(request, state).await?).map(Self)
     }
@@ -52,37 +48,17 @@ impl RawBody {
     /// 415 or 400 where it is none.
     pub fn json(&self) -> Result<Value, Problem> {
         if !is_json(&self.headers) {
-            return Err(Problem::unsupported_media_type(NO_JSON));
+            return Err(Problem::no_json());
         }
         parse("the body", &self.bytes)
     }
 }
 
-/// Why somebody does what they do: the body's `reason`. Neither needs to be there.
-#[derive(ToSchema)]
-pub struct Reason {
-    #[schema(schema_with = domain::openapi::optional_reason)]
-    pub reason: Option<String>,
-}
-
-impl<S: Send + Sync> FromRequest<S> for Reason {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let bytes = read(request, state).await?;
-        let body = match (bytes.is_empty(), is_json) {
-            (true, _) => Value::Object(Map::new()),
-            (false, true) => parse("the body", &bytes)?,
-            (false, false) => return Err(Problem::unsupported_media_type(NO_JSON)),
-        };
-        let mut fields = Fields::of_body(body);
-        let reason = fields.reason();
-        fields.end(Some(Self { reason }))
-    }
-}
-
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+/// Reads a body of the ordinary size.
+///
+/// # Errors
+/// 413 where it is longer, and 400 where it cannot be read.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     read_at_most(MAX_BODY_BYTES, request, state).await
 }
 

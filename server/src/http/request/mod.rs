@@ -2,6 +2,8 @@
 //!
 //! Everything that is wrong becomes a problem. What one resource alone reads is with that resource.
 
+pub mod accept;
 pub mod body;
 pub mod fields;
+pub mod path;
 pub mod trace_parent;

@@ -10,17 +10,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use domain::Circuit;
 use gateway::{Gateway, Health, Status};
 use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
-    Web,
     middleware::deadline::PATIENCE,
-    openapi::examples,
     problem::{Document, Problem, RETRY_AFTER_SECONDS, error_responses},
+    state::Web,
 };
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -42,14 +43,14 @@ where
 
 /// How Onceward is doing.
 #[derive(Serialize, ToSchema)]
-pub struct Report {
+struct Report {
     /// The verdict, and what it rests on.
     #[serde(flatten)]
-    pub health: Health,
+    health: Health,
     /// For how long this process has run, in seconds.
-    pub uptime: u64,
+    uptime: u64,
     /// Onceward's version.
-    pub version: &'static str,
+    version: &'static str,
 }
 
 impl From<Health> for Report {
@@ -69,12 +70,12 @@ impl From<Health> for Report {
     tag = "Operation",
     responses(
         error_responses::Any,
-        (status = 200, description = "Transactions are accepted.", body = Report, example = json!(examples::health())),
+        (status = 200, description = "Transactions are accepted.", body = Report, example = json!(example_of_healthy())),
         (
             status = 503,
             description = "Transactions cannot be accepted.",
             content(
-                (Report = "application/json", example = json!(examples::unhealthy())),
+                (Report = "application/json", example = json!(example_of_unhealthy())),
                 (Document = "application/problem+json"),
             ),
         ),
@@ -134,4 +135,30 @@ async fn live() -> &'static str {
 async fn ready(State(gateway): State<Gateway>) -> Result<&'static str, Problem> {
     gateway.ping().await?;
     Ok("ready")
+}
+
+/// All is well.
+fn example_of_healthy() -> Value {
+    example_report(Health {
+        status: Status::Healthy,
+        reasons: Vec::new(),
+        queue_depth: Some(3),
+        in_flight: Some(1),
+        retry_count: Some(1),
+        in_doubt: Some(0),
+        error_rate: Some(0.05),
+        oldest_pending_seconds: Some(0.2),
+        paused: Some(false),
+        workers: Some(1),
+        circuit: Some(Circuit::Closed),
+    })
+}
+
+/// The database does not answer.
+fn example_of_unhealthy() -> Value {
+    example_report(Health::unreachable())
+}
+
+fn example_report(health: Health) -> Value {
+    json!(Report { health, uptime: 86_400, version: env!("CARGO_PKG_VERSION") })
 }

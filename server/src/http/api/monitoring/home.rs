@@ -10,6 +10,8 @@ use axum::{
 use chrono::Utc;
 use serde_json::json;
 
+use crate::http::request::accept::wants_html;
+
 /// Answers for the page where the client did not ask for one.
 pub async fn status_for_programs(request: Request, next: Next) -> Response {
     let asks = request.method() == Method::GET && request.uri().path() == "/";
@@ -18,14 +20,4 @@ pub async fn status_for_programs(request: Request, next: Next) -> Response {
     }
     let body = json!({ "status": "HEALTHY", "current_time": Utc::now() });
     ([(header::VARY, "accept")], Json(body)).into_response()
-}
-
-/// Whether the client would show a page.
-pub fn wants_html(request: &Request) -> bool {
-    request
-        .headers()
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/html") || value.contains("application/xhtml+xml"))
 }

@@ -5,4 +5,13 @@
 pub mod health;
 pub mod home;
 pub mod metrics;
-pub mod stream;
+mod stream;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::state::Web;
+
+/// The routes of monitoring.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().merge(stream::routes()).merge(health::routes()).merge(metrics::routes())
+}

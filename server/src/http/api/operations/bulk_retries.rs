@@ -6,8 +6,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::Principal;
+use domain::{Currency, Principal};
 use gateway::{BulkRetry, Filter, Gateway};
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -16,14 +17,13 @@ use utoipa::{
     },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
+use uuid::{Uuid, uuid};
 
 use crate::http::{
-    Web,
-    api::transactions::filter,
-    openapi::examples,
+    api::transactions::{example, filter},
     problem::{Problem, error_responses},
     request::{body::JsonBody, fields::Fields},
+    state::Web,
 };
 
 /// The routes of bulk retries.
@@ -81,7 +81,7 @@ fn filter() -> RefOr<Schema> {
             body = BulkRetry,
             headers(("Location" = String, description = "Where to see how far it has come.")),
             links(("show" = (operation_id = "showBulkRetry", parameters(("id" = "$response.body#/bulkRetryId"))))),
-            example = json!(examples::running()),
+            example = json!(example_of_running()),
         ),
         error_responses::OfReason,
     ),
@@ -115,7 +115,7 @@ async fn request(
     tag = "Bulk retries",
     params(("id" = Uuid, Path, description = "The bulk retry's id.")),
     responses(
-        (status = 200, description = "How far it has come.", body = BulkRetry, example = json!(examples::finished())),
+        (status = 200, description = "How far it has come.", body = BulkRetry, example = json!(example_of_finished())),
         error_responses::OfLookup,
     ),
 )]
@@ -126,4 +126,36 @@ async fn show(
     // A text that is no UUID names none.
     let Ok(Path(id)) = id else { return Err(Problem::no_such_bulk_retry()) };
     gateway.bulk_retry(id).await?.map(Json).ok_or_else(Problem::no_such_bulk_retry)
+}
+
+/// A bulk retry right after it was asked for.
+fn example_of_running() -> Value {
+    json!(example())
+}
+
+/// A bulk retry that is through.
+fn example_of_finished() -> Value {
+    json!(BulkRetry {
+        status: "finished",
+        examined: 120,
+        retried: 118,
+        finished_at: Some(example::at(9_000)),
+        ..example()
+    })
+}
+
+fn example() -> BulkRetry {
+    BulkRetry {
+        bulk_retry_id: uuid!("0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1"),
+        status: "running",
+        filter: Filter {
+            status: Some(domain::State::Failed),
+            currency: Currency::parse("USD").ok(),
+            ..Filter::default()
+        },
+        examined: 0,
+        retried: 0,
+        requested_at: example::at(0),
+        finished_at: None,
+    }
 }

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
-    Web,
     problem::{Problem, error_responses},
+    state::Web,
 };
 
 /// The route of the cleanup.

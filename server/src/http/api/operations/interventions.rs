@@ -8,6 +8,7 @@ use axum::{
 use domain::{Intervened, Intervention, Principal, Resolution, Transaction};
 use gateway::Gateway;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{Object, ObjectBuilder, schema::Type},
@@ -15,15 +16,12 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+use super::reason::Reason;
 use crate::http::{
-    Web,
-    api::transactions::submit::known,
-    openapi::examples,
+    api::transactions::example,
     problem::{Problem, error_responses},
-    request::{
-        body::{JsonBody, Reason},
-        fields::Fields,
-    },
+    request::{body::JsonBody, fields::Fields, path::known},
+    state::Web,
 };
 
 /// The routes of interventions.
@@ -46,7 +44,7 @@ pub fn routes() -> OpenApiRouter<Web> {
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     request_body(content = Option<Reason>, example = json!({"reason": "submitted twice by mistake"})),
     responses(
-        (status = 200, description = "It is cancelled.", body = Transaction, example = json!(examples::cancelled())),
+        (status = 200, description = "It is cancelled.", body = Transaction, example = json!(example_of_cancelled())),
         error_responses::OfIntervention,
     ),
 )]
@@ -70,7 +68,7 @@ async fn cancel(
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     request_body(content = Option<Reason>, example = json!({"reason": "the posting service is back"})),
     responses(
-        (status = 200, description = "It is due.", body = Transaction, example = json!(examples::pending())),
+        (status = 200, description = "It is due.", body = Transaction, example = json!(example::pending())),
         error_responses::OfIntervention,
     ),
 )]
@@ -115,7 +113,7 @@ fn resolutions() -> Object {
         example = json!({"status": "completed", "reason": "seen in the ledger, entry 4711"}),
     ),
     responses(
-        (status = 200, description = "It is resolved.", body = Transaction, example = json!(examples::resolved())),
+        (status = 200, description = "It is resolved.", body = Transaction, example = json!(example_of_resolved())),
         error_responses::OfIntervention,
     ),
 )]
@@ -167,7 +165,7 @@ struct Record {
     tag = "Interventions",
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     responses(
-        (status = 200, description = "First to last.", body = Record, example = json!(examples::interventions())),
+        (status = 200, description = "First to last.", body = Record, example = json!(example_of_interventions())),
         error_responses::OfLookup,
     ),
 )]
@@ -181,4 +179,37 @@ async fn record(
         return Err(Problem::no_such_transaction());
     }
     Ok(Json(Record { data }))
+}
+
+/// A transaction that was withdrawn.
+fn example_of_cancelled() -> Value {
+    json!(example::transaction().map(|transaction| Transaction {
+        status: domain::State::Cancelled,
+        completed_at: Some(example::at(900)),
+        next_attempt_at: None,
+        ..transaction
+    }))
+}
+
+/// A transaction that a person said to be completed.
+fn example_of_resolved() -> Value {
+    json!(
+        example::transaction().map(|transaction| Transaction {
+            attempts: 20,
+            ..example::completed_from(transaction)
+        })
+    )
+}
+
+/// The record of one cancellation.
+fn example_of_interventions() -> Value {
+    let intervened = Intervened {
+        at: example::at(900),
+        principal: "anonymous".to_owned(),
+        action: "cancel".to_owned(),
+        from_status: Some("pending".to_owned()),
+        to_status: Some("cancelled".to_owned()),
+        reason: Some("submitted twice by mistake".to_owned()),
+    };
+    json!({ "data": [intervened] })
 }

@@ -5,10 +5,10 @@ use domain::{PostingStatus, Principal};
 use gateway::Gateway;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::reason::Reason;
 use crate::http::{
-    Web,
     problem::{Problem, error_responses},
-    request::body::Reason,
+    state::Web,
 };
 
 /// The routes of posting as a whole.

@@ -21,14 +21,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use gateway::{Filter, Gateway};
 use tower_http::request_id::RequestId;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{
-    Web,
-    api::transactions::filter::{self, AnyQuery},
-    openapi::examples,
-    problem::{Problem, error_responses},
+use super::{
+    example,
+    filter::{self, AnyQuery},
 };
+use crate::http::problem::{Problem, error_responses};
 
 /// The columns of the CSV, named as in JSON.
 const COLUMNS: [&str; 16] = [
@@ -49,11 +47,6 @@ const COLUMNS: [&str; 16] = [
     "attempts",
     "nextAttemptAt",
 ];
-
-/// The route of the export.
-pub fn routes() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(export))
-}
 
 /// What an export is written in.
 #[derive(IntoParams)]
@@ -86,14 +79,14 @@ struct WrittenIn {
             description = "The file.",
             headers(("Content-Disposition" = String, description = "The file's name.")),
             content(
-                (String = "text/csv", example = json!(examples::csv())),
-                (Transaction = "application/x-ndjson", example = json!(examples::completed())),
+                (String = "text/csv", example = json!(example_of_csv())),
+                (Transaction = "application/x-ndjson", example = json!(example::completed())),
             ),
         ),
         error_responses::OfList,
     ),
 )]
-async fn export(
+pub async fn export(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
@@ -235,6 +228,15 @@ fn inert(text: &str) -> String {
         true => format!("'{text}"),
         false => text.to_owned(),
     }
+}
+
+/// The same as the first lines of a CSV.
+fn example_of_csv() -> &'static str {
+    "transactionId,status,amount,currency,reference,idempotencyKey,description,timestamp,sourceAccount,destinationAccount,\
+     metadata,submittedAt,completedAt,error,attempts,nextAttemptAt\r\n\
+     7c9e6679-7425-40de-944b-e07fc1f90ae7,completed,100.50,USD,invoice-2026-0042,order-2026-0042,\
+     Payment of invoice 2026-0042,2026-01-31T00:00:00Z,ACC-1001,ACC-2002,\"{\"\"order_id\"\":\"\"12345\"\"}\",\
+     2026-01-31T00:00:00.250Z,2026-01-31T00:00:04.250Z,,1,\r\n"
 }
 
 #[cfg(test)]

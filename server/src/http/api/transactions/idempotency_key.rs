@@ -3,23 +3,19 @@
 use axum::http::{HeaderMap, HeaderName};
 use domain::{IdempotencyKey, Submission, idempotency_key::BadIdempotencyKey};
 
-use crate::http::problem::Problem;
+use crate::http::{problem::Problem, state::KeyRequired};
 
 /// The header.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Whether every submission must have a key.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyRequired(pub bool);
-
-impl KeyRequired {
-    /// # Errors
-    /// 400 where the submission has no key and must have one.
-    pub fn check(self, submission: &Submission) -> Result<(), Problem> {
-        match self.0 && submission.idempotency_key.is_none() {
-            true => Err(Problem::idempotency_key_missing()),
-            false => Ok(()),
-        }
+/// Requires a key where a setting says so.
+///
+/// # Errors
+/// 400 where the submission has no key and must have one.
+pub fn require(key_required: KeyRequired, submission: &Submission) -> Result<(), Problem> {
+    match key_required.0 && submission.idempotency_key.is_none() {
+        true => Err(Problem::idempotency_key_missing()),
+        false => Ok(()),
     }
 }
 

@@ -2,8 +2,25 @@
 //!
 //! What operators do to a transaction is in `operations`; the rules of a submission are in `domain`.
 
-pub mod batch;
-pub mod export;
+mod batch;
+pub mod example;
+mod export;
 pub mod filter;
 pub mod idempotency_key;
-pub mod submit;
+mod list;
+mod show;
+mod submit;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::http::state::Web;
+
+/// The routes of transactions.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, submit::submit))
+        .routes(routes!(show::show))
+        .routes(routes!(show::attempts))
+        .routes(routes!(export::export))
+        .merge(batch::routes())
+}

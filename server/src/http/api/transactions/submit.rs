@@ -1,42 +1,23 @@
-//! `/api/transactions`.
-
-use std::str::FromStr;
+//! `POST /api/transactions`: one submission.
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::PathRejection},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Attempt, Page, Principal, Submission, Transaction};
-use gateway::{Cursor, Filter, Gateway, MAX_PAGE};
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
+use domain::{Principal, Submission, Transaction};
+use gateway::Gateway;
+use utoipa::IntoParams;
 
+use super::{example, idempotency_key};
 use crate::http::{
-    Web,
-    api::transactions::{
-        filter::{self, AnyQuery},
-        idempotency_key::{self, KeyRequired},
-    },
-    openapi::examples,
     problem::{Problem, error_responses},
     request::{body::JsonBody, trace_parent},
+    state::KeyRequired,
 };
 
-/// Transactions in a page where the client does not say.
-const DEFAULT_LIMIT: u32 = 50;
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// The routes of transactions.
-pub fn routes() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
-        .routes(routes!(list, submit))
-        .routes(routes!(show))
-        .routes(routes!(attempts))
-}
 
 /// What a submission may carry beside its body.
 #[derive(IntoParams)]
@@ -70,7 +51,7 @@ struct SubmissionHeaders {
     operation_id = "submitTransaction",
     tag = "Transactions",
     params(SubmissionHeaders),
-    request_body(content = Submission, example = json!(examples::submission())),
+    request_body(content = Submission, example = json!(example::submission())),
     responses(
         (
             status = 202,
@@ -88,12 +69,12 @@ struct SubmissionHeaders {
                 ("resolve" = (operation_id = "resolveTransaction", parameters(("id" = "$response.body#/transactionId")))),
                 ("cancel" = (operation_id = "cancelTransaction", parameters(("id" = "$response.body#/transactionId")))),
             ),
-            example = json!(examples::pending()),
+            example = json!(example::pending()),
         ),
         error_responses::OfSubmission,
     ),
 )]
-async fn submit(
+pub async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
     headers: HeaderMap,
@@ -101,7 +82,7 @@ async fn submit(
 ) -> Result<Response, Problem> {
     let mut submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
     idempotency_key::take_from_header(&mut submission, &headers)?;
-    key_required.check(&submission)?;
+    idempotency_key::require(key_required, &submission)?;
     submission.trace_parent = trace_parent::of(&headers);
     let id = submission.id;
     let submitted = gateway
@@ -116,113 +97,4 @@ async fn submit(
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
-}
-
-/// Show a transaction
-#[utoipa::path(
-    get,
-    path = "/api/transactions/{id}",
-    operation_id = "showTransaction",
-    tag = "Transactions",
-    params(("id" = Uuid, Path, description = "The transaction's id.")),
-    responses(
-        (status = 200, description = "As it is now.", body = Transaction, example = json!(examples::completed())),
-        error_responses::OfLookup,
-    ),
-)]
-async fn show(
-    State(gateway): State<Gateway>,
-    id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<Transaction>, Problem> {
-    let id = known(id)?;
-    gateway.transaction(id).await?.map(Json).ok_or_else(Problem::no_such_transaction)
-}
-
-/// Every attempt of a transaction, first to last.
-#[derive(Serialize, ToSchema)]
-struct Attempts {
-    /// The attempts.
-    data: Vec<Attempt>,
-}
-
-/// List the attempts of a transaction
-///
-/// Every POST to the posting service, with what it is known to have done, and every verification after it.
-#[utoipa::path(
-    get,
-    path = "/api/transactions/{id}/attempts",
-    operation_id = "listAttempts",
-    tag = "Transactions",
-    params(("id" = Uuid, Path, description = "The transaction's id.")),
-    responses(
-        (status = 200, description = "First to last.", body = Attempts, example = json!(examples::attempts())),
-        error_responses::OfLookup,
-    ),
-)]
-async fn attempts(
-    State(gateway): State<Gateway>,
-    id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<Attempts>, Problem> {
-    let id = known(id)?;
-    let data = gateway.attempts(id).await?;
-    if data.is_empty() && gateway.transaction(id).await?.is_none() {
-        return Err(Problem::no_such_transaction());
-    }
-    Ok(Json(Attempts { data }))
-}
-
-/// Which stretch of a list is wanted.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(
-    dead_code,
-    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
-)]
-struct Stretch {
-    /// Where to go on: the `nextCursor` of the page before.
-    #[param(
-        pattern = "^[0-9]{1,16}_[0-9a-f]{32}$",
-        example = "1769860800250000_7c9e6679742540de944be07fc1f90ae7"
-    )]
-    cursor: Option<String>,
-    /// Transactions in a page.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
-}
-
-/// List transactions
-///
-/// Newest first, those that pass all filters.
-#[utoipa::path(
-    get,
-    path = "/api/transactions",
-    operation_id = "listTransactions",
-    tag = "Transactions",
-    params(Filter, Stretch),
-    responses(
-        (
-            status = 200,
-            description = "A page of the list.",
-            body = Page,
-            links(("next" = (operation_id = "listTransactions", parameters(("cursor" = "$response.body#/nextCursor"))))),
-            example = json!(examples::page()),
-        ),
-        error_responses::OfList,
-    ),
-)]
-async fn list(State(gateway): State<Gateway>, query: AnyQuery) -> Result<Json<Page>, Problem> {
-    let (filter, mut fields) = filter::of_query(query, &["cursor", "limit"])?;
-    let cursor = fields.text("/cursor", Cursor::from_str);
-    let limit = fields.text("/limit", |text| match text.parse() {
-        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
-        _ => Err(format!("must be a whole number from 1 to {MAX_PAGE}")),
-    });
-    let (filter, cursor, limit) = fields.end(Some((filter, cursor, limit)))?;
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    Ok(Json(gateway.transactions(&filter, cursor.as_ref(), limit).await?))
-}
-
-/// A text that is no UUID names no transaction.
-pub fn known(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
-    id.map(|Path(id)| id).map_err(|_| Problem::no_such_transaction())
 }

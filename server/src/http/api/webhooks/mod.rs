@@ -2,6 +2,15 @@
 //!
 //! A webhook becomes an ordinary submission; nothing here sends webhooks.
 
-pub mod receive;
-pub mod sender_view;
-pub mod signature;
+mod receive;
+mod sender_view;
+mod signature;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::state::Web;
+
+/// The routes of webhooks.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().merge(receive::routes()).merge(sender_view::routes())
+}

@@ -11,19 +11,19 @@ use chrono::Utc;
 use domain::{Amount, Currency, FieldError, Principal, Submission};
 use gateway::{Gateway, SubmitError};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::{ToSchema, openapi::Object};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::{
+    sender_view::{self, SenderStatus},
+    signature,
+};
 use crate::http::{
-    Web,
-    api::webhooks::{
-        sender_view::{self, SenderStatus},
-        signature::WebhookSignatures,
-    },
-    openapi::examples,
+    api::transactions::example,
     problem::{Problem, error_responses},
     request::body::RawBody,
+    state::{Web, WebhookSignatures},
 };
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -78,11 +78,11 @@ fn destination_account() -> Object {
 
 /// A webhook that is stored.
 #[derive(Serialize, ToSchema)]
-pub struct Received<'a> {
+struct Received<'a> {
     /// The sender's own id.
-    pub transaction_id: &'a str,
+    transaction_id: &'a str,
     /// Where the transaction stands.
-    pub status: SenderStatus,
+    status: SenderStatus,
 }
 
 /// Announce a transaction
@@ -99,7 +99,7 @@ pub struct Received<'a> {
         ("webhook-timestamp" = Option<String>, Header, description = "When it was signed: seconds since 1970.", example = "1769860800"),
         ("webhook-signature" = Option<String>, Header, description = "`v1,` and the HMAC-SHA256 of `id.timestamp.body` in Base64; several with spaces between.", example = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
     ),
-    request_body(content = Webhook, example = json!(examples::webhook())),
+    request_body(content = Webhook, example = json!(example_of_webhook())),
     responses(
         (
             status = 202,
@@ -110,7 +110,7 @@ pub struct Received<'a> {
                 ("Idempotent-Replayed" = String, description = "`true` where it was stored earlier."),
             ),
             links(("show" = (operation_id = "showAnnounced", parameters(("transaction_id" = "$response.body#/transaction_id"))))),
-            example = json!(examples::received()),
+            example = json!(example_of_received()),
         ),
         error_responses::OfWebhook,
     ),
@@ -121,7 +121,7 @@ async fn receive(
     body: RawBody,
 ) -> Result<Response, Problem> {
     // First of all: who is not believed is not told what is wrong with the body.
-    signatures.check(&body.headers, &body.bytes, Utc::now())?;
+    signature::check(&signatures, &body.headers, &body.bytes, Utc::now())?;
     let submission = read(&body.json()?).map_err(Problem::invalid)?;
     let submitted = gateway.submit(&Principal::anonymous(), submission).await.map_err(problem)?;
     let transaction_id = submitted.transaction.reference.as_deref().unwrap_or_default();
@@ -180,10 +180,24 @@ fn problem(error: SubmitError) -> Problem {
     }
 }
 
+/// A webhook with what it must have.
+fn example_of_webhook() -> Value {
+    json!({
+        "transaction_id": "txn_abc123",
+        "source_account": "acc_1",
+        "destination_account": "acc_2",
+        "amount": example::amount(),
+        "currency": "USD",
+    })
+}
+
+/// A webhook that is stored.
+fn example_of_received() -> Value {
+    json!(Received { transaction_id: "txn_abc123", status: SenderStatus::Processing })
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -10,14 +10,15 @@ use domain::{Amount, Currency, Principal};
 use gateway::Gateway;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
-    Web,
-    openapi::examples,
+    api::transactions::example,
     problem::{Problem, error_responses},
     request::fields::without_nul,
+    state::Web,
 };
 
 /// All but the unreserved characters of RFC 3986.
@@ -58,23 +59,23 @@ impl From<domain::State> for SenderStatus {
 
 /// A transaction as its sender sees it.
 #[derive(Serialize, ToSchema)]
-pub struct SenderView {
+struct SenderView {
     /// The sender's own id.
-    pub transaction_id: String,
+    transaction_id: String,
     /// Where the money comes from.
-    pub source_account: Option<String>,
+    source_account: Option<String>,
     /// Where the money goes.
-    pub destination_account: Option<String>,
+    destination_account: Option<String>,
     /// What is to be posted, in units of `currency`.
-    pub amount: Amount,
+    amount: Amount,
     /// The currency of `amount`.
-    pub currency: Currency,
+    currency: Currency,
     /// Where it stands.
-    pub status: SenderStatus,
+    status: SenderStatus,
     /// When Onceward stored it.
-    pub created_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
     /// Since when its status is final.
-    pub processed_at: Option<DateTime<Utc>>,
+    processed_at: Option<DateTime<Utc>>,
 }
 
 /// Show a transaction to its sender
@@ -85,7 +86,7 @@ pub struct SenderView {
     tag = "Webhooks",
     params(("transaction_id" = String, Path, description = "The sender's own id, percent-encoded.", example = "txn_abc123")),
     responses(
-        (status = 200, description = "As it is now.", body = SenderView, example = json!(examples::sender_view())),
+        (status = 200, description = "As it is now.", body = SenderView, example = json!(example_of_sender_view())),
         error_responses::OfLookup,
     ),
 )]
@@ -110,5 +111,19 @@ async fn show(
         status: transaction.status.into(),
         created_at: transaction.submitted_at,
         processed_at: transaction.completed_at,
+    }))
+}
+
+/// What became of it.
+fn example_of_sender_view() -> Value {
+    json!(example::transaction().map(|transaction| SenderView {
+        transaction_id: "txn_abc123".to_owned(),
+        source_account: Some("acc_1".to_owned()),
+        destination_account: Some("acc_2".to_owned()),
+        amount: transaction.amount,
+        currency: transaction.currency,
+        status: SenderStatus::Processed,
+        created_at: example::at(250),
+        processed_at: Some(example::at(4_250)),
     }))
 }

@@ -1,78 +1,16 @@
 //! Signatures of inbound webhooks, by Standard Webhooks 1.0.0 (standardwebhooks.com): HMAC-SHA256 over the
 //! webhook's id, its timestamp and the raw body, in one header for several secrets.
 
-use std::{fmt, str::FromStr, sync::Arc};
-
 use axum::http::HeaderMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 use thiserror::Error;
 
-use crate::http::problem::code::Code;
-
-/// What webhooks may be signed with: several, while one takes the place of another.
-#[derive(Clone)]
-pub struct WebhookSecrets(Arc<[Hmac<Sha256>]>);
-
-impl fmt::Debug for WebhookSecrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WebhookSecrets(hidden)")
-    }
-}
-
-/// Why a text does not name secrets. It says which one, and nothing of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum WebhookSecretError {
-    /// None at all: whoever sets it empty may believe that signatures are looked at.
-    #[error("names no secret; leave it unset where webhooks are not signed")]
-    None,
-    /// It has no prefix.
-    #[error("secret {number} does not begin with whsec_")]
-    Prefix {
-        /// Counted from one.
-        number: usize,
-    },
-    /// What follows the prefix cannot be read.
-    #[error("secret {number} is not base64 after whsec_")]
-    Base64 {
-        /// Counted from one.
-        number: usize,
-    },
-    /// The specification wants 24 to 64 bytes.
-    #[error("secret {number} does not have 24 to 64 bytes")]
-    Length {
-        /// Counted from one.
-        number: usize,
-    },
-}
-
-impl FromStr for WebhookSecrets {
-    type Err = WebhookSecretError;
-
-    /// Reads `whsec_<base64>`, several of them with commas or spaces between.
-    fn from_str(text: &str) -> Result<Self, WebhookSecretError> {
-        let texts = text.split([',', ' ', '\t', '\n', '\r']).filter(|text| !text.is_empty());
-        let secrets: Arc<[_]> = (1..)
-            .zip(texts)
-            .map(|(number, text)| secret(number, text))
-            .collect::<Result<_, _>>()?;
-        if secrets.is_empty() {
-            return Err(WebhookSecretError::None);
-        }
-        Ok(Self(secrets))
-    }
-}
-
-fn secret(number: usize, text: &str) -> Result<Hmac<Sha256>, WebhookSecretError> {
-    let text = text.strip_prefix("whsec_").ok_or(WebhookSecretError::Prefix { number })?;
-    let key = STANDARD.decode(text).map_err(|_| WebhookSecretError::Base64 { number })?;
-    if !(24..=64).contains(&key.len()) {
-        return Err(WebhookSecretError::Length { number });
-    }
-    Hmac::new_from_slice(&key).map_err(|_| WebhookSecretError::Length { number })
-}
+use crate::http::{
+    problem::{Problem, code::Code},
+    state::WebhookSignatures,
+};
 
 /// Why a webhook is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -102,82 +40,71 @@ pub enum SignatureError {
     Wrong,
 }
 
-impl SignatureError {
-    /// The code of its problem document.
-    pub fn code(self) -> Code {
-        match self {
-            Self::Missing(_) => Code::SignatureMissing,
-            Self::Timestamp | Self::Wrong => Code::SignatureInvalid,
-            Self::Past { .. } | Self::Future { .. } => Code::SignatureOutOfTime,
-        }
-    }
-}
-
-/// How webhooks are to be signed.
-#[derive(Debug, Clone)]
-pub struct WebhookSignatures {
-    /// With one of these. Without any, signatures are not looked at.
-    pub secrets: Option<WebhookSecrets>,
-    /// How far the timestamp may be from our clock, either way.
-    pub tolerance_seconds: u64,
-}
-
-impl WebhookSignatures {
-    /// Whether a webhook with these headers and this raw body is to be believed at `now`.
-    ///
-    /// # Errors
-    /// Why it is not.
-    pub fn check(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: DateTime<Utc>,
-    ) -> Result<(), SignatureError> {
-        let Some(WebhookSecrets(secrets)) = &self.secrets else { return Ok(()) };
-        let header = |name| {
-            let mut all = headers.get_all(name).iter();
-            let first = all.next().ok_or(SignatureError::Missing(name))?;
-            // Of two, one is not what was signed.
-            if all.next().is_some() { Err(SignatureError::Wrong) } else { Ok(first) }
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        let code = match error {
+            SignatureError::Missing(_) => Code::SignatureMissing,
+            SignatureError::Timestamp | SignatureError::Wrong => Code::SignatureInvalid,
+            SignatureError::Past { .. } | SignatureError::Future { .. } => Code::SignatureOutOfTime,
         };
-        let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
-        if !headers.contains_key("webhook-signature") {
-            return Err(SignatureError::Missing("webhook-signature"));
-        }
-
-        let sent_at = timestamp.to_str().ok().and_then(|text| text.parse::<i64>().ok());
-        let sent_at = sent_at.ok_or(SignatureError::Timestamp)?;
-        let (now, tolerance_seconds) = (now.timestamp(), self.tolerance_seconds);
-        if now.abs_diff(sent_at) > tolerance_seconds {
-            return Err(match sent_at < now {
-                true => SignatureError::Past { tolerance_seconds },
-                false => SignatureError::Future { tolerance_seconds },
-            });
-        }
-
-        // Those of other schemes stand beside ours, `v1a` for one, and are passed over.
-        let signatures: Vec<_> = headers
-            .get_all("webhook-signature")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(str::split_ascii_whitespace)
-            .filter_map(|text| STANDARD.decode(text.strip_prefix("v1,")?).ok())
-            .collect();
-        let known = secrets.iter().any(|secret| {
-            let mut mac = secret.clone();
-            for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-                mac.update(part);
-            }
-            // In constant time, each of them.
-            signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
-        });
-        if known { Ok(()) } else { Err(SignatureError::Wrong) }
+        Self::unsigned(code, error.to_string())
     }
+}
+
+/// Whether a webhook with these headers and this raw body is to be believed at `now`.
+///
+/// # Errors
+/// Why it is not.
+pub fn check(
+    settings: &WebhookSignatures,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<(), SignatureError> {
+    let Some(secrets) = &settings.secrets else { return Ok(()) };
+    let header = |name| {
+        let mut all = headers.get_all(name).iter();
+        let first = all.next().ok_or(SignatureError::Missing(name))?;
+        // Of two, one is not what was signed.
+        if all.next().is_some() { Err(SignatureError::Wrong) } else { Ok(first) }
+    };
+    let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
+    if !headers.contains_key("webhook-signature") {
+        return Err(SignatureError::Missing("webhook-signature"));
+    }
+
+    let sent_at = timestamp.to_str().ok().and_then(|text| text.parse::<i64>().ok());
+    let sent_at = sent_at.ok_or(SignatureError::Timestamp)?;
+    let (now, tolerance_seconds) = (now.timestamp(), settings.tolerance_seconds);
+    if now.abs_diff(sent_at) > tolerance_seconds {
+        return Err(match sent_at < now {
+            true => SignatureError::Past { tolerance_seconds },
+            false => SignatureError::Future { tolerance_seconds },
+        });
+    }
+
+    // Those of other schemes stand beside ours, `v1a` for one, and are passed over.
+    let signatures: Vec<_> = headers
+        .get_all("webhook-signature")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(str::split_ascii_whitespace)
+        .filter_map(|text| STANDARD.decode(text.strip_prefix("v1,")?).ok())
+        .collect();
+    let known = secrets.hmacs().any(|mut mac| {
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            mac.update(part);
+        }
+        // In constant time, each of them.
+        signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
+    });
+    if known { Ok(()) } else { Err(SignatureError::Wrong) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::problem::error_responses::{self, EXAMPLE_REQUEST_ID};
 
     // The example of the project's own libraries.
     const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -207,13 +134,13 @@ mod tests {
 
     #[test]
     fn the_example_of_the_specifications_libraries_is_believed() {
-        assert_eq!(signatures(SECRET).check(&headers(SIGNATURE), BODY, at(0)), Ok(()));
+        assert_eq!(check(&signatures(SECRET), &headers(SIGNATURE), BODY, at(0)), Ok(()));
     }
 
     #[test]
     fn what_was_signed_must_be_what_came() {
         let signatures = signatures(SECRET);
-        let check = |headers: &HeaderMap, body: &[u8]| signatures.check(headers, body, at(0));
+        let check = |headers: &HeaderMap, body: &[u8]| check(&signatures, headers, body, at(0));
         let wrong = Err(SignatureError::Wrong);
         assert_eq!(check(&headers(SIGNATURE), &[BODY, b" "].concat()), wrong);
         assert_eq!(check(&headers(SIGNATURE), &BODY[1..]), wrong);
@@ -235,7 +162,7 @@ mod tests {
         let texts =
             ["", "v1", "v1,", "v1,tZ1I4/hD", bare, &format!("v1a,{bare}"), &format!("v2,{bare}")];
         for text in texts {
-            let checked = signatures.check(&headers(text), BODY, at(0));
+            let checked = check(&signatures, &headers(text), BODY, at(0));
             assert_eq!(checked, Err(SignatureError::Wrong), "{text}");
         }
     }
@@ -244,10 +171,10 @@ mod tests {
     fn one_of_several_signatures_is_enough() {
         let signatures = signatures(SECRET);
         let several = format!("v1a,AAAA {OTHER_SIGNATURE} nonsense {SIGNATURE} v1,AAAA");
-        assert_eq!(signatures.check(&headers(&several), BODY, at(0)), Ok(()));
+        assert_eq!(check(&signatures, &headers(&several), BODY, at(0)), Ok(()));
         let mut in_two_headers = headers(OTHER_SIGNATURE);
         in_two_headers.append("webhook-signature", SIGNATURE.parse().unwrap());
-        assert_eq!(signatures.check(&in_two_headers, BODY, at(0)), Ok(()));
+        assert_eq!(check(&signatures, &in_two_headers, BODY, at(0)), Ok(()));
     }
 
     #[test]
@@ -255,16 +182,16 @@ mod tests {
         let signed = headers(SIGNATURE);
         for secrets in [format!("{SECRET},{OTHER_SECRET}"), format!(" {OTHER_SECRET} ,\n{SECRET} ")]
         {
-            assert_eq!(signatures(&secrets).check(&signed, BODY, at(0)), Ok(()));
+            assert_eq!(check(&signatures(&secrets), &signed, BODY, at(0)), Ok(()));
         }
-        let checked = signatures(OTHER_SECRET).check(&signed, BODY, at(0));
+        let checked = check(&signatures(OTHER_SECRET), &signed, BODY, at(0));
         assert_eq!(checked, Err(SignatureError::Wrong));
     }
 
     #[test]
     fn the_timestamp_may_be_five_minutes_off_either_way() {
         let signatures = signatures(SECRET);
-        let check = |seconds| signatures.check(&headers(SIGNATURE), BODY, at(seconds));
+        let check = |seconds| check(&signatures, &headers(SIGNATURE), BODY, at(seconds));
         let tolerance_seconds = 300;
         assert_eq!(check(300), Ok(()));
         assert_eq!(check(301), Err(SignatureError::Past { tolerance_seconds }));
@@ -273,7 +200,7 @@ mod tests {
         for text in ["", "soon", "1649367553.0", "99999999999999999999"] {
             let mut headers = headers(SIGNATURE);
             headers.insert("webhook-timestamp", text.parse().unwrap());
-            let checked = signatures.check(&headers, BODY, at(0));
+            let checked = super::check(&signatures, &headers, BODY, at(0));
             assert_eq!(checked, Err(SignatureError::Timestamp), "{text}");
         }
     }
@@ -283,32 +210,28 @@ mod tests {
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
             let mut headers = headers(SIGNATURE);
             headers.remove(name);
-            let checked = signatures(SECRET).check(&headers, BODY, at(0));
+            let checked = check(&signatures(SECRET), &headers, BODY, at(0));
             assert_eq!(checked, Err(SignatureError::Missing(name)));
+        }
+    }
+
+    #[test]
+    fn the_documented_examples_are_the_problems_that_clients_get() {
+        for error in [
+            SignatureError::Missing("webhook-signature"),
+            SignatureError::Wrong,
+            SignatureError::Past { tolerance_seconds: 300 },
+        ] {
+            let problem = Problem::from(error);
+            let documented = error_responses::example(problem.code());
+            let document = problem.document(Some(EXAMPLE_REQUEST_ID.to_owned()));
+            assert_eq!(serde_json::to_value(document).unwrap(), documented);
         }
     }
 
     #[test]
     fn without_secrets_nothing_is_looked_at() {
         let signatures = WebhookSignatures { secrets: None, tolerance_seconds: 300 };
-        assert_eq!(signatures.check(&HeaderMap::new(), BODY, at(0)), Ok(()));
-    }
-
-    #[test]
-    fn a_secret_that_is_none_is_refused_without_being_told() {
-        let of = |text: &str| text.parse::<WebhookSecrets>().unwrap_err();
-        assert_eq!(of(" , "), WebhookSecretError::None);
-        assert_eq!(
-            of("C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
-            WebhookSecretError::Prefix { number: 1 }
-        );
-        assert_eq!(of(&format!("{SECRET},whsec_***")), WebhookSecretError::Base64 { number: 2 });
-        assert_eq!(of("whsec_AAAA"), WebhookSecretError::Length { number: 1 });
-        assert_eq!(
-            of(&format!("whsec_{}", "AAAA".repeat(22))),
-            WebhookSecretError::Length { number: 1 }
-        );
-        let secrets = format!("{:?}", signatures(SECRET));
-        assert!(!secrets.contains("C2FV") && secrets.contains("hidden"), "{secrets}");
+        assert_eq!(check(&signatures, &HeaderMap::new(), BODY, at(0)), Ok(()));
     }
 }

@@ -1,0 +1,78 @@
+//! The settings of `serve`, `web` and `worker`, and how their values are read.
+//!
+//! The settings of the other commands stand with the commands.
+
+pub mod posting;
+pub mod values;
+pub mod webhooks;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, builder::BoolishValueParser};
+
+use posting::PostingSettings;
+use values::http_url;
+use webhooks::WebhookSettings;
+
+/// Settings of `serve`, `web` and `worker`.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Where the web side listens
+    #[arg(
+        long,
+        env = "LEPTOS_SITE_ADDR",
+        value_name = "LEPTOS_SITE_ADDR",
+        default_value = "127.0.0.1:3000"
+    )]
+    pub site_addr: SocketAddr,
+    /// PostgreSQL to use. Without it Onceward runs its own under ONCEWARD_DATA
+    #[arg(long, env = "DATABASE_URL", value_name = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Onceward's folder: its own PostgreSQL and the simulator's ledger
+    #[arg(long, env = "ONCEWARD_DATA", value_name = "ONCEWARD_DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// The posting service. Without it the simulator runs inside
+    #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, value_parser = http_url)]
+    pub posting_url: Option<String>,
+    /// Where the simulator listens when it runs inside
+    #[arg(
+        long,
+        env = "SIMULATOR_ADDR",
+        value_name = "SIMULATOR_ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub simulator_addr: SocketAddr,
+    #[command(flatten)]
+    pub posting: PostingSettings,
+    #[command(flatten)]
+    pub webhooks: WebhookSettings,
+    /// Refuse submissions over the API that have no idempotency key
+    #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
+    pub idempotency_key_required: bool,
+    /// How long a shutdown waits for what is under way, in milliseconds
+    #[arg(
+        long,
+        env = "SHUTDOWN_GRACE_MS",
+        value_name = "SHUTDOWN_GRACE_MS",
+        default_value_t = 10_000
+    )]
+    pub shutdown_grace_ms: u64,
+}
+
+impl Settings {
+    /// How long a shutdown waits for what is under way.
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_millis(self.shutdown_grace_ms)
+    }
+}
+
+/// Settings of `worker`.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerSettings {
+    /// What it shares with the others.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Where it tells of itself: /metrics, /livez and /readyz. Without it, nowhere
+    #[arg(long, env = "METRICS_ADDR", value_name = "METRICS_ADDR")]
+    pub metrics_addr: Option<SocketAddr>,
+}

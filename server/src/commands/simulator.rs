@@ -1,0 +1,57 @@
+//! `onceward simulator`: the misbehaving posting service alone.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use simulator::{Faults, Simulator, SimulatorConfig};
+
+use super::{fatal::Fatal, loopback::refuse_beyond_loopback, stop_signal::stop_signal};
+
+/// Settings of `simulator`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulatorSettings {
+    /// Where it listens
+    #[arg(
+        long,
+        env = "SIMULATOR_ADDR",
+        value_name = "SIMULATOR_ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub simulator_addr: SocketAddr,
+    /// Its ledger is kept in this folder
+    #[arg(long, env = "ONCEWARD_DATA", value_name = "ONCEWARD_DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// Decides which requests are hit by a fault
+    #[arg(long, env = "SIMULATOR_SEED", value_name = "SIMULATOR_SEED", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Runs the simulator alone until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(settings: SimulatorSettings) -> Result<(), Fatal> {
+    refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
+    let stop = stop_signal()?;
+    let mut simulator = start(&settings.data, settings.simulator_addr, settings.seed).await?;
+    println!("The simulated posting service is at http://{}", simulator.addr());
+    tokio::select! {
+        () = simulator.wait() => {}
+        () = stop.cancelled() => {}
+    }
+    simulator.shutdown().await;
+    Ok(())
+}
+
+/// Starts the simulator with its ledger under `data`.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn start(data: &Path, addr: SocketAddr, seed: u64) -> Result<Simulator, Fatal> {
+    let ledger_path = data.join("simulator").join("ledger.jsonl");
+    let config = SimulatorConfig { addr, ledger_path, faults: Faults::default(), seed };
+    Ok(Simulator::start(config).await?)
+}

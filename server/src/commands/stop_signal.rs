@@ -1,0 +1,31 @@
+//! The signals that stop the program.
+
+use std::future::pending;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::fatal::Fatal;
+
+/// Cancelled by the first SIGTERM or Ctrl-C. The second ends the program where it stands.
+pub fn stop_signal() -> Result<CancellationToken, Fatal> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for stopping in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stopping {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping");
+            token.cancel();
+        }
+        pending::<()>().await;
+    });
+    Ok(stop)
+}

@@ -1,0 +1,76 @@
+//! `GET /api/transactions`: a page of those that pass a filter.
+
+use std::str::FromStr;
+
+use axum::{Json, extract::State};
+use domain::Page;
+use gateway::{Cursor, Filter, Gateway, MAX_PAGE};
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use super::{
+    example,
+    filter::{self, AnyQuery},
+};
+use crate::http::problem::{Problem, error_responses};
+
+/// Transactions in a page where the client does not say.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// Which stretch of a list is wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+)]
+struct Stretch {
+    /// Where to go on: the `nextCursor` of the page before.
+    #[param(
+        pattern = "^[0-9]{1,16}_[0-9a-f]{32}$",
+        example = "1769860800250000_7c9e6679742540de944be07fc1f90ae7"
+    )]
+    cursor: Option<String>,
+    /// Transactions in a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+}
+
+/// List transactions
+///
+/// Newest first, those that pass all filters.
+#[utoipa::path(
+    get,
+    path = "/api/transactions",
+    operation_id = "listTransactions",
+    tag = "Transactions",
+    params(Filter, Stretch),
+    responses(
+        (
+            status = 200,
+            description = "A page of the list.",
+            body = Page,
+            links(("next" = (operation_id = "listTransactions", parameters(("cursor" = "$response.body#/nextCursor"))))),
+            example = json!(example_of_page()),
+        ),
+        error_responses::OfList,
+    ),
+)]
+pub async fn list(State(gateway): State<Gateway>, query: AnyQuery) -> Result<Json<Page>, Problem> {
+    let (filter, mut fields) = filter::of_query(query, &["cursor", "limit"])?;
+    let cursor = fields.text("/cursor", Cursor::from_str);
+    let limit = fields.text("/limit", |text| match text.parse() {
+        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
+        _ => Err(format!("must be a whole number from 1 to {MAX_PAGE}")),
+    });
+    let (filter, cursor, limit) = fields.end(Some((filter, cursor, limit)))?;
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    Ok(Json(gateway.transactions(&filter, cursor.as_ref(), limit).await?))
+}
+
+/// A page with one transaction.
+fn example_of_page() -> Value {
+    let data = example::transaction().map(example::completed_from).into_iter().collect();
+    let next_cursor = format!("{}_{}", example::at(250).timestamp_micros(), example::ID.simple());
+    json!(Page { data, next_cursor: Some(next_cursor) })
+}

@@ -1,0 +1,68 @@
+//! Writes the problem documents of responses, and logs those that are our fault.
+
+use std::any::Any;
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::TraceParent;
+use tower_http::request_id::RequestId;
+
+use crate::http::{
+    problem::{Problem, RETRY_AFTER_SECONDS},
+    request::trace_parent,
+};
+
+/// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
+
+/// Writes the problem document of a response that carries a [`Problem`].
+pub async fn render(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let trace_parent = trace_parent::of(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
+    let status = problem.status();
+    if problem.is_ours() {
+        let trace_id = trace_parent.map(TraceParent::trace_id);
+        tracing::error!(
+            request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code().as_str(),
+            transaction_id = problem.transaction_id().map(tracing::field::display),
+            cause = problem.cause(),
+            "a request failed"
+        );
+    }
+    let document = problem.document(request_id.map(str::to_owned));
+    let carried = std::mem::take(response.headers_mut());
+    let mut response = (status, Json(document)).into_response();
+    let headers = response.headers_mut();
+    // What the router has said already, such as which methods a path takes.
+    if let Some(allow) = carried.get(header::ALLOW) {
+        headers.insert(header::ALLOW, allow.clone());
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        // The rest of the body is not read, so nothing else can come on this connection.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
+}
+
+/// What a handler that panicked answers.
+pub fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    Problem::internal(format!("a handler panicked: {text}")).into_response()
+}

@@ -1,0 +1,13 @@
+//! What a client accepts as an answer.
+
+use axum::{extract::Request, http::header};
+
+/// Whether the client would show a page.
+pub fn wants_html(request: &Request) -> bool {
+    request
+        .headers()
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/html") || value.contains("application/xhtml+xml"))
+}
