@@ -1,6 +1,6 @@
-//! The `onceward` program: command line, HTTP, workers, telemetry; puts the rest together.
+//! The `onceward` program: command line, HTTP, workers, telemetry. It puts the other crates together.
 
-// The types of the pages are nested as deeply as their elements.
+// The types of the pages nest as deeply as their elements.
 #![recursion_limit = "512"]
 
 mod commands;
@@ -26,7 +26,7 @@ use listener::open_files;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::log::start();
-    open_files::allow_most();
+    open_files::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         }
         .map(|()| ExitCode::SUCCESS)
     });
-    // What is still under way has had its time; a blocking task must not hold the program.
+    // Tasks still running have had their grace period; a blocking task must not keep the program alive.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| fail(&error))
 }

@@ -8,13 +8,13 @@ use super::{
     simulator::SimulatorSettings,
 };
 
-/// Hand over transactions to a slow, unreliable posting service: accepted in milliseconds, never
-/// lost, posted exactly once.
+/// Hand transactions to a slow, unreliable posting service: accepted in milliseconds, never lost,
+/// posted exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "onceward", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "The log goes to standard error; RUST_LOG sets its levels.")]
 pub struct Cli {
-    /// What to do; without one, `serve`.
+    /// The command; `serve` if there is none.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The settings of `serve`.
@@ -22,18 +22,18 @@ pub struct Cli {
     pub serve: Settings,
 }
 
-/// What the program can do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Web and workers in one process (the default)
     Serve(Settings),
-    /// The web side alone: pages and API. Any number on one database
+    /// The pages and the API without a worker. Any number on one database
     Web(Settings),
-    /// A worker alone: it posts. Any number on one database
+    /// A worker, which posts, without pages or API. Any number on one database
     Worker(WorkerSettings),
-    /// The misbehaving posting service alone
+    /// The simulated posting service, which misbehaves on demand
     Simulator(SimulatorSettings),
-    /// Submit at a fixed rate, wait until everything is final, and audit: exit code 1 where anything
+    /// Submit at a fixed rate, wait until everything is final, and audit. The exit code is 1 if anything
     /// is lost or duplicated
     Load(LoadSettings),
 }

@@ -1,4 +1,4 @@
 //! Errors that end the program.
 
-/// What ends the program before its time: a sentence for whoever started it.
+/// An error that ends the program, as a sentence for the operator.
 pub type Fatal = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! The Leptos options, and with them the folder of the browser's files.
+//! The Leptos options, which name the folder of the browser's files.
 
 use std::{
     env,
@@ -10,12 +10,12 @@ use leptos::config::{LeptosOptions, get_configuration};
 
 use super::fatal::Fatal;
 
-/// Reads `Leptos.toml` from the working folder, from beside the binary, or from two folders above it
-/// (the workspace, for `target/release/onceward`), whichever has it first. A relative site root is
-/// relative to that folder.
+/// Reads the first `Leptos.toml` found in the working folder, beside the binary, or in the two folders
+/// above the binary (for `target/release/onceward`, the workspace). A relative site root is relative to
+/// the folder of that file.
 ///
 /// # Errors
-/// Where there is none, or it cannot be read.
+/// If there is no such file, or it cannot be read.
 pub fn options(site_addr: SocketAddr) -> Result<LeptosOptions, Fatal> {
     let file = folders()
         .into_iter()
@@ -28,7 +28,7 @@ pub fn options(site_addr: SocketAddr) -> Result<LeptosOptions, Fatal> {
     options.site_root = folder.join(options.site_root.as_ref()).to_string_lossy().into();
     options.site_addr = site_addr;
     if !Path::new(options.site_root.as_ref()).is_dir() {
-        tracing::warn!(site_root = %options.site_root, "the browser's files are missing: pages come without style and script");
+        tracing::warn!(site_root = %options.site_root, "the browser's files are missing: pages have neither style nor script");
     }
     Ok(options)
 }

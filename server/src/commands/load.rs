@@ -1,4 +1,4 @@
-//! `onceward load`.
+//! `onceward load`: the load generator and its audit.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -13,19 +13,19 @@ use super::{
 /// Settings of `load`.
 #[derive(Debug, Clone, Args)]
 pub struct LoadSettings {
-    /// Submissions a second
+    /// Submissions per second
     #[arg(long, default_value_t = 200.0, value_parser = positive)]
     pub rate: f64,
-    /// For how long, such as 30s, 5m or 500ms
+    /// How long to submit, such as 30s, 5m or 500ms
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub duration: Duration,
-    /// How long to wait after that until everything is final
+    /// How long to wait afterwards until everything is final
     #[arg(long, default_value = "300s", value_parser = duration)]
     pub wait: Duration,
-    /// Onceward
+    /// The URL of Onceward
     #[arg(long, default_value = "http://127.0.0.1:3000", value_parser = http_url)]
     pub url: String,
-    /// The posting service, whose ledger is the judge
+    /// The URL of the posting service, whose ledger is audited
     #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080", value_parser = http_url)]
     pub posting_url: String,
     /// Print the report as JSON
@@ -33,7 +33,7 @@ pub struct LoadSettings {
     pub json: bool,
 }
 
-/// Runs the load, prints the report, and gives the exit code that it calls for.
+/// Runs the load, prints the report, and returns its exit code.
 pub async fn run(settings: LoadSettings) -> Result<ExitCode, Fatal> {
     let report = loadgen::run(LoadConfig {
         rate: settings.rate,

@@ -1,14 +1,19 @@
-//! Keeps listeners on loopback.
+//! Keeps listeners on loopback, because there is no authentication yet.
 
 use std::net::SocketAddr;
 
 use super::fatal::Fatal;
 
-/// No authentication, no listener beyond loopback.
+/// Refuses an address beyond loopback.
+///
+/// # Errors
+/// The setting and its address.
 pub fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fatal> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(format!("{setting}: {addr} is beyond loopback, and this version has no authentication")
-        .into())
+    Err(format!(
+        "{setting}: {addr} is not a loopback address, and this version has no authentication"
+    )
+    .into())
 }

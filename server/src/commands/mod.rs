@@ -1,6 +1,6 @@
 //! The command line and its commands, one file a command; `serve`, `web` and `worker` are one run in three roles.
 //!
-//! Each command starts and stops its parts; the parts themselves are elsewhere.
+//! A command starts and stops the parts of the program; the parts themselves are elsewhere.
 
 pub mod command_line;
 pub mod fatal;

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-/// Which side of Onceward a process is.
+/// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Web and workers.
+    /// Pages and API, and posting.
     Both,
     /// Pages and API.
     Web,
     /// Posting.
     Worker {
-        /// Where it tells of itself, if anywhere.
+        /// Where it serves its metrics and probes, if anywhere.
         metrics_addr: Option<SocketAddr>,
     },
 }

@@ -1,4 +1,5 @@
-//! `onceward serve`, `web` and `worker`: one run in three roles. Starts what a role needs, waits for the signal, and stops everything in order.
+//! `onceward serve`, `web` and `worker`: one run in three roles. It starts the parts that a role needs, waits
+//! for the signal, and stops the parts in order.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,19 +25,19 @@ use crate::{
     telemetry::metrics,
 };
 
-/// Connections for accepting and for questions.
+/// Connections for submissions and queries.
 const WEB_CONNECTIONS: u32 = 16;
-/// Connections for claims and what follows.
+/// Connections for executions.
 const WORKER_CONNECTIONS: u32 = 16;
-/// Connections for the lease and the like.
-const UPKEEP_CONNECTIONS: u32 = 2;
+/// Connections for heartbeats and housekeeping.
+const HOUSEKEEPING_CONNECTIONS: u32 = 2;
 /// Connections for apalis's fetches and heartbeats.
 const APALIS_CONNECTIONS: u32 = 4;
 
 /// Runs a role until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// If it cannot start.
 pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
     let simulated = settings.posting_url.is_none() && role == Role::Both;
     let listens = match role {
@@ -50,17 +51,15 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
         refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
     }
     if matches!(role, Role::Worker { .. }) && settings.posting_url.is_none() {
-        return Err(
-            "POSTING_URL must be set for a worker: the simulator runs only inside `serve`".into()
-        );
+        return Err("a worker needs POSTING_URL: the simulator runs only inside `serve`".into());
     }
-    // Bound before anything else starts: a port that is taken is the commonest failure.
+    // Bound before anything else starts: a port in use is the commonest failure.
     let listener = match listens {
         Some((setting, addr)) => Some(bind(setting, addr)?),
         None => None,
     };
     let stop = stop_signal()?;
-    open_files::warn_below(settings.posting.requests_at_once(role));
+    open_files::warn_if_too_few(settings.posting.max_requests_in_flight(role));
 
     if let Some(url) = &settings.database_url {
         return with_database(role, &settings, simulated, listener, stop, url).await;
@@ -80,10 +79,11 @@ async fn with_database(
     stop: CancellationToken,
     url: &str,
 ) -> Result<(), Fatal> {
-    let pool = |connections, patience| {
-        database::pool(url, connections, patience).map_err(|error| format!("DATABASE_URL: {error}"))
+    let pool = |connections, acquire_timeout| {
+        database::pool(url, connections, acquire_timeout)
+            .map_err(|error| format!("DATABASE_URL: {error}"))
     };
-    // Of its own: a migration may take as long as it takes.
+    // A pool of its own: a migration has no statement timeout.
     let migrating = pool(2, PATIENT)?;
     if !migrate(&migrating, &stop).await? {
         return Ok(());
@@ -108,7 +108,7 @@ async fn with_database(
     let worker = match (role, posting_url) {
         (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
             pool: database::for_turns(&pool(WORKER_CONNECTIONS, PATIENT)?),
-            upkeep_pool: database::for_upkeep(&pool(UPKEEP_CONNECTIONS, IMPATIENT)?),
+            upkeep_pool: database::for_upkeep(&pool(HOUSEKEEPING_CONNECTIONS, IMPATIENT)?),
             apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, PATIENT)?),
             posting: Arc::new(HttpPosting::new(&posting_url, policy.timeout)?),
             settings: WorkerSettings {
@@ -135,16 +135,16 @@ async fn with_database(
             println!("An Onceward worker is posting.");
             return Ok(());
         };
-        let files = open_files::left_beside(settings.posting.requests_at_once(role));
-        let bounds = listener::Bounds::within(files);
+        let files = open_files::left_for_clients(settings.posting.max_requests_in_flight(role));
+        let limits = listener::ConnectionLimits::for_open_files(files);
         let addr = listener.local_addr()?;
         if let Role::Worker { .. } = role {
-            println!("An Onceward worker is posting, and tells of itself at http://{addr}");
+            println!("An Onceward worker is posting; its metrics are at http://{addr}");
             let router = http::worker_router(gateway, metrics);
-            serve(listener, router, &stop, settings.shutdown_grace(), bounds).await;
+            serve(listener, router, &stop, settings.shutdown_grace(), limits).await;
             return Ok(());
         }
-        let web = http::Web {
+        let web = http::WebState {
             gateway,
             options: leptos_options::options(addr)?,
             setting: Setting {
@@ -161,10 +161,10 @@ async fn with_database(
             stop: stop.clone(),
         };
         println!("Onceward is at http://{addr}");
-        serve(listener, http::router(web), &stop, settings.shutdown_grace(), bounds).await;
+        serve(listener, http::router(web), &stop, settings.shutdown_grace(), limits).await;
         Ok::<_, Fatal>(())
     };
-    // Whichever side ends, by the signal or by an error, ends the other.
+    // Either side ends the other, whether by the signal or by an error.
     let serving = async { serving.await.inspect_err(|_| stop.cancel()) };
     let (served, ()) = tokio::join!(serving, posting);
     if let Some(simulator) = simulator {
@@ -173,25 +173,25 @@ async fn with_database(
     served
 }
 
-/// Serves until it is told to stop, and then for as long as the grace allows.
+/// Serves until it is stopped, and then finishes requests in flight within the grace period.
 async fn serve(
     listener: TcpListener,
     router: Router,
     stop: &CancellationToken,
     grace: Duration,
-    bounds: listener::Bounds,
+    limits: listener::ConnectionLimits,
 ) {
     let grace = async {
         stop.cancelled().await;
         sleep(grace).await;
     };
     tokio::select! {
-        () = listener::serve(listener, router, stop, bounds) => {}
-        () = grace => tracing::warn!("requests were still under way"),
+        () = listener::serve(listener, router, stop, limits) => {}
+        () = grace => tracing::warn!("the grace period ended with requests still in flight"),
     }
 }
 
-/// Migrates, waiting for a database that is still starting. False where the signal came first.
+/// Migrates, and waits for a database that is still starting. Returns false if the signal comes first.
 async fn migrate(pool: &PgPool, stop: &CancellationToken) -> Result<bool, Fatal> {
     loop {
         let Err(error) = database::migrate(pool).await else { return Ok(true) };

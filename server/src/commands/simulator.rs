@@ -1,4 +1,4 @@
-//! `onceward simulator`: the misbehaving posting service alone.
+//! `onceward simulator`: the simulated posting service, in a process of its own.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use super::{fatal::Fatal, loopback::refuse_beyond_loopback, stop_signal::stop_si
 /// Settings of `simulator`.
 #[derive(Debug, Clone, Args)]
 pub struct SimulatorSettings {
-    /// Where it listens
+    /// Where the simulator listens
     #[arg(
         long,
         env = "SIMULATOR_ADDR",
@@ -21,18 +21,18 @@ pub struct SimulatorSettings {
         default_value = "127.0.0.1:8080"
     )]
     pub simulator_addr: SocketAddr,
-    /// Its ledger is kept in this folder
+    /// The folder that holds its ledger
     #[arg(long, env = "ONCEWARD_DATA", value_name = "ONCEWARD_DATA", default_value = "./data")]
     pub data: PathBuf,
-    /// Decides which requests are hit by a fault
+    /// The seed that decides which requests a fault hits
     #[arg(long, env = "SIMULATOR_SEED", value_name = "SIMULATOR_SEED", default_value_t = 1)]
     pub seed: u64,
 }
 
-/// Runs the simulator alone until SIGTERM or Ctrl-C.
+/// Runs the simulator until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// If it cannot start.
 pub async fn run(settings: SimulatorSettings) -> Result<(), Fatal> {
     refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
     let stop = stop_signal()?;
@@ -49,7 +49,7 @@ pub async fn run(settings: SimulatorSettings) -> Result<(), Fatal> {
 /// Starts the simulator with its ledger under `data`.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// If it cannot start.
 pub async fn start(data: &Path, addr: SocketAddr, seed: u64) -> Result<Simulator, Fatal> {
     let ledger_path = data.join("simulator").join("ledger.jsonl");
     let config = SimulatorConfig { addr, ledger_path, faults: Faults::default(), seed };

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fatal::Fatal;
 
-/// Cancelled by the first SIGTERM or Ctrl-C. The second ends the program where it stands.
+/// Returns a token that the first SIGTERM or Ctrl-C cancels. The second ends the program at once.
 pub fn stop_signal() -> Result<CancellationToken, Fatal> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,4 +1,6 @@
-//! The web side: the REST API, the stream, and the pages.
+//! The routers: the REST API and the pages, with the middleware around them; the worker's probes and metrics.
+//!
+//! Each resource of the API is in `api`; the pages are in the crate `app`; sockets are in `listener`.
 
 mod api;
 mod body_limits;
@@ -39,31 +41,31 @@ use middleware::{
 };
 use problem::Problem;
 
-pub use middleware::load_shedding::tells_how_it_is_doing;
-pub use state::{KeyRequired, Web, WebhookSignatures};
+pub use middleware::load_shedding::is_probe;
+pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
-/// Every route.
-pub fn router(web: Web) -> Router {
+/// Every route of the web side.
+pub fn router(state: WebState) -> Router {
     let context = {
-        let (gateway, setting) = (web.gateway.clone(), web.setting.clone());
+        let (gateway, setting) = (state.gateway.clone(), state.setting.clone());
         move || {
             provide_context(gateway.clone());
             provide_context(setting.clone());
         }
     };
     let render = {
-        let options = web.options.clone();
+        let options = state.options.clone();
         move || shell(options.clone())
     };
     let pages = Router::new()
-        .leptos_routes_with_context(&web, generate_route_list(App), context.clone(), render)
-        .fallback(leptos_axum::file_and_error_handler_with_context::<Web, _>(context, shell))
+        .leptos_routes_with_context(&state, generate_route_list(App), context.clone(), render)
+        .fallback(leptos_axum::file_and_error_handler_with_context::<WebState, _>(context, shell))
         .layer(from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
 
     let (api, document) =
-        openapi::router().merge(api::routes(web.simulator.is_some())).split_for_parts();
+        openapi::router().merge(api::routes(state.simulator.is_some())).split_for_parts();
     let api = api
         .merge(openapi::routes(&openapi::finished(document)))
         .route("/api", axum::routing::any(unknown_path))
@@ -73,8 +75,8 @@ pub fn router(web: Web) -> Router {
         .route("/v1/{*path}", axum::routing::any(unknown_path))
         .method_not_allowed_fallback(wrong_method);
 
-    // In one stack: layer by layer the router would box its routes anew, and copy all of that for each
-    // request. The first is the outermost.
+    // One stack: with single layers the router would box its routes once for each layer, and copy all of that for
+    // each request. The first layer is the outermost.
     let around = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_FRAME_OPTIONS,
@@ -84,50 +86,51 @@ pub fn router(web: Web) -> Router {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        // The page's script and style have no version in their names: each use asks whether they are
-        // still the server's.
+        // The page's script and style have no version in their names, so a browser must revalidate them.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
         ))
-        .layer(map_request(request_id::only_fit))
+        .layer(map_request(request_id::drop_unfit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_stream)))
+        .layer(
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_event_stream)),
+        )
         .layer(from_fn(request_metrics::measure))
         .layer(from_fn(problem_rendering::render))
-        .layer(CatchPanicLayer::custom(problem_rendering::of_panic))
+        .layer(CatchPanicLayer::custom(problem_rendering::panic_response))
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
-        .layer(from_fn(deadline::keep))
-        .layer(from_fn(same_origin::only))
+        .layer(from_fn(deadline::enforce))
+        .layer(from_fn(same_origin::enforce))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    api.merge(pages).layer(around).with_state(web)
+    api.merge(pages).layer(around).with_state(state)
 }
 
-/// What a worker tells of itself. The database is for the web side to tell of: there are many workers.
+/// The probes and metrics of a worker. The web side reports the metrics of the database: there are many workers.
 pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))
-        .layer(from_fn(same_origin::only))
+        .layer(from_fn(same_origin::enforce))
         .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(map_request(request_id::only_fit))
+        .layer(map_request(request_id::drop_unfit))
         .with_state(gateway)
 }
 
-/// What answers where there is no place for a connection: 503.
+/// Answers every request of a connection without a permit: 503.
 pub fn refusal() -> Router {
     Router::new()
         .fallback(async || Problem::overloaded("too many connections are open"))
         .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(map_request(request_id::only_fit))
+        .layer(map_request(request_id::drop_unfit))
 }
 
-/// Events must leave one by one.
-fn is_no_stream(
+/// Compression would hold events back.
+fn is_not_event_stream(
     _: axum::http::StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
@@ -138,7 +141,7 @@ fn is_no_stream(
 }
 
 async fn unknown_path() -> Problem {
-    Problem::not_found("there is nothing at this path")
+    Problem::not_found("no resource exists at this path")
 }
 
 async fn wrong_method() -> Problem {

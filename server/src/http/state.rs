@@ -1,4 +1,4 @@
-//! What the handlers share: the state of the router.
+//! The state that the handlers share, and the settings in it.
 
 use app::Setting;
 use axum::extract::FromRef;
@@ -10,36 +10,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::webhook_secrets::WebhookSecrets;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone, FromRef)]
-pub struct Web {
+pub struct WebState {
     /// The engine.
     pub gateway: Gateway,
     /// Leptos's options.
     pub options: LeptosOptions,
-    /// What the pages tell of how this process is set up.
+    /// The setup of this process, as the pages show it.
     pub setting: Setting,
-    /// How inbound webhooks are to be signed.
+    /// How inbound webhooks must be signed.
     pub webhook_signatures: WebhookSignatures,
-    /// Whether submissions must have an idempotency key.
+    /// Whether a submission needs an idempotency key.
     pub key_required: KeyRequired,
-    /// What this process has counted.
+    /// The metrics of this process.
     pub metrics: PrometheusHandle,
-    /// The simulator, where it runs inside.
+    /// The simulator, if it runs inside.
     pub simulator: Option<SimulatorHandle>,
-    /// Cancelled when the program stops: a stream would hold the shutdown otherwise.
+    /// Cancelled when the program stops; otherwise open streams would delay the shutdown.
     pub stop: CancellationToken,
 }
 
-/// How webhooks are to be signed.
+/// How inbound webhooks must be signed.
 #[derive(Debug, Clone)]
 pub struct WebhookSignatures {
-    /// With one of these. Without any, signatures are not looked at.
+    /// The secrets; a signature with any of them is valid. Without secrets, signatures are not checked.
     pub secrets: Option<WebhookSecrets>,
-    /// How far the timestamp may be from our clock, either way.
+    /// How far the timestamp may differ from our clock.
     pub tolerance_seconds: u64,
 }
 
-/// Whether every submission must have a key.
+/// Whether every submission needs an idempotency key.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyRequired(pub bool);

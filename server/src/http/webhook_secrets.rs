@@ -1,4 +1,4 @@
-//! The secrets that inbound webhooks are signed with, as a setting names them.
+//! The secrets of inbound webhooks, as the setting names them.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use thiserror::Error;
 
-/// What webhooks may be signed with: several, while one takes the place of another.
+/// The secrets that webhooks may be signed with: several during a rotation.
 #[derive(Clone)]
 pub struct WebhookSecrets(Arc<[Hmac<Sha256>]>);
 
@@ -24,26 +24,26 @@ impl fmt::Debug for WebhookSecrets {
     }
 }
 
-/// Why a text does not name secrets. It says which one, and nothing of it.
+/// Why a text does not name secrets. The message says which secret is wrong, and nothing of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum WebhookSecretError {
-    /// None at all: whoever sets it empty may believe that signatures are looked at.
-    #[error("names no secret; leave it unset where webhooks are not signed")]
+    /// The text is empty. An operator who sets it may believe that signatures are checked.
+    #[error("names no secret; leave it unset if webhooks are not signed")]
     None,
-    /// It has no prefix.
+    /// The prefix is missing.
     #[error("secret {number} does not begin with whsec_")]
     Prefix {
         /// Counted from one.
         number: usize,
     },
-    /// What follows the prefix cannot be read.
+    /// The rest after the prefix is not base64.
     #[error("secret {number} is not base64 after whsec_")]
     Base64 {
         /// Counted from one.
         number: usize,
     },
-    /// The specification wants 24 to 64 bytes.
-    #[error("secret {number} does not have 24 to 64 bytes")]
+    /// The specification requires 24 to 64 bytes.
+    #[error("secret {number} is not 24 to 64 bytes long")]
     Length {
         /// Counted from one.
         number: usize,
@@ -53,7 +53,7 @@ pub enum WebhookSecretError {
 impl FromStr for WebhookSecrets {
     type Err = WebhookSecretError;
 
-    /// Reads `whsec_<base64>`, several of them with commas or spaces between.
+    /// Parses `whsec_<base64>`, or several separated by commas or spaces.
     fn from_str(text: &str) -> Result<Self, WebhookSecretError> {
         let texts = text.split([',', ' ', '\t', '\n', '\r']).filter(|text| !text.is_empty());
         let secrets: Arc<[_]> = (1..)
@@ -83,7 +83,7 @@ mod tests {
     const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
     #[test]
-    fn a_secret_that_is_none_is_refused_without_being_told() {
+    fn an_invalid_secret_is_refused_without_being_repeated() {
         let of = |text: &str| text.parse::<WebhookSecrets>().unwrap_err();
         assert_eq!(of(" , "), WebhookSecretError::None);
         assert_eq!(

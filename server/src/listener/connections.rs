@@ -1,5 +1,5 @@
-//! The connections of a listener, bounded in number, and each in what it may hold without saying what it
-//! wants: a client that sends nothing, or its headers byte by byte, keeps no place for ever.
+//! The connections of a listener. Their number is limited, and so is the time that a client may take to send a
+//! request's headers: a client that sends nothing, or one byte at a time, does not keep its permit for ever.
 
 use std::{
     net::SocketAddr,
@@ -22,53 +22,53 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{bounds::Bounds, drained_body::UnreadBody};
+use super::{connection_limits::ConnectionLimits, drained_body::DrainedBody};
 use crate::http;
 
-/// How long a client may take for the headers of a request, and rest between two.
-const HEADERS_LIMIT: Duration = Duration::from_secs(30);
-/// Of what a client sends, what is held until it is read.
+/// How long a client may take to send the headers of a request, and how long it may be idle between two requests.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of what a client sends is buffered until it is read.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How long a client may go on sending on a connection that has been closed to it.
-const LINGER: Duration = Duration::from_secs(1);
-/// Before the next try where the system has no more files.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may keep sending on a connection that the server has closed.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before the next accept if the system has no files left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What the connections of a listener share.
 #[derive(Clone)]
 struct Service {
     router: Router,
-    /// Answers where there is no place.
+    /// Answers requests that have no permit.
     refusal: Router,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-/// Serves so many connections at once until it is told to stop, and then until what is under way is done.
+/// Serves connections until it is stopped, and then finishes the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: &CancellationToken,
-    bounds: Bounds,
+    limits: ConnectionLimits,
 ) {
-    let places = Arc::new(Semaphore::new(bounds.served));
-    let service = Service { router, refusal: http::refusal(), places };
-    let open = Arc::new(Semaphore::new(bounds.served + bounds.waiting));
+    let permits = Arc::new(Semaphore::new(limits.served));
+    let service = Service { router, refusal: http::refusal(), permits };
+    let open = Arc::new(Semaphore::new(limits.served + limits.waiting));
     let connections = TaskTracker::new();
     let accept = async || {
         let permit = open.clone().acquire_owned().await;
         (listener.accept().await, permit)
     };
-    // In a flood it is a second until this task has its next turn, so it accepts all that there are in each.
+    // Under a flood it takes a second until this task is polled again, so each poll accepts all that wait.
     while let Some((accepted, permit)) = stop.run_until_cancelled(unconstrained(accept())).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                sleep(PAUSE).await;
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_BACKOFF).await;
                 continue;
             }
         };
-        let connection = converse(stream, peer, service.clone(), stop.clone());
+        let connection = serve_connection(stream, peer, service.clone(), stop.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -79,38 +79,42 @@ pub async fn serve(
     connections.wait().await;
 }
 
-async fn converse(
+async fn serve_connection(
     mut stream: TcpStream,
     peer: SocketAddr,
     service: Service,
     stop: CancellationToken,
 ) {
-    // An answer is not to wait for the acknowledgement of the one before it.
+    // A response must not wait for the acknowledgement of the one before it.
     let _ = stream.set_nodelay(true);
-    // hyper would make its buffers at once, and a connection may never say anything.
-    let speaks = stop.run_until_cancelled(timeout(HEADERS_LIMIT, stream.readable())).await;
-    if !matches!(speaks, Some(Ok(Ok(())))) {
+    // hyper allocates its buffers at once, and some connections never send anything.
+    let readable = stop.run_until_cancelled(timeout(HEADERS_TIMEOUT, stream.readable())).await;
+    if !matches!(readable, Some(Ok(Ok(())))) {
         return;
     }
-    let place = OnceLock::new();
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let has_place = http::tells_how_it_is_doing(request.uri().path())
-            || place.get().is_some()
-            || service.places.clone().try_acquire_owned().is_ok_and(|free| place.set(free).is_ok());
-        let router = match has_place {
+    let permit = OnceLock::new();
+    let respond = service_fn(move |request: Request<Incoming>| {
+        let is_served = http::is_probe(request.uri().path())
+            || permit.get().is_some()
+            || service
+                .permits
+                .clone()
+                .try_acquire_owned()
+                .is_ok_and(|free| permit.set(free).is_ok());
+        let router = match is_served {
             true => &service.router,
             false => {
                 counter!("onceward_refused_total", "kind" => "connection").increment(1);
                 &service.refusal
             }
         };
-        router.clone().oneshot(request.map(|body| Body::new(UnreadBody::new(body))))
+        router.clone().oneshot(request.map(|body| Body::new(DrainedBody::new(body))))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_LIMIT)
+        .header_read_timeout(HEADERS_TIMEOUT)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(&mut stream), answer);
+        .serve_connection(TokioIo::new(&mut stream), respond);
     let served = {
         let mut connection = pin!(connection);
         match stop.run_until_cancelled(connection.as_mut()).await {
@@ -124,9 +128,10 @@ async fn converse(
     if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection broke");
     }
-    // What the client still sends is read, or it would see a break before it has read its answer.
+    // The rest of what the client sends is read; otherwise the client would see a reset before it has read its
+    // response.
     let _ = stream.shutdown().await;
-    let _ = timeout(LINGER, io::copy(&mut stream, &mut io::sink())).await;
+    let _ = timeout(LINGER_TIMEOUT, io::copy(&mut stream, &mut io::sink())).await;
 }
 
 #[cfg(test)]
@@ -138,8 +143,8 @@ mod tests {
 
     use super::*;
 
-    /// A server with room for so many connections.
-    async fn start(bounds: Bounds) -> (SocketAddr, CancellationToken) {
+    /// A server with these limits.
+    async fn start(limits: ConnectionLimits) -> (SocketAddr, CancellationToken) {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let router = Router::new()
@@ -148,12 +153,12 @@ mod tests {
             .route("/livez", get(async || "alive"));
         tokio::spawn({
             let stop = stop.clone();
-            async move { serve(listener, router, &stop, bounds).await }
+            async move { serve(listener, router, &stop, limits).await }
         });
         (addr, stop)
     }
 
-    const ONE: Bounds = Bounds { served: 1, waiting: 1 };
+    const ONE: ConnectionLimits = ConnectionLimits { served: 1, waiting: 1 };
 
     async fn ask(stream: &mut TcpStream) -> String {
         ask_for("/", stream).await
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_too_many_is_refused_request_by_request_until_it_has_a_place() {
+    async fn a_connection_without_a_permit_is_refused_request_by_request_until_it_gets_one() {
         let (addr, _stop) = start(ONE).await;
         let mut first = TcpStream::connect(addr).await.unwrap();
         assert!(ask(&mut first).await.ends_with("served"));
@@ -191,14 +196,14 @@ mod tests {
         }
         drop(first);
         while !ask(&mut second).await.ends_with("served") {}
-        // It keeps the place.
+        // It keeps the permit.
         let mut third = TcpStream::connect(addr).await.unwrap();
         assert!(ask(&mut third).await.contains("overloaded"));
         assert!(ask(&mut second).await.ends_with("served"));
     }
 
     #[tokio::test]
-    async fn a_probe_needs_no_place_and_takes_none() {
+    async fn a_probe_needs_no_permit_and_takes_none() {
         let (addr, _stop) = start(ONE).await;
         let mut probe = TcpStream::connect(addr).await.unwrap();
         assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_both_bounds_a_connection_waits_until_another_ends() {
+    async fn a_connection_beyond_both_limits_waits_until_another_ends() {
         let (addr, _stop) = start(ONE).await;
         let mut open = Vec::new();
         for expected in ["served", "overloaded"] {
@@ -219,7 +224,7 @@ mod tests {
         }
         let mut beyond = TcpStream::connect(addr).await.unwrap();
         beyond.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        // Others are answered meanwhile, and this one is not.
+        // The others are answered meanwhile, and this one is not.
         for stream in &mut open {
             ask(stream).await;
         }
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_nobody_reads_costs_neither_the_answer_nor_the_connection() {
+    async fn a_body_that_no_handler_reads_costs_neither_the_response_nor_the_connection() {
         let (addr, _stop) = start(ONE).await;
         let mut stream = TcpStream::connect(addr).await.unwrap();
         for _ in 0..2 {
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_long_to_be_read_is_answered_before_its_connection_ends() {
+    async fn a_request_with_too_long_headers_is_answered_before_its_connection_ends() {
         let (addr, _stop) = start(ONE).await;
         let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
@@ -256,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_nobody_reads_and_that_does_not_end_ends_its_connection() {
+    async fn a_connection_ends_if_an_unread_body_does_not_arrive() {
         let (addr, _stop) = start(ONE).await;
         let mut stream = TcpStream::connect(addr).await.unwrap();
         let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n";
@@ -266,25 +271,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_never_ends_its_headers_or_begins_them_loses_its_connection() {
-        let (addr, _stop) = start(Bounds { served: 2, waiting: 0 }).await;
+    async fn a_client_that_does_not_finish_or_start_its_headers_loses_its_connection() {
+        let (addr, _stop) = start(ConnectionLimits { served: 2, waiting: 0 }).await;
         for sent in ["GET / HTTP/1.1\r\nhost: local", ""] {
             let mut slow = TcpStream::connect(addr).await.unwrap();
             slow.write_all(sent.as_bytes()).await.unwrap();
-            let closed = timeout(HEADERS_LIMIT * 10, slow.read_to_end(&mut Vec::new())).await;
+            let closed = timeout(HEADERS_TIMEOUT * 10, slow.read_to_end(&mut Vec::new())).await;
             closed.expect("the connection is still open").unwrap();
         }
     }
 
     #[tokio::test]
-    async fn a_connection_that_rests_does_not_hold_the_end() {
+    async fn an_idle_connection_does_not_delay_the_shutdown() {
         let (addr, stop) = start(ONE).await;
-        let mut resting = TcpStream::connect(addr).await.unwrap();
-        assert!(ask(&mut resting).await.ends_with("served"));
+        let mut idle = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut idle).await.ends_with("served"));
         let mut silent = TcpStream::connect(addr).await.unwrap();
         stop.cancel();
-        assert_eq!(resting.read(&mut [0]).await.unwrap(), 0);
-        // Closed, or reset where it was not accepted yet.
+        assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+        // Closed, or reset if it was not accepted yet.
         assert!(!silent.read(&mut [0]).await.is_ok_and(|length| length > 0));
     }
 }

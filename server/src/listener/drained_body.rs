@@ -1,6 +1,6 @@
-//! What is left of a request's body when its answer is made. hyper closes a connection whose body nobody
-//! reads, without having said so in the answer: a client that is answered early, because it is refused,
-//! would lose its next request, or even that answer.
+//! The body of a request, whose unread rest is drained. hyper closes a connection with an unread body without saying
+//! so in the response: a client that is answered early, because it is refused, would lose its next request, or even
+//! that response.
 
 use std::{
     pin::Pin,
@@ -15,30 +15,30 @@ use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
 /// How long the rest may take to arrive. After that the connection is closed.
-const LIMIT: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A body whose rest is read, and thrown away, once it is dropped.
-pub struct UnreadBody(Option<Incoming>);
+/// A body whose rest is read and discarded when it is dropped.
+pub struct DrainedBody(Option<Incoming>);
 
-impl UnreadBody {
-    /// Sees to the rest of this body.
+impl DrainedBody {
+    /// Wraps a body.
     pub fn new(body: Incoming) -> Self {
         Self(Some(body))
     }
 }
 
-impl Drop for UnreadBody {
+impl Drop for DrainedBody {
     fn drop(&mut self) {
         let unread = self.0.take().filter(|body| !body.is_end_stream());
         let (Some(body), Ok(runtime)) = (unread, Handle::try_current()) else { return };
-        runtime.spawn(timeout(LIMIT, async {
+        runtime.spawn(timeout(DRAIN_TIMEOUT, async {
             let mut rest = axum::body::Body::new(body).into_data_stream();
             while let Some(Ok(_)) = rest.next().await {}
         }));
     }
 }
 
-impl HttpBody for UnreadBody {
+impl HttpBody for DrainedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -1,13 +1,13 @@
 //! Sockets and connections: listening, connection limits, draining unread bodies, the limit of open files.
 //!
-//! What is answered on a connection is in `http`.
+//! The routers that answer the requests are in `http`.
 
-mod bounds;
+mod connection_limits;
 mod connections;
 mod drained_body;
 pub mod open_files;
 mod socket;
 
-pub use bounds::Bounds;
+pub use connection_limits::ConnectionLimits;
 pub use connections::serve;
 pub use socket::listen;

@@ -1,6 +1,6 @@
-//! Onceward's own PostgreSQL, for when nobody gave it one: made under `ONCEWARD_DATA` at the first
-//! start, on a socket that only its owner can reach, stopped with Onceward. Where Onceward was
-//! killed and its PostgreSQL still runs, the next start takes it over.
+//! Onceward's own PostgreSQL, used if `DATABASE_URL` is unset. The first start creates it under `ONCEWARD_DATA`, on a
+//! socket that only its owner can reach. It stops with Onceward. If Onceward was killed and its PostgreSQL still
+//! runs, the next start takes it over.
 
 mod account;
 mod error;
@@ -21,30 +21,30 @@ use account::Account;
 use error::OwnPostgresError;
 use programs::Programs;
 
-/// The database, and its owner's name.
+/// The name of the database and of its owner.
 const NAME: &str = "onceward";
-/// Names the socket; nothing listens on a TCP port.
+/// Part of the socket's name; nothing listens on a TCP port.
 const PORT: u16 = 5432;
-/// The longest path of a socket that every system allows, less the socket's own name.
+/// The longest socket path that every system allows, minus the socket's file name.
 const MAX_SOCKET_DIR_BYTES: usize = 80;
-/// How long a PostgreSQL may take that is starting or stopping.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What differs from PostgreSQL's own settings. Durability is as PostgreSQL ships it: on.
+/// How long PostgreSQL may take to start or stop.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The settings that differ from PostgreSQL's defaults. Durability stays on, as by default.
 const SERVER_SETTINGS: [&str; 4] =
     ["listen_addresses=", "max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"];
 
-/// A running PostgreSQL of our own.
+/// Onceward's own PostgreSQL, running.
 pub struct OwnPostgres {
     programs: Programs,
     account: Account,
     cluster: PathBuf,
     socket_dir: PathBuf,
-    /// Held for as long as this Onceward is alive; the system lets go of it however it ends.
+    /// Held as long as this process is alive; the system releases it however the process ends.
     _lock: File,
 }
 
 impl OwnPostgres {
-    /// Starts, or takes over, the PostgreSQL under `data`.
+    /// Starts the PostgreSQL under `data`, or takes it over.
     ///
     /// # Errors
     /// See [`OwnPostgresError`].
@@ -69,27 +69,27 @@ impl OwnPostgres {
             own.init(&home).await?;
         }
         if let Err(error) = own.bring_up(&home).await {
-            // Not left running for nobody.
+            // It must not be left running without an Onceward.
             own.stop().await;
             return Err(error);
         }
-        tracing::info!(url = own.url(), "PostgreSQL of our own is running");
+        tracing::info!(url = own.url(), "Onceward's own PostgreSQL is running");
         Ok(own)
     }
 
-    /// Launches it, or takes it over, until it answers: one that is being stopped, or that recovers
-    /// from a crash, takes its time.
+    /// Launches it or takes it over, and retries until it answers: a PostgreSQL that is stopping, or recovering from a
+    /// crash, needs time.
     async fn bring_up(&self, home: &Path) -> Result<(), OwnPostgresError> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         loop {
             if self.pg_ctl(&["status"]).await?.status.success() {
-                tracing::info!(cluster = %self.cluster.display(), "taking over a PostgreSQL that outlived its Onceward");
+                tracing::info!(cluster = %self.cluster.display(), "taking over the PostgreSQL that a killed Onceward left running");
             } else {
                 self.launch(home).await?;
             }
             match self.create_database().await {
                 Err(OwnPostgresError::Database(error))
-                    if is_passing(&error) && begun.elapsed() < PATIENCE =>
+                    if is_starting_or_stopping(&error) && started_at.elapsed() < START_TIMEOUT =>
                 {
                     sleep(Duration::from_millis(500)).await;
                 }
@@ -98,36 +98,36 @@ impl OwnPostgres {
         }
     }
 
-    /// How to connect.
+    /// The connection URL.
     pub fn url(&self) -> String {
         let host = self.socket_dir.to_string_lossy();
         format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}", percent_encoded(&host))
     }
 
-    /// Stops it: sessions are ended, what is committed stays.
+    /// Stops it. Sessions end; committed data stays.
     pub async fn stop(self) {
         match self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", "30"]).await {
-            Ok(output) if output.status.success() => tracing::info!("PostgreSQL has stopped"),
-            Ok(output) => tracing::error!(output = said(&output), "PostgreSQL did not stop"),
+            Ok(output) if output.status.success() => tracing::info!("PostgreSQL stopped"),
+            Ok(output) => tracing::error!(output = output_text(&output), "PostgreSQL did not stop"),
             Err(error) => tracing::error!(%error, "PostgreSQL did not stop"),
         }
     }
 
     async fn init(&self, home: &Path) -> Result<(), OwnPostgresError> {
-        tracing::info!(cluster = %self.cluster.display(), "making a PostgreSQL cluster");
-        // Beside its place first: a start that is cut short leaves no half a cluster behind.
+        tracing::info!(cluster = %self.cluster.display(), "creating a PostgreSQL cluster");
+        // Created under another name first, so that an interrupted start leaves no half-made cluster.
         let unfinished = home.join("cluster.unfinished");
-        let moved = |error| OwnPostgresError::Folder { path: unfinished.clone(), error };
+        let folder_error = |error| OwnPostgresError::Folder { path: unfinished.clone(), error };
         if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).map_err(moved)?;
+            fs::remove_dir_all(&unfinished).map_err(folder_error)?;
         }
         let mut initdb = self.command("initdb");
         initdb.args(["--username", NAME, "--encoding", "UTF8", "--locale", "C"]);
-        // The socket's folder lets nobody else in, and there is no TCP port.
+        // Only the owner can enter the socket's folder, and there is no TCP port.
         initdb.args(["--auth-local", "trust", "--auth-host", "reject", "--pgdata"]);
         initdb.arg(&unfinished);
         succeeded("initdb", initdb.output().await)?;
-        fs::rename(&unfinished, &self.cluster).map_err(moved)
+        fs::rename(&unfinished, &self.cluster).map_err(folder_error)
     }
 
     async fn launch(&self, home: &Path) -> Result<(), OwnPostgresError> {
@@ -172,15 +172,15 @@ impl OwnPostgres {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.path(program));
-        // The working folder may be closed to the account.
+        // The account may have no access to the working folder.
         command.current_dir("/").env("LC_ALL", "C").stdin(std::process::Stdio::null());
         self.account.apply(&mut command);
         command
     }
 }
 
-/// Whether PostgreSQL is starting or stopping just now.
-fn is_passing(error: &sqlx::Error) -> bool {
+/// Whether the error means that PostgreSQL is starting or stopping.
+fn is_starting_or_stopping(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
@@ -199,8 +199,8 @@ fn lock(data: &Path) -> Result<File, OwnPostgresError> {
     }
 }
 
-/// Within the home, or, where that path is too long for a socket, in the system's temporary folder
-/// under a name that only this home has.
+/// The socket's folder: in the home or, if that path is too long for a socket, in the system's temporary folder under
+/// a name that is unique to this home.
 fn socket_dir(home: &Path) -> PathBuf {
     let dir = home.join("socket");
     if dir.as_os_str().len() <= MAX_SOCKET_DIR_BYTES {
@@ -219,12 +219,12 @@ fn percent_encoded(path: &str) -> String {
 fn succeeded(program: &'static str, output: io::Result<Output>) -> Result<(), OwnPostgresError> {
     match output {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(OwnPostgresError::Program { program, output: said(&output) }),
+        Ok(output) => Err(OwnPostgresError::Program { program, output: output_text(&output) }),
         Err(error) => Err(OwnPostgresError::Program { program, output: error.to_string() }),
     }
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if text.is_empty() {
         text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

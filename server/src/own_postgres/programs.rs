@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are.
+//! Finding PostgreSQL's programs.
 
 use std::{
     env, fs,
@@ -7,10 +7,10 @@ use std::{
 
 use super::error::OwnPostgresError;
 
-/// Folders that hold one folder for each installed version.
+/// Folders with one folder for each installed version.
 const VERSIONED: [&str; 5] =
     ["/usr/lib/postgresql", "/usr/lib64/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr"];
-/// Folders that hold the one installed version.
+/// Folders of a single installed version.
 const SINGLE: [&str; 3] =
     ["/usr/local/pgsql/bin", "/usr/lib/postgresql/bin", "/usr/libexec/postgresql"];
 
@@ -20,11 +20,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Those on PATH, or the newest under the system's usual folders; for a cluster that exists, those
-    /// of the version that made it.
+    /// Finds those on PATH or else the newest in the system's usual folders; for an existing cluster, those of the
+    /// version that created it.
     ///
     /// # Errors
-    /// Where there are none.
+    /// If there are none.
     pub fn find(cluster: &Path) -> Result<Self, OwnPostgresError> {
         let installed = installed();
         let Ok(version) = fs::read_to_string(cluster.join("PG_VERSION")) else {
@@ -39,7 +39,7 @@ impl Programs {
         let bin = installed.into_iter().find(|bin| major(bin).as_deref() == Some(version));
         bin.map(|bin| Self { bin }).ok_or_else(|| {
             OwnPostgresError::NotInstalled(format!(
-                "{} was made by PostgreSQL {version}, which is not installed",
+                "{} was created by PostgreSQL {version}, which is not installed",
                 cluster.display()
             ))
         })
@@ -51,11 +51,11 @@ impl Programs {
     }
 }
 
-/// Every folder with the programs: PATH's first, then newest first.
+/// Every folder with the programs: those of PATH first, then the newest first.
 fn installed() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).map(|dir| match dir.join("postgres").canonicalize() {
-        // PATH may hold links only; what initdb needs lies beside the real programs.
+        // PATH may contain only links; the files that initdb needs are beside the real programs.
         Ok(real) => real.parent().map(Path::to_path_buf).unwrap_or(dir),
         Err(_) => dir,
     });
@@ -77,7 +77,7 @@ fn is_complete(bin: &Path) -> bool {
     ["initdb", "pg_ctl", "postgres"].iter().all(|program| bin.join(program).is_file())
 }
 
-/// The major version, such as `15`, as the program itself says it.
+/// The major version, such as `15`, as the program reports it.
 fn major(bin: &Path) -> Option<String> {
     let output = std::process::Command::new(bin.join("pg_ctl")).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,16 +1,16 @@
-//! Where the log goes: standard error, at the levels that `RUST_LOG` names.
+//! The log, which goes to standard error at the levels that `RUST_LOG` sets.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// What is logged where `RUST_LOG` does not say.
+/// The levels if `RUST_LOG` is unset.
 const DEFAULT: &str = "info,apalis=error,apalis_core=error,apalis_postgres=error,sqlx=warn";
 
-/// Starts logging. Call it once.
+/// Starts logging. Must be called once.
 pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    // Colours are for terminals; in a file they are noise.
+    // Colour codes are noise in a file.
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

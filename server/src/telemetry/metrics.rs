@@ -1,6 +1,5 @@
-//! What the program tells a monitor, in Prometheus's text format: the names, in one place, and their
-//! rendering. Counters and histograms are of this process; gauges of the database are gathered when they
-//! are asked for, and are missing where it does not answer.
+//! The names of all metrics, and their rendering in Prometheus's text format. Counters and histograms are those of
+//! this process. The gauges of the database are read for each request, and are missing if the database does not answer.
 
 use std::time::Duration;
 
@@ -13,13 +12,14 @@ use tokio::time::sleep;
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-/// How often what histograms have recorded is put into their buckets where nobody asks.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often recorded values move into the buckets of their histograms; otherwise they would pile up until the next
+/// request.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Starts counting. Call it once, within a tokio runtime.
+/// Starts recording. Must be called once, within a tokio runtime.
 ///
 /// # Errors
-/// Where it was called before.
+/// If it was called before.
 pub fn start() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
@@ -27,62 +27,62 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()?;
     describe_counter!(
         "onceward_http_requests_total",
-        "HTTP requests that were answered, by method, route and status."
+        "Answered HTTP requests by method, route and status."
     );
     describe_counter!(
         "onceward_refused_total",
-        "Requests that were refused at once: too many of their kind were under way, or too many connections open."
+        "Requests refused by load shedding: too many of their kind were in flight, or too many connections were open."
     );
     describe_histogram!(
         "onceward_http_request_duration_seconds",
         Unit::Seconds,
-        "Time until an HTTP request was answered, by method and route; of the stream, until it began."
+        "Time until an HTTP request was answered, by method and route; for the stream, until it began."
     );
     describe_counter!(
         "onceward_accepted_total",
-        "Submissions that were accepted: new ones, and replayed ones that an earlier had stored."
+        "Accepted submissions: new ones, and replays of stored ones."
     );
     describe_histogram!(
         "onceward_accept_batch_rows",
         Unit::Count,
-        "Submissions that one commit stored together."
+        "Submissions stored by one commit."
     );
     describe_counter!(
         "onceward_attempts_total",
-        "POSTs to the posting service, by what they are known to have done right after."
+        "POSTs to the posting service, by the outcome known right after the POST."
     );
     describe_histogram!(
         "onceward_attempt_duration_seconds",
         Unit::Seconds,
-        "Time until a POST to the posting service was answered or given up, by outcome."
+        "Time until a POST to the posting service was answered or abandoned, by outcome."
     );
     describe_counter!(
         "onceward_verifications_total",
-        "Questions to the posting service whether it has a transaction, by what they showed."
+        "Verifications with the posting service, by finding."
     );
     describe_gauge!(
         "onceward_circuit_open",
-        "1 where this process holds its POSTs back, because nothing got through to the posting service."
+        "1 if this process holds back its POSTs because none reached the posting service."
     );
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
-            sleep(UPKEEP).await;
+            sleep(UPKEEP_INTERVAL).await;
             upkeep.run_upkeep();
         }
     });
     Ok(handle)
 }
 
-/// The gauges of the database. They have a recorder of their own for each time, so that none stays
-/// that is not told any more.
+/// Renders the gauges of the database. Each rendering has a recorder of its own, so that a gauge without a current
+/// value disappears.
 pub fn render(statistics: &Statistics) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
-    ::metrics::with_local_recorder(&recorder, || tell(statistics));
+    ::metrics::with_local_recorder(&recorder, || record(statistics));
     recorder.handle().render()
 }
 
-fn tell(statistics: &Statistics) {
+fn record(statistics: &Statistics) {
     let set = |name: &'static str, help: &'static str, value: f64| {
         describe_gauge!(name, help);
         gauge!(name).set(value);
@@ -92,23 +92,23 @@ fn tell(statistics: &Statistics) {
         gauge!("onceward_transactions", "state" => state.as_str())
             .set(statistics.transactions.of(state) as f64);
     }
-    set("onceward_pending_due", "Pending transactions whose time has come.", statistics.due as f64);
+    set("onceward_pending_due", "Pending transactions that are due.", statistics.due as f64);
     set(
         "onceward_pending_waiting",
-        "Pending transactions whose time is still to come.",
+        "Pending transactions that are not due yet.",
         statistics.waiting as f64,
     );
     set(
         "onceward_oldest_due_age_seconds",
-        "For how long the pending transaction that has been due for longest has been due.",
+        "How long the longest-due pending transaction has been due.",
         statistics.oldest_due_age,
     );
     set(
         "onceward_posting_paused",
-        "1 where posting is paused.",
+        "1 if posting is paused.",
         f64::from(u8::from(statistics.posting.paused.is_some())),
     );
-    describe_gauge!("onceward_workers", "Live workers by circuit breaker.");
+    describe_gauge!("onceward_workers", "Live workers by state of their circuit breaker.");
     let circuits = statistics.posting.circuits;
     for (circuit, workers) in [
         (Circuit::Closed, circuits.closed),
@@ -119,19 +119,19 @@ fn tell(statistics: &Statistics) {
     }
     describe_gauge!(
         "onceward_jobs",
-        "Jobs that wait, by queue; a bulk retry until it is finished."
+        "Queued jobs by queue; a bulk retry counts until it is finished."
     );
     for (queue, count) in statistics.jobs {
         gauge!("onceward_jobs", "queue" => queue).set(count as f64);
     }
-    describe_gauge!("onceward_table_live_tuples", "Rows of a table, as PostgreSQL estimates them.");
+    describe_gauge!("onceward_table_live_tuples", "Rows of a table, as estimated by PostgreSQL.");
     describe_gauge!(
         "onceward_table_dead_tuples",
-        "Versions of rows that nobody needs any more and no vacuum has removed, as PostgreSQL estimates them."
+        "Dead row versions that vacuum has not removed yet, as estimated by PostgreSQL."
     );
     describe_gauge!(
         "onceward_table_autovacuum_age_seconds",
-        "Time since the last autovacuum of a table; missing where there was none."
+        "Time since the last autovacuum of a table; missing if there was none."
     );
     for table in &statistics.tables {
         let labels = [("table", table.table.clone())];
@@ -148,12 +148,12 @@ fn tell(statistics: &Statistics) {
     );
     set(
         "onceward_database_oldest_snapshot_age_seconds",
-        "Age of the oldest database transaction that holds a snapshot. What was deleted since cannot be vacuumed.",
+        "Age of the oldest database transaction that holds a snapshot. Rows deleted since then cannot be vacuumed.",
         statistics.oldest_snapshot_age,
     );
     set(
         "onceward_database_oldest_snapshot_age_transactions",
-        "Database transactions since the oldest snapshot, prepared transactions and replication slots included.",
+        "Database transactions since the oldest snapshot, including prepared transactions and replication slots.",
         statistics.oldest_snapshot_age_transactions as f64,
     );
     set(

@@ -25,16 +25,16 @@ pub struct Settings {
         default_value = "127.0.0.1:3000"
     )]
     pub site_addr: SocketAddr,
-    /// PostgreSQL to use. Without it Onceward runs its own under ONCEWARD_DATA
+    /// The PostgreSQL to use. Unset: Onceward runs its own under ONCEWARD_DATA
     #[arg(long, env = "DATABASE_URL", value_name = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Onceward's folder: its own PostgreSQL and the simulator's ledger
+    /// The folder of Onceward's own PostgreSQL and of the simulator's ledger
     #[arg(long, env = "ONCEWARD_DATA", value_name = "ONCEWARD_DATA", default_value = "./data")]
     pub data: PathBuf,
-    /// The posting service. Without it the simulator runs inside
+    /// The URL of the posting service. Unset: the simulator runs inside Onceward
     #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, value_parser = http_url)]
     pub posting_url: Option<String>,
-    /// Where the simulator listens when it runs inside
+    /// Where the simulator listens if it runs inside Onceward
     #[arg(
         long,
         env = "SIMULATOR_ADDR",
@@ -46,10 +46,10 @@ pub struct Settings {
     pub posting: PostingSettings,
     #[command(flatten)]
     pub webhooks: WebhookSettings,
-    /// Refuse submissions over the API that have no idempotency key
+    /// Refuse API submissions without an idempotency key
     #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
     pub idempotency_key_required: bool,
-    /// How long a shutdown waits for what is under way, in milliseconds
+    /// How long a shutdown waits for requests and executions in flight, in milliseconds
     #[arg(
         long,
         env = "SHUTDOWN_GRACE_MS",
@@ -60,7 +60,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How long a shutdown waits for what is under way.
+    /// How long a shutdown waits for requests and executions in flight.
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_millis(self.shutdown_grace_ms)
     }
@@ -69,10 +69,10 @@ impl Settings {
 /// Settings of `worker`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerSettings {
-    /// What it shares with the others.
+    /// The settings that it shares with `serve` and `web`.
     #[command(flatten)]
     pub settings: Settings,
-    /// Where it tells of itself: /metrics, /livez and /readyz. Without it, nowhere
+    /// Where the worker serves /metrics, /livez and /readyz. Unset: nowhere
     #[arg(long, env = "METRICS_ADDR", value_name = "METRICS_ADDR")]
     pub metrics_addr: Option<SocketAddr>,
 }

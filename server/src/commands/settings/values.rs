@@ -28,7 +28,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "s" | "" => 1_000.0,
         "m" => 60_000.0,
         "h" => 3_600_000.0,
-        _ => return Err("must be a number with ms, s, m or h, such as 30s".to_owned()),
+        _ => return Err("must be a number followed by ms, s, m or h, such as 30s".to_owned()),
     };
     let number = positive(number)?;
     Duration::try_from_secs_f64(number * scale_ms / 1_000.0).map_err(|error| error.to_string())
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_carry_their_unit() {
+    fn a_duration_has_a_unit() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));

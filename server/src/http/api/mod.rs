@@ -1,6 +1,7 @@
 //! The REST API: one folder for each resource, with its handlers and the types that only they use.
 //!
-//! Reading bodies and fields is in `request`, errors in `problem`, what holds for every request in `middleware`.
+//! Reading bodies and fields is in `request`, errors are in `problem`, and what holds for every request is in
+//! `middleware`.
 
 pub mod monitoring;
 pub mod operations;
@@ -9,10 +10,10 @@ pub mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::state::Web;
+use super::state::WebState;
 
-/// The routes that programs use, with what the API's document says of each.
-pub fn routes(simulated: bool) -> OpenApiRouter<Web> {
+/// The documented routes; `simulated` adds those that exist only if the simulator runs inside.
+pub fn routes(simulated: bool) -> OpenApiRouter<WebState> {
     let api = OpenApiRouter::new()
         .merge(transactions::routes())
         .merge(webhooks::routes())

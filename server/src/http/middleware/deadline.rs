@@ -1,8 +1,8 @@
-//! Every answer begins in time, whatever PostgreSQL does. Its statements have a limit of their own
-//! (`gateway`); this is for whatever else takes long, and for a request whose statements add up. What a
-//! client is slow to send is not ours to answer for, and has its own limit.
+//! The deadline of a response, which holds whatever PostgreSQL does. Statements have a timeout of their own (in
+//! `gateway`); this one covers everything else that takes long, and statements that add up. The time that a client
+//! takes to send a body does not count, and has its own timeout.
 //!
-//! A handler that is cut off leaves nothing half done: what it changes, it changes in one statement.
+//! A cancelled handler leaves nothing half done: it makes each change in one statement.
 
 use std::{
     pin::{Pin, pin},
@@ -23,30 +23,29 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::http::{problem::Problem, request::accept::wants_html};
+use crate::http::{problem::Problem, request::accept::accepts_html};
 
-/// From the end of a request to the beginning of its answer. Clients are promised two seconds.
+/// From the end of a request to the start of its response. Clients are promised two seconds.
 const DEADLINE: Duration = Duration::from_millis(1800);
-/// How long a handler may wait that has something to say without PostgreSQL.
-pub const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long a handler that can answer without PostgreSQL waits for it.
+pub const DATABASE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a client may take to send a body.
-const BODY_LIMIT: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A page for whoever reads it in a browser; the pages themselves say as much where one of their
-/// statements takes too long.
-const PAGE: &str = "<!doctype html><html lang=en><title>Not now · Onceward</title>\
+/// The 503 for a browser. The pages have a similar text for a statement of theirs that takes too long.
+const PAGE: &str = "<!doctype html><html lang=en><title>Not available · Onceward</title>\
     <p>Onceward did not answer in time. <a href=\"\">Try again</a></p>";
 
-/// Answers 503 where the handler does not in time, and 408 where its client is slow.
-pub async fn keep(request: Request, next: Next) -> Response {
-    // It empties everything, however much that is; it exists where the simulator runs inside.
+/// Answers 503 if the handler misses the deadline, and 408 if the client sends its body too slowly.
+pub async fn enforce(request: Request, next: Next) -> Response {
+    // It deletes everything, which may take long; it exists only if the simulator runs inside.
     if request.uri().path() == "/cleanup" {
         return next.run(request).await;
     }
-    let (method, in_browser) = (request.method().clone(), wants_html(&request));
+    let (method, in_browser) = (request.method().clone(), accepts_html(&request));
     let (request, read) = watched(request);
-    let over = async {
-        if timeout(BODY_LIMIT, read).await.is_err() {
+    let timed_out = async {
+        if timeout(BODY_TIMEOUT, read).await.is_err() {
             return Problem::slow_body().into_response();
         }
         sleep(DEADLINE).await;
@@ -54,39 +53,37 @@ pub async fn keep(request: Request, next: Next) -> Response {
             return (StatusCode::SERVICE_UNAVAILABLE, Html(PAGE)).into_response();
         }
         let detail = match method.is_safe() {
-            true => "there was no answer in time",
-            false => {
-                "there was no answer in time; what was asked for may have been done all the same"
-            }
+            true => "the request was not answered in time",
+            false => "the request was not answered in time; it may still have taken effect",
         };
         Problem::unavailable(detail).into_response()
     };
-    let answer = pin!(next.run(request));
+    let handled = pin!(next.run(request));
     tokio::select! {
         biased;
-        response = answer => response,
-        response = over => response,
+        response = handled => response,
+        response = timed_out => response,
     }
 }
 
-/// The request, and what ends when its body has been read, or will not be.
+/// Returns the request, and a receiver that completes when its body has been read or will not be read.
 fn watched(request: Request) -> (Request, oneshot::Receiver<()>) {
     let (reading, read) = oneshot::channel();
-    // A body where none belongs is not waited for.
+    // A GET or HEAD may have a body, but no handler reads it.
     if request.body().is_end_stream() || matches!(*request.method(), Method::GET | Method::HEAD) {
         return (request, read);
     }
-    let watch = |body| Body::new(Watched { body, reading: Some(reading) });
+    let watch = |body| Body::new(WatchedBody { body, reading: Some(reading) });
     (request.map(watch), read)
 }
 
-struct Watched {
+struct WatchedBody {
     body: Body,
-    /// Dropped at the end.
+    /// Dropped at the end of the body.
     reading: Option<oneshot::Sender<()>>,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for WatchedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -121,13 +118,13 @@ mod tests {
 
     use super::*;
 
-    /// What a client gets that asks a handler which never answers, or reads the body and does.
+    /// The response of a handler that never answers, or of one that reads the body.
     async fn asked(path: &str, method: Method, accept: &str, body: Body) -> Response {
         let router = Router::new()
             .route("/never", any(async || pending::<()>().await))
             .route("/read", any(async |body: Bytes| body))
             .route("/cleanup", any(async || sleep(DEADLINE * 100).await))
-            .layer(middleware::from_fn(keep))
+            .layer(middleware::from_fn(enforce))
             .layer(middleware::from_fn(crate::http::middleware::problem_rendering::render));
         let request = Request::builder().uri(path).method(method).header("accept", accept);
         router.oneshot(request.body(body).unwrap()).await.unwrap()
@@ -139,12 +136,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_handler_that_takes_too_long_is_answered_for() {
+    async fn a_request_whose_handler_takes_too_long_is_answered_with_503() {
         for (method, is_unknown) in [(Method::GET, false), (Method::POST, true)] {
             let answer = asked("/never", method, "*/*", Body::from("x")).await;
             assert_eq!(answer.status(), 503);
             assert_eq!(answer.headers()["retry-after"], "1");
-            assert_eq!(text(answer).await.contains("may have been done"), is_unknown);
+            assert_eq!(text(answer).await.contains("may still have taken effect"), is_unknown);
         }
         let page = asked("/never", Method::GET, "text/html", Body::empty()).await;
         assert_eq!(
@@ -155,7 +152,7 @@ mod tests {
         assert_eq!(cleaned.status(), 200);
     }
 
-    /// A body whose second half comes late.
+    /// A body whose second half arrives late.
     fn halting(pause: Duration) -> Body {
         let parts = stream::iter([Duration::ZERO, pause]).then(async |pause| {
             sleep(pause).await;
@@ -165,10 +162,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_has_its_own_time_to_send_a_body() {
-        let slow = asked("/read", Method::POST, "*/*", halting(BODY_LIMIT / 2)).await;
+    async fn a_client_has_a_separate_timeout_to_send_a_body() {
+        let slow = asked("/read", Method::POST, "*/*", halting(BODY_TIMEOUT / 2)).await;
         assert_eq!((slow.status(), text(slow).await.as_str()), (StatusCode::OK, "halfhalf"));
-        let too_slow = asked("/read", Method::POST, "*/*", halting(BODY_LIMIT * 2)).await;
+        let too_slow = asked("/read", Method::POST, "*/*", halting(BODY_TIMEOUT * 2)).await;
         assert_eq!(too_slow.status(), 408);
         assert_eq!(too_slow.headers()["connection"], "close");
     }

@@ -1,6 +1,6 @@
-//! What is under way at once is bounded, and what is beyond that refused before its body is read: a
-//! client is better served by a 503 at once than by a place in a queue that grows. Each kind of request
-//! has a budget of its own, so that the page and the probes are served under a flood of submissions.
+//! Load shedding. The number of requests in flight is limited, and a request beyond it is refused before its body is
+//! read: an immediate 503 serves a client better than a place in a growing queue. Each kind of request has a budget of
+//! its own, so that pages and probes are served under a flood of submissions.
 
 use std::sync::Arc;
 
@@ -15,15 +15,14 @@ use tokio::sync::Semaphore;
 
 use crate::http::problem::Problem;
 
-/// Submissions that wait for their commit are a fraction of a second's work. Each holds a body of 64 KiB
-/// at most.
+/// Submissions. This many are committed within a fraction of a second. Each holds a body of at most 64 KiB.
 const SUBMISSIONS: usize = 1024;
-/// Bodies of a megabyte.
+/// Batches. Each holds a body of at most 1 MiB.
 const BATCHES: usize = 16;
-/// Questions, pages, and what people do. PostgreSQL answers some sixteen at once.
+/// Queries, pages and operations. PostgreSQL answers some sixteen at once.
 const OTHERS: usize = 256;
 
-/// What may be under way. Cheap to clone.
+/// The requests of each kind that may be in flight. Cheap to clone.
 #[derive(Clone)]
 pub struct Budgets(Arc<[(&'static str, Semaphore); 3]>);
 
@@ -39,11 +38,11 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// The budget that a request counts towards; none for what tells how the program is doing.
+    /// The budget that a request counts towards; none for probes.
     fn of(&self, method: &Method, path: &str) -> Option<&(&'static str, Semaphore)> {
         let [submissions, batches, others] = &*self.0;
         match path {
-            path if tells_how_it_is_doing(path) => None,
+            path if is_probe(path) => None,
             "/api/transactions/batch" => Some(batches),
             "/api/transactions" | "/v1/webhooks/transactions" if method == Method::POST => {
                 Some(submissions)
@@ -53,20 +52,20 @@ impl Budgets {
     }
 }
 
-/// What is answered whatever else is under way: who asks would take the program for dead.
-pub fn tells_how_it_is_doing(path: &str) -> bool {
+/// Whether a request must be answered under any load: otherwise a monitor would take the program for dead.
+pub fn is_probe(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/metrics" | "/api/health")
 }
 
-/// Lets a request through where its budget has room; otherwise answers 503. It counts until its answer
-/// begins: an answer that streams waits for nobody but its client.
+/// Admits a request if its budget has a permit, and answers 503 otherwise. The permit is held until the response
+/// starts: a streamed response waits only for its client.
 pub async fn admit(State(budgets): State<Budgets>, request: Request, next: Next) -> Response {
     let Some((kind, budget)) = budgets.of(request.method(), request.uri().path()) else {
         return next.run(request).await;
     };
     let Ok(_permit) = budget.try_acquire() else {
         counter!("onceward_refused_total", "kind" => *kind).increment(1);
-        return Problem::overloaded("too many requests are under way").into_response();
+        return Problem::overloaded("too many requests are in flight").into_response();
     };
     next.run(request).await
 }
@@ -81,13 +80,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_beyond_a_budget_is_refused_at_once_and_no_other_kind_with_it() {
-        let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+    async fn requests_beyond_a_budget_are_refused_at_once_and_other_kinds_are_served() {
+        let (started, release) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
         let handler = {
-            let (begun, go_on) = (begun.clone(), go_on.clone());
+            let (started, release) = (started.clone(), release.clone());
             async move || {
-                begun.add_permits(1);
-                go_on.notified().await;
+                started.add_permits(1);
+                release.notified().await;
             }
         };
         let router = Router::new()
@@ -102,7 +101,7 @@ mod tests {
         };
         let full = (0..SUBMISSIONS).map(|_| tokio::spawn(ask(Method::POST, "/api/transactions")));
         let full: Vec<_> = full.collect();
-        let _ = begun.acquire_many(SUBMISSIONS as u32).await.unwrap();
+        let _ = started.acquire_many(SUBMISSIONS as u32).await.unwrap();
         let refused = ask(Method::POST, "/api/transactions").await;
         assert_eq!(
             (refused.status().as_u16(), &refused.headers()["retry-after"]),
@@ -111,7 +110,7 @@ mod tests {
         for path in ["/readyz", "/api/transactions/batch", "/"] {
             assert_eq!(ask(Method::POST, path).await.status(), 200, "{path}");
         }
-        go_on.notify_waiters();
+        release.notify_waiters();
         for answer in join_all(full).await {
             assert_eq!(answer.unwrap().status(), 200);
         }

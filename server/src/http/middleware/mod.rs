@@ -1,6 +1,6 @@
-//! What every request passes through: deadline, load shedding, same origin, request id, problem rendering.
+//! The middleware of every request: deadline, load shedding, same origin, request id, metrics, problem rendering.
 //!
-//! `http` puts them in order. Nothing here knows a resource.
+//! `http` puts them in order; nothing here depends on a resource.
 
 pub mod deadline;
 pub mod load_shedding;

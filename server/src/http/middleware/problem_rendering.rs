@@ -17,7 +17,7 @@ use crate::http::{
     request::trace_parent,
 };
 
-/// What a 401 must name (RFC 9110, 15.5.2): how to sign. The scheme has no registered name.
+/// The challenge that a 401 must have (RFC 9110, 15.5.2). The scheme has no registered name.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
 
 /// Writes the problem document of a response that carries a [`Problem`].
@@ -29,7 +29,7 @@ pub async fn render(request: Request, next: Next) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
     let status = problem.status();
-    if problem.is_ours() {
+    if problem.is_server_fault() {
         let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
             request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code().as_str(),
@@ -42,13 +42,13 @@ pub async fn render(request: Request, next: Next) -> Response {
     let carried = std::mem::take(response.headers_mut());
     let mut response = (status, Json(document)).into_response();
     let headers = response.headers_mut();
-    // What the router has said already, such as which methods a path takes.
+    // The router has set the methods that the path takes.
     if let Some(allow) = carried.get(header::ALLOW) {
         headers.insert(header::ALLOW, allow.clone());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-        // The rest of the body is not read, so nothing else can come on this connection.
+        // The rest of the body is not read, so the connection cannot be used again.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if status == StatusCode::UNAUTHORIZED {
@@ -60,8 +60,8 @@ pub async fn render(request: Request, next: Next) -> Response {
     response
 }
 
-/// What a handler that panicked answers.
-pub fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+/// The response to a request whose handler panicked.
+pub fn panic_response(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     Problem::internal(format!("a handler panicked: {text}")).into_response()

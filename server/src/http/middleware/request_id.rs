@@ -1,5 +1,5 @@
-//! The id of a request, by which its answer, its problem and the log name it: the client's own
-//! `X-Request-Id` where that is fit to be repeated, one of ours otherwise.
+//! The id of a request, which its response, its problem document and the log carry: the client's `X-Request-Id` if that
+//! is safe to repeat, and a new id otherwise.
 
 use axum::{
     extract::Request,
@@ -8,22 +8,22 @@ use axum::{
 
 /// The header.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest that is repeated.
+/// The longest id that is repeated.
 const MAX_BYTES: usize = 128;
 
-/// Takes an id away that is not fit to be repeated, so that the request gets one of ours.
-pub async fn only_fit(mut request: Request) -> Request {
+/// Removes an id that is not safe to repeat, so that the request gets a new one.
+pub async fn drop_unfit(mut request: Request) -> Request {
     let mut values = request.headers().get_all(REQUEST_ID).iter();
-    let fit = match (values.next(), values.next()) {
-        (Some(only), None) => is_fit(only),
+    let is_safe = match (values.next(), values.next()) {
+        (Some(only), None) => is_safe_to_repeat(only),
         (first, _) => first.is_none(),
     };
-    if !fit {
+    if !is_safe {
         request.headers_mut().remove(REQUEST_ID);
     }
     request
 }
 
-fn is_fit(id: &HeaderValue) -> bool {
+fn is_safe_to_repeat(id: &HeaderValue) -> bool {
     (1..=MAX_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }

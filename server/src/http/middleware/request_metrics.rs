@@ -1,4 +1,4 @@
-//! Counting requests and taking their time.
+//! Counts requests and measures their duration.
 
 use std::time::Instant;
 
@@ -10,24 +10,24 @@ use axum::{
 };
 use metrics::{counter, histogram};
 
-/// Counts a request and takes its time.
+/// Counts a request and measures its duration.
 pub async fn measure(request: Request, next: Next) -> Response {
-    let method = known(request.method());
-    // Never the path itself: there are as many as there are transactions.
+    let method = label(request.method());
+    // The route, never the path: there are as many paths as transactions.
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(|| "unmatched".to_owned(), |route| route.as_str().to_owned());
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();
     histogram!("onceward_http_request_duration_seconds", "method" => method, "route" => route.clone())
-        .record(begun.elapsed());
+        .record(started_at.elapsed());
     counter!("onceward_http_requests_total", "method" => method, "route" => route, "status" => status)
         .increment(1);
     response
 }
 
-/// A client may call any method.
-fn known(method: &Method) -> &'static str {
+/// The label of a method: a client may send any name.
+fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -1,5 +1,5 @@
-//! Keeps other sites out. Whoever opens a foreign page has a browser that could post to Onceward in
-//! their name, and there is no authentication yet.
+//! Refuses requests of other sites. There is no authentication yet, so any page that an operator opens could make the
+//! browser post to Onceward in the operator's name.
 
 use std::net::IpAddr;
 
@@ -12,10 +12,10 @@ use axum::{
 
 use crate::http::problem::Problem;
 
-/// Refuses what a browser sends on behalf of another site (it says so: Fetch Metadata, `Sec-Fetch-Site`, and
-/// `Origin` where it is too old for that), and what is addressed to another name than this machine's own: a foreign name
-/// that was made to lead here would count as the same site.
-pub async fn only(request: Request, next: Next) -> Response {
+/// Refuses requests that a browser sends on behalf of another site, as `Sec-Fetch-Site` says (Fetch Metadata) or, in an
+/// older browser, `Origin`. Also refuses requests to a host name that is not this machine's own: a foreign name that
+/// resolves to this machine (DNS rebinding) would count as the same site.
+pub async fn enforce(request: Request, next: Next) -> Response {
     let site = request.headers().get("sec-fetch-site");
     let origin = request.headers().get(header::ORIGIN);
     let foreign = site.is_some_and(|site| site != "same-origin" && site != "none")
@@ -27,13 +27,13 @@ pub async fn only(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// `null` is the origin of what has none of its own, such as a file.
+/// `null` is the origin of a page without one, such as a file; it is not local.
 fn is_local_origin(origin: &HeaderValue) -> bool {
     let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     uri.as_ref().and_then(Uri::authority).is_some_and(is_local_name)
 }
 
-/// Absent, as in HTTP/1.0, it names nobody else.
+/// Without a host, as in HTTP/1.0, a request counts as local.
 fn is_local(host: Option<&HeaderValue>, uri: &Uri) -> bool {
     let named = host.and_then(|host| host.to_str().ok()).map(str::parse::<Authority>);
     match named {

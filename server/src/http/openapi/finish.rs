@@ -1,4 +1,4 @@
-//! What holds for the whole document, and is therefore said by no route for itself.
+//! What holds for the whole document, and no route states for itself.
 
 use serde_json::json;
 use utoipa::openapi::{
@@ -9,13 +9,13 @@ use utoipa::openapi::{
 
 use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
 
-/// What clients send, and may leave out in parts. In answers, every field is there.
+/// Schemas of requests, whose fields may be absent. In responses, every field is present.
 const SENT: [&str; 6] =
     ["Submission", "Webhook", "Reason", "Resolving", "BulkRetryRequest", "Filter"];
-/// Left out where there is nothing to say.
+/// Schemas of responses with fields that are absent if they have no value.
 const MAY_LACK: [&str; 1] = ["Problem"];
 
-/// The routes' document, with that in it.
+/// Completes the routes' document.
 pub fn finish(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_default();
     components.headers.insert("RequestId".to_owned(), request_id().into());
@@ -35,7 +35,7 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
             for (status, answer) in &mut operation.responses.responses {
                 let RefOr::T(response) = answer else { continue };
                 add_headers(status, response);
-                if let Some(name) = problems(response) {
+                if let Some(name) = problems_name(response) {
                     let response =
                         std::mem::replace(answer, RefOr::Ref(reference("responses", &name)));
                     components.responses.insert(name, response);
@@ -70,7 +70,7 @@ fn add_headers(status: &str, response: &mut Response) {
     }
 }
 
-/// A header that may be left out is not therefore one that may be null.
+/// An optional parameter must not be documented as nullable.
 fn never_null_text(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
         && object.schema_type == SchemaType::Array(vec![Type::String, Type::Null])
@@ -79,7 +79,7 @@ fn never_null_text(parameter: &mut Parameter) {
     }
 }
 
-/// A body that may be left out is not therefore one that may be null.
+/// An optional body must not be documented as nullable.
 fn never_null(content: &mut RefOr<Content>) {
     let RefOr::T(Content { schema: Some(schema), .. }) = content else { return };
     if let RefOr::T(Schema::OneOf(one_of)) = schema
@@ -89,8 +89,8 @@ fn never_null(content: &mut RefOr<Content>) {
     }
 }
 
-/// The name of a response that is nothing but problems, made of their codes.
-fn problems(response: &Response) -> Option<String> {
+/// The name of a response that has only problems, composed of their codes.
+fn problems_name(response: &Response) -> Option<String> {
     let RefOr::T(content) = response.content.get("application/problem+json")? else { return None };
     let codes: Vec<_> = content.examples.keys().map(String::as_str).collect();
     (response.content.len() == 1).then(|| codes.join("_or_"))
@@ -111,7 +111,7 @@ fn request_id() -> Header {
 
 fn allow() -> Header {
     HeaderBuilder::new()
-        .description(Some("The methods that the path takes."))
+        .description(Some("The methods that the path supports."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .example(Some(json!("GET,HEAD")))
         .build()
@@ -119,7 +119,7 @@ fn allow() -> Header {
 
 fn challenge() -> Header {
     HeaderBuilder::new()
-        .description(Some("How to sign: by Standard Webhooks."))
+        .description(Some("The signature scheme: Standard Webhooks."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .example(Some(json!("StandardWebhooks")))
         .build()
@@ -128,7 +128,7 @@ fn challenge() -> Header {
 fn retry_after() -> Header {
     let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
     HeaderBuilder::new()
-        .description(Some("When to come again, in seconds."))
+        .description(Some("When to retry, in seconds."))
         .schema(Some(schema))
         .example(Some(json!(1)))
         .build()

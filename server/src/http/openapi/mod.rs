@@ -1,5 +1,7 @@
-//! The API's document (OpenAPI 3.1): made from the routes themselves, served at `/api/openapi.json`,
-//! shown at `/api/docs`, and kept in `docs/openapi.json`.
+//! The API's document (OpenAPI 3.1), generated from the routes: served at `/api/openapi.json`, shown at `/api/docs`,
+//! committed as `docs/openapi.json`.
+//!
+//! This folder has only what all routes have in common; an example is beside its type.
 
 mod finish;
 
@@ -10,7 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
     problem::{self, code},
-    state::Web,
+    state::WebState,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -22,28 +24,28 @@ use crate::http::{
     ),
     servers((url = "/", description = "This Onceward")),
     tags(
-        (name = "Transactions", description = "Handing them over, and what became of them."),
-        (name = "Webhooks", description = "The same for systems that announce transactions in words of their own."),
-        (name = "Interventions", description = "What people do to a transaction, and the record of it."),
+        (name = "Transactions", description = "Submitting transactions, and following them."),
+        (name = "Webhooks", description = "The same for systems that announce transactions in their own format."),
+        (name = "Interventions", description = "What operators do to a transaction, and the record of it."),
         (name = "Bulk retries", description = "Retrying all transactions that pass a filter."),
-        (name = "Posting", description = "Posting as a whole: its pause, and the workers' circuit breakers."),
-        (name = "Operation", description = "How Onceward is doing: for people, orchestrators and monitors."),
+        (name = "Posting", description = "Posting as a whole: the pause, and the workers' circuit breakers."),
+        (name = "Operation", description = "The state of Onceward, for operators, orchestrators and monitors."),
     ),
     components(schemas(code::Code, problem::Document, domain::Counts)),
 )]
 struct Base;
 
-/// A router whose routes are documented: what is added to it lands in the document.
-pub fn router() -> OpenApiRouter<Web> {
+/// A router that documents the routes added to it.
+pub fn router() -> OpenApiRouter<WebState> {
     OpenApiRouter::with_openapi(Base::openapi())
 }
 
 /// The routes of the document itself and of the page that shows it.
-pub fn routes(document: &OpenApi) -> Router<Web> {
+pub fn routes(document: &OpenApi) -> Router<WebState> {
     let text = text(document);
     let document =
         async move || ([(header::CONTENT_TYPE, "application/json")], text).into_response();
-    // Its validator would send the document to somebody else's server.
+    // Swagger's validator would send the document to a foreign server.
     let config = Config::from("/api/openapi.json").validator_url("none");
     let page = SwaggerUi::new("/api/docs").config(config);
     Router::new().route("/api/openapi.json", get(document)).merge(page)
@@ -54,7 +56,7 @@ pub fn finished(document: OpenApi) -> OpenApi {
     finish::finish(document)
 }
 
-/// The document as it is served and committed.
+/// The document as served and committed.
 fn text(document: &OpenApi) -> String {
     document.to_pretty_json().unwrap_or_default() + "\n"
 }
@@ -65,21 +67,18 @@ mod tests {
     use crate::http::{api, problem::code::Code};
 
     #[test]
-    fn the_committed_document_is_the_routes_own() {
+    fn the_committed_document_is_generated_from_the_routes() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
         let made = text(&finished(router().merge(api::routes(true)).into_openapi()));
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
             std::fs::write(path, &made).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            made == committed,
-            "docs/openapi.json is not what the code says: run `make openapi`"
-        );
+        assert!(made == committed, "docs/openapi.json differs from the code: run `make openapi`");
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_has_a_target() {
         let document = text(&finished(router().merge(api::routes(true)).into_openapi()));
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let mut values = vec![&document];
@@ -98,7 +97,7 @@ mod tests {
         let document = text(&finished(router().merge(api::routes(true)).into_openapi()));
         for code in Code::ALL {
             let named = document.contains(&format!("\"code\": \"{}\"", code.as_str()));
-            assert!(named, "no operation answers with {}", code.as_str());
+            assert!(named, "no operation documents {}", code.as_str());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The stable codes of problem documents: what a program goes by. The API's document is made from
-//! this table, so none goes without.
+//! The stable codes of problem documents, which programs rely on. The API's document is generated from this table, so
+//! no code is undocumented.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use utoipa::{
 
 macro_rules! codes {
     ($($variant:ident $name:literal $status:ident $meaning:literal,)+) => {
-        /// What kind of problem it is. A code keeps its meaning and its status for ever; new ones may come.
+        /// The kind of problem. A code never changes its meaning or status; new codes may be added.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = $meaning] $variant,)+
@@ -27,12 +27,12 @@ macro_rules! codes {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// The status that it is answered with.
+            /// The status of its response.
             pub fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
 
-            /// What it says, in a sentence.
+            /// Its meaning, in a sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)+ }
             }
@@ -44,41 +44,41 @@ codes! {
     Malformed "malformed" BAD_REQUEST
         "The request cannot be read.",
     IdempotencyKeyMissing "idempotency_key_missing" BAD_REQUEST
-        "Every submission must have an idempotency key here, and it has none. Nothing was stored.",
+        "This Onceward requires an idempotency key for each submission, and the submission has none. Nothing was stored.",
     IdempotencyKeyInvalid "idempotency_key_invalid" BAD_REQUEST
-        "The Idempotency-Key is no key, or must not be there. Nothing was stored.",
+        "The Idempotency-Key is invalid or not allowed here. Nothing was stored.",
     SignatureMissing "signature_missing" UNAUTHORIZED
-        "Webhooks must be signed here, and a header of the signature is missing. Nothing was stored.",
+        "This Onceward requires signed webhooks, and a header of the signature is missing. Nothing was stored.",
     SignatureInvalid "signature_invalid" UNAUTHORIZED
-        "No signature is that of this id, timestamp and body. Nothing was stored.",
+        "No signature matches the webhook's id, timestamp and body. Nothing was stored.",
     SignatureOutOfTime "signature_out_of_time" UNAUTHORIZED
-        "It was signed too long ago, or in the future. Nothing was stored.",
+        "The webhook was signed too long ago, or in the future. Nothing was stored.",
     CrossSite "cross_site" FORBIDDEN
-        "A browser sent it on behalf of another site, or it is addressed to another host.",
+        "A browser sent the request on behalf of another site, or it is addressed to another host.",
     NotFound "not_found" NOT_FOUND
-        "What is asked for is not there.",
+        "The resource does not exist.",
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED
-        "The path does not take this method; `Allow` names those that it takes.",
+        "The path does not support this method; `Allow` names the methods that it supports.",
     RequestTimeout "request_timeout" REQUEST_TIMEOUT
         "The body took too long to arrive. Nothing was stored.",
     Conflict "conflict" CONFLICT
-        "The id or the reference belongs to another transaction, with other content or idempotency key. Nothing was stored.",
+        "The id or the reference belongs to another transaction with different content or idempotency key. Nothing was stored.",
     NotPermitted "not_permitted" CONFLICT
-        "The transaction does not permit it as it is; `detail` says why. Nothing was changed.",
+        "The transaction's current state does not permit the action; `detail` says why. Nothing was changed.",
     TooLarge "too_large" PAYLOAD_TOO_LARGE
         "The body is too large.",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
-        "The body is of a type that is not taken.",
+        "The media type of the body is not supported.",
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY
-        "It can be read, and breaks rules; `errors` names every field that does.",
+        "The request can be read, but breaks rules; `errors` names each field that does.",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
-        "The idempotency key belongs to another transaction with other content. Nothing was stored.",
+        "The idempotency key belongs to another transaction with different content. Nothing was stored.",
     Internal "internal" INTERNAL_SERVER_ERROR
-        "A fault of Onceward's; its log has more under the request's id.",
+        "An error inside Onceward; its log has details under the request's id.",
     Overloaded "overloaded" SERVICE_UNAVAILABLE
-        "Too much is under way at once. Nothing was stored: come again.",
+        "Too many requests are in flight. Nothing was stored; retry later.",
     Unavailable "unavailable" SERVICE_UNAVAILABLE
-        "The database does not answer. What became of the request is not known. A submission is safely repeated with its key, id or reference, or with the `transactionId` that is named here.",
+        "The database does not answer, and the request may or may not have taken effect. A submission can safely be repeated with its key, id or reference, or with the `transactionId` of this problem.",
 }
 
 impl Serialize for Code {
@@ -96,8 +96,8 @@ impl PartialSchema for Code {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some(format!(
-                "What kind of problem it is. A code keeps its meaning and its status for ever; new ones \
-                 may come.\n\n{meanings}"
+                "The kind of problem. A code never changes its meaning or status; new codes may be \
+                 added.\n\n{meanings}"
             )))
             .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
             .into()

@@ -1,5 +1,5 @@
-//! Problems as answers of an operation: for each status what it means, which codes it has, an example of
-//! each.
+//! The error responses of operations in the API's document: for each status its meaning, its codes, and an example of
+//! each code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use utoipa::openapi::{
 use super::{Problem, code::Code};
 use crate::http::body_limits::MAX_BODY_BYTES;
 
-/// The id of the request that an example answers.
+/// The id of the request in examples.
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
-/// What any request may be answered with.
+/// The codes of every operation.
 const ANY: [Code; 5] =
     [Code::CrossSite, Code::MethodNotAllowed, Code::Internal, Code::Overloaded, Code::Unavailable];
 
-/// Names the codes that operations answer with, beside those that any does.
+/// Names the codes of groups of operations, in addition to those of every operation.
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident: $($code:ident),*;)+) => {$(
         $(#[$doc])*
@@ -36,13 +36,13 @@ macro_rules! problems {
 }
 
 problems! {
-    /// Of an operation that cannot go wrong by what the client says.
+    /// Of an operation without input that could be wrong.
     Any: ;
-    /// Of one thing that is asked for by its id.
+    /// Of reading one resource by its id.
     OfLookup: NotFound;
     /// Of a list.
     OfList: Malformed, ValidationFailed;
-    /// Of a body that holds nothing but a reason.
+    /// Of a body with at most a reason.
     OfReason: Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of an intervention.
     OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
@@ -101,15 +101,15 @@ pub fn example(code: Code) -> serde_json::Value {
             "the body is not JSON: EOF while parsing an object at line 1 column 13",
         ),
         Code::IdempotencyKeyMissing => Problem::idempotency_key_missing(),
-        Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given once"),
+        Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given only once"),
         Code::IdempotencyKeyReused => SubmitError::KeyReused.into(),
         Code::SignatureMissing => Problem::unsigned(
             code,
-            "webhooks must be signed by Standard Webhooks; the header webhook-signature is missing",
+            "webhooks must be signed according to Standard Webhooks; the header webhook-signature is missing",
         ),
         Code::SignatureInvalid => Problem::unsigned(
             code,
-            "no signature in webhook-signature is that of this id, timestamp and body with a secret that is known here",
+            "no signature in webhook-signature matches the webhook's id, timestamp and body with a known secret",
         ),
         Code::SignatureOutOfTime => {
             Problem::unsigned(code, "webhook-timestamp is more than 300 seconds in the past")
@@ -123,7 +123,7 @@ pub fn example(code: Code) -> serde_json::Value {
             gateway::InterventionError::NotPermitted(domain::NotPermitted::Sent).into()
         }
         Code::TooLarge => Problem::too_large(MAX_BODY_BYTES),
-        Code::UnsupportedMediaType => Problem::no_json(),
+        Code::UnsupportedMediaType => Problem::not_json(),
         Code::ValidationFailed => Problem::invalid(vec![
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),

@@ -1,5 +1,7 @@
-//! Errors as they leave: problem documents (RFC 9457) with a stable `code` and the request's id.
-//! A handler gives a [`Problem`]; `middleware::problem_rendering` writes it, and logs it where it is our fault.
+//! Problems: errors on their way to a client, their codes, and the error responses that routes document.
+//!
+//! A handler returns a [`Problem`]. `middleware::problem_rendering` writes its document (RFC 9457), and logs it if it is
+//! a fault of the server.
 
 pub mod code;
 pub mod error_responses;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 
 use code::Code;
 
-/// When a client that was turned away may come again, in seconds.
+/// When a client that was refused may retry, in seconds.
 pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// An error on its way to a client.
@@ -25,7 +27,7 @@ pub struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
-    /// The id under which it may be stored, and may be sent again.
+    /// The id under which an unconfirmed submission may be stored, and with which it may be repeated.
     unconfirmed_id: Option<Uuid>,
     /// For the log only.
     transaction_id: Option<Uuid>,
@@ -42,16 +44,16 @@ pub struct Document {
     kind: &'static str,
     /// The name of the status.
     title: &'static str,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// What is wrong, in words, for people.
+    /// What is wrong, as a text for people.
     detail: String,
     code: Code,
-    /// The request's id, as in `X-Request-Id`: what to search the log for.
+    /// The request's id, as in `X-Request-Id`, by which the log can be searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    /// Where PostgreSQL did not confirm a submission in time: the id under which it may be stored. Sent again
-    /// with it, it is stored once.
+    /// Present if PostgreSQL did not confirm a submission in time: the id under which it may be stored. If it is
+    /// repeated with this id, it is stored once.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
     transaction_id: Option<Uuid>,
@@ -78,13 +80,13 @@ impl Problem {
         Self::new(Code::Malformed, detail)
     }
 
-    /// 400: an object has a member that none may have; `pointer` leads to it.
+    /// 400: an object has a forbidden member; `pointer` leads to it.
     pub fn refused_member(pointer: String, why: &str) -> Self {
         let errors = vec![FieldError::new(pointer.clone(), why)];
         Self { errors, ..Self::malformed(format!("{pointer} {why}")) }
     }
 
-    /// 422: it can be read, and these fields break rules.
+    /// 422: the request can be read, but these fields break rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let named: Vec<_> = errors
             .iter()
@@ -95,7 +97,7 @@ impl Problem {
         problem
     }
 
-    /// 409: what the field at `pointer` names is another transaction's; `message` follows the field's name.
+    /// 409: the value of the field at `pointer` belongs to another transaction; `message` follows the field's name.
     pub fn conflict(
         pointer: &'static str,
         message: &'static str,
@@ -105,9 +107,9 @@ impl Problem {
         Self { errors, ..Self::new(Code::Conflict, detail) }
     }
 
-    /// 403: a browser sent it for another site, or to another name.
+    /// 403: a browser sent it on behalf of another site, or to another host.
     pub fn cross_site() -> Self {
-        let detail = "requests on behalf of another site, or to another host, are not taken";
+        let detail = "requests on behalf of another site, or to another host, are refused";
         Self::new(Code::CrossSite, detail)
     }
 
@@ -118,17 +120,17 @@ impl Problem {
 
     /// 404 for a transaction.
     pub fn no_such_transaction() -> Self {
-        Self::not_found("there is no transaction with this id")
+        Self::not_found("no transaction has this id")
     }
 
     /// 404 for a bulk retry.
     pub fn no_such_bulk_retry() -> Self {
-        Self::not_found("there is no bulk retry with this id")
+        Self::not_found("no bulk retry has this id")
     }
 
     /// 405.
     pub fn method_not_allowed() -> Self {
-        let detail = "this path does not take this method";
+        let detail = "this path does not support this method";
         Self::new(Code::MethodNotAllowed, detail)
     }
 
@@ -143,13 +145,13 @@ impl Problem {
         Self::new(Code::TooLarge, detail)
     }
 
-    /// 401: a webhook is not believed.
+    /// 401: a webhook has no valid signature.
     pub fn unsigned(code: Code, detail: impl Into<String>) -> Self {
         Self::new(code, detail)
     }
 
-    /// 415 where only JSON is taken.
-    pub fn no_json() -> Self {
+    /// 415: the body is not JSON.
+    pub fn not_json() -> Self {
         Self::unsupported_media_type("the body must be JSON, with content-type application/json")
     }
 
@@ -158,52 +160,52 @@ impl Problem {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
-    /// 503: come again.
+    /// 503: the client may retry.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, detail)
     }
 
-    /// 503: there is too much else to do.
+    /// 503: load shedding.
     pub fn overloaded(detail: impl Into<String>) -> Self {
         Self::new(Code::Overloaded, detail)
     }
 
-    /// What a change came to that PostgreSQL did not confirm.
+    /// An error of a change: if PostgreSQL did not confirm it, the detail says so.
     pub fn of_change(error: EngineError) -> Self {
-        let is_unknown = error.retryable();
+        let is_unconfirmed = error.retryable();
         let mut problem = Self::from(error);
-        if is_unknown {
-            problem.detail += "; what was asked for may have been done all the same";
+        if is_unconfirmed {
+            problem.detail += "; the change may still have taken effect";
         }
         problem
     }
 
     /// 500.
     pub fn internal(cause: impl Into<String>) -> Self {
-        let detail = "something went wrong here; the log has more under the request's id";
+        let detail = "an internal error occurred; the log has details under the request's id";
         Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
     }
 
-    /// 400: the key, as the header or the body has it, is none, or must not be there.
-    pub fn bad_idempotency_key(what_is_wrong: &str) -> Self {
-        let detail = format!("the Idempotency-Key {what_is_wrong}");
+    /// 400: the idempotency key of the header or the body is invalid or not allowed.
+    pub fn bad_idempotency_key(fault: &str) -> Self {
+        let detail = format!("the Idempotency-Key {fault}");
         Self::new(Code::IdempotencyKeyInvalid, detail)
     }
 
-    /// 400: there is no key, and there must be one.
+    /// 400: the idempotency key is missing.
     pub fn idempotency_key_missing() -> Self {
         let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
             field idempotencyKey";
         Self::new(Code::IdempotencyKeyMissing, detail)
     }
 
-    /// Whether it belongs in the log. What is refused is counted: in a flood, a line for each would cost
-    /// more than the refusal.
-    pub fn is_ours(&self) -> bool {
+    /// Whether it belongs in the log. Load shedding is only counted: in a flood, logging a refusal would cost more than
+    /// the refusal.
+    pub fn is_server_fault(&self) -> bool {
         self.code.status().is_server_error() && self.code != Code::Overloaded
     }
 
-    /// What kind of problem it is.
+    /// Its code.
     pub fn code(&self) -> Code {
         self.code
     }
@@ -218,7 +220,7 @@ impl Problem {
         self.transaction_id
     }
 
-    /// What is behind it, for the log.
+    /// Its cause, for the log.
     pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or(&self.detail)
     }
@@ -229,7 +231,7 @@ impl Problem {
         self
     }
 
-    /// The document that a client gets.
+    /// The document for the client.
     pub fn document(self, request_id: Option<String>) -> Document {
         let status = self.code.status();
         Document {
@@ -244,7 +246,7 @@ impl Problem {
         }
     }
 
-    /// Tells the log what is behind it.
+    /// Records the cause for the log.
     pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -299,7 +301,7 @@ impl From<InterventionError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Without a body: `middleware::problem_rendering` writes it, for it knows the request.
+    /// Without a body: `middleware::problem_rendering` writes it, because it knows the request.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);

@@ -1,9 +1,9 @@
-//! What a client accepts as an answer.
+//! The header `Accept`.
 
 use axum::{extract::Request, http::header};
 
 /// Whether the client would show a page.
-pub fn wants_html(request: &Request) -> bool {
+pub fn accepts_html(request: &Request) -> bool {
     request
         .headers()
         .get_all(header::ACCEPT)

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::http::{body_limits::MAX_BODY_BYTES, problem::Problem};
 
-/// A JSON body, whatever is in it.
+/// A JSON body with any content.
 pub struct JsonBody(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
@@ -18,13 +18,13 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::no_json());
+            return Err(Problem::not_json());
         }
         parse("the body", &read(request, state).await?).map(Self)
     }
 }
 
-/// A body as it came, for what is signed byte by byte, with the request's headers.
+/// The bytes of a body, for checking a signature, with the request's headers.
 pub struct RawBody {
     /// The request's headers.
     pub headers: HeaderMap,
@@ -42,30 +42,30 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
 }
 
 impl RawBody {
-    /// Reads it as JSON.
+    /// Parses it as JSON.
     ///
     /// # Errors
-    /// 415 or 400 where it is none.
+    /// 415 or 400 if it is not JSON.
     pub fn json(&self) -> Result<Value, Problem> {
         if !is_json(&self.headers) {
-            return Err(Problem::no_json());
+            return Err(Problem::not_json());
         }
         parse("the body", &self.bytes)
     }
 }
 
-/// Reads a body of the ordinary size.
+/// Reads a body of the usual size.
 ///
 /// # Errors
-/// 413 where it is longer, and 400 where it cannot be read.
+/// 413 if it is longer, and 400 if it cannot be read.
 pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     read_at_most(MAX_BODY_BYTES, request, state).await
 }
 
-/// Reads the body where its route takes this many bytes.
+/// Reads the body on a route that takes this many bytes.
 ///
 /// # Errors
-/// 413 where it is longer, and 400 where it cannot be read.
+/// 413 if it is longer, and 400 if it cannot be read.
 pub async fn read_at_most<S: Send + Sync>(
     limit_bytes: usize,
     request: Request,
@@ -79,10 +79,10 @@ pub async fn read_at_most<S: Send + Sync>(
     })
 }
 
-/// Reads JSON; `what` is what it is, for people.
+/// Parses JSON; `what` names it in error messages.
 ///
 /// # Errors
-/// 400 where it is none, or an object in it has a member that none may have.
+/// 400 if it is not JSON, or an object in it has a forbidden member.
 pub fn parse(what: &str, bytes: &[u8]) -> Result<Value, Problem> {
     json::read(bytes).map_err(|unreadable| match unreadable {
         Unreadable::NotJson(_) => Problem::malformed(format!("{what} {unreadable}")),
@@ -90,14 +90,14 @@ pub fn parse(what: &str, bytes: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// `application/json` and anything that ends in `+json`, with any parameters.
+/// Whether the media type is `application/json` or ends in `+json`, with any parameters.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let media_type = media_type(headers);
     media_type == "application/json"
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-/// The body's media type in lower case, without parameters; empty where it has none.
+/// The body's media type in lower case, without parameters; empty if there is none.
 pub fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
@@ -109,8 +109,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_in_strings_within_strings_is_not_followed() {
-        // The limit of depth would begin anew in each, and there are more levels in all than any stack holds.
+    fn json_in_nested_strings_is_not_parsed() {
+        // The depth limit would restart in each string, and all levels together would overflow any stack.
         let mut json = "[".repeat(100) + &"]".repeat(100);
         for _ in 0..60 {
             let text = json.replace('\\', r"\u005c").replace('"', r"\u0022");

@@ -1,20 +1,20 @@
-//! Reading what a client hands over, a body or a query, field by field. All that is wrong is told at
-//! once, each field by its JSON pointer.
+//! Reading a body or a query field by field. All errors are reported together, each with the JSON pointer of its
+//! field.
 
 use domain::{FieldError, intervention::read_reason, json::pointer_to};
 use serde_json::{Map, Value, map::Entry};
 
 use crate::http::problem::Problem;
 
-/// The fields of a body or a query, and what is wrong with those that have been read. Fields that
-/// nobody reads are passed over.
+/// The fields of a body or a query, and the errors of those that have been read. Fields that are not read are
+/// ignored.
 pub struct Fields {
     values: Value,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// Those of a body. What is wrong with it as a whole is told in the end, too.
+    /// The fields of a body. A body that is not an object is reported with the other errors.
     pub fn of_body(body: Value) -> Self {
         let mut fields = Self { values: body, errors: Vec::new() };
         if !fields.values.is_object() {
@@ -23,15 +23,15 @@ impl Fields {
         fields
     }
 
-    /// Those of a query. An empty one is no way to leave it out: it would mean more than it was meant to. Nor may
-    /// one be there twice.
+    /// The fields of a query. An empty field does not count as absent: a filter without it would match more than was
+    /// meant. A field must not be given twice.
     pub fn of_query(query: Vec<(String, String)>) -> Self {
         let mut fields = Self { values: Value::Null, errors: Vec::new() };
         let mut values = Map::new();
         for (name, value) in query {
             match values.entry(name) {
                 Entry::Vacant(entry) => _ = entry.insert(Value::String(value)),
-                Entry::Occupied(entry) => fields.refuse(&pointer_to(entry.key()), "is there twice"),
+                Entry::Occupied(entry) => fields.refuse(&pointer_to(entry.key()), "is given twice"),
             }
         }
         fields.values = Value::Object(values);
@@ -66,14 +66,13 @@ impl Fields {
         })
     }
 
-    /// Reads why somebody does what they do.
+    /// Reads the reason of an operation.
     pub fn reason(&mut self) -> Option<String> {
         self.text("/reason", |text| read_reason(text).map(str::to_owned))
     }
 
-    /// Tells of an object's fields that nobody knows: a filter with a misspelt field would mean more than
-    /// it was meant to.
-    pub fn only(&mut self, pointer: &str, known: &[&str]) {
+    /// Reports unknown fields of an object: a filter with a misspelt field would match more than was meant.
+    pub fn refuse_unknown(&mut self, pointer: &str, known: &[&str]) {
         let unknown = match self.values.pointer(pointer) {
             None | Some(Value::Null) => return,
             Some(Value::Object(object)) => {
@@ -85,11 +84,11 @@ impl Fields {
             }
         };
         for name in unknown {
-            self.refuse(&format!("{pointer}{}", pointer_to(&name)), "is not known");
+            self.refuse(&format!("{pointer}{}", pointer_to(&name)), "is not a known field");
         }
     }
 
-    /// Tells of a field that must be there and is not.
+    /// Reports a required field that is absent.
     pub fn require(&mut self, pointer: &str) {
         if self.values.is_object() && self.values.pointer(pointer).is_none_or(Value::is_null) {
             self.refuse(pointer, "is required");
@@ -100,11 +99,11 @@ impl Fields {
         self.errors.push(FieldError::new(pointer, message));
     }
 
-    /// What was read in the end. `None` where a field is missing that was required.
+    /// Returns what was read; `read` is `None` if a required field is absent or invalid.
     ///
     /// # Errors
-    /// 422 where anything is wrong.
-    pub fn end<T>(self, read: Option<T>) -> Result<T, Problem> {
+    /// 422 if there are errors.
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
             _ => Err(Problem::invalid(self.errors)),
@@ -112,7 +111,7 @@ impl Fields {
     }
 }
 
-/// PostgreSQL's text cannot hold it.
+/// Refuses U+0000, which PostgreSQL's text cannot hold.
 pub fn without_nul(text: &str) -> Result<String, &'static str> {
     match text.contains('\0') {
         true => Err("must not contain the character U+0000"),

@@ -1,6 +1,6 @@
 //! Reading requests: JSON bodies, fields of bodies and queries, headers that several handlers read.
 //!
-//! Everything that is wrong becomes a problem. What one resource alone reads is with that resource.
+//! Every error becomes a problem. What only one resource reads is with that resource.
 
 pub mod accept;
 pub mod body;

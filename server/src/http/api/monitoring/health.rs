@@ -1,5 +1,4 @@
-//! How the program is doing: `/api/health` for people and clients, `/livez` and `/readyz` for
-//! orchestrators.
+//! The health of the program: `/api/health` for operators and clients, `/livez` and `/readyz` for orchestrators.
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -19,15 +18,15 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
-    middleware::deadline::PATIENCE,
+    middleware::deadline::DATABASE_TIMEOUT,
     problem::{Document, Problem, RETRY_AFTER_SECONDS, error_responses},
-    state::Web,
+    state::WebState,
 };
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// The routes of health. Building them marks the start of the uptime.
-pub fn routes() -> OpenApiRouter<Web> {
+/// The routes of health. The uptime starts when they are built.
+pub fn routes() -> OpenApiRouter<WebState> {
     LazyLock::force(&STARTED);
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(live)).routes(routes!(ready))
 }
@@ -41,13 +40,13 @@ where
     Router::new().route("/livez", get(live)).route("/readyz", get(ready))
 }
 
-/// How Onceward is doing.
+/// The health of Onceward.
 #[derive(Serialize, ToSchema)]
 struct Report {
-    /// The verdict, and what it rests on.
+    /// The status and its basis.
     #[serde(flatten)]
     health: Health,
-    /// For how long this process has run, in seconds.
+    /// How long this process has run, in seconds.
     uptime: u64,
     /// Onceward's version.
     version: &'static str,
@@ -60,9 +59,9 @@ impl From<Health> for Report {
     }
 }
 
-/// Show how Onceward is doing
+/// Show the health of Onceward
 ///
-/// From the tables alone, so every process gives the same answer. Where it is not healthy, `reasons` says why.
+/// From the database alone, so every process returns the same. If Onceward is not healthy, `reasons` says why.
 #[utoipa::path(
     get,
     path = "/api/health",
@@ -82,14 +81,14 @@ impl From<Health> for Report {
     ),
 )]
 async fn health(State(gateway): State<Gateway>) -> Response {
-    let health = match timeout(PATIENCE, gateway.health()).await {
+    let health = match timeout(DATABASE_TIMEOUT, gateway.health()).await {
         Ok(Ok(health)) => health,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "health is unknown");
+            tracing::warn!(%error, "the health could not be read");
             Health::unreachable()
         }
         Err(_) => {
-            tracing::warn!("health is unknown: the database takes too long");
+            tracing::warn!("the health could not be read: the database takes too long");
             Health::unreachable()
         }
     };
@@ -104,14 +103,14 @@ async fn health(State(gateway): State<Gateway>) -> Response {
     response
 }
 
-/// Say that the process is alive
+/// Report that the process is alive
 #[utoipa::path(
     get,
     path = "/livez",
     operation_id = "live",
     tag = "Operation",
     responses(
-        (status = 200, description = "It is.", body = String, content_type = "text/plain", example = "alive"),
+        (status = 200, description = "The process is alive.", body = String, content_type = "text/plain", example = "alive"),
         error_responses::Any,
     ),
 )]
@@ -119,16 +118,16 @@ async fn live() -> &'static str {
     "alive"
 }
 
-/// Say whether requests can be taken
+/// Report whether requests can be served
 ///
-/// That is, whether the database answers.
+/// They can if the database answers.
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "ready",
     tag = "Operation",
     responses(
-        (status = 200, description = "They can.", body = String, content_type = "text/plain", example = "ready"),
+        (status = 200, description = "Requests can be served.", body = String, content_type = "text/plain", example = "ready"),
         error_responses::Any,
     ),
 )]
@@ -137,7 +136,7 @@ async fn ready(State(gateway): State<Gateway>) -> Result<&'static str, Problem> 
     Ok("ready")
 }
 
-/// All is well.
+/// A healthy Onceward.
 fn example_of_healthy() -> Value {
     example_report(Health {
         status: Status::Healthy,
@@ -154,7 +153,7 @@ fn example_of_healthy() -> Value {
     })
 }
 
-/// The database does not answer.
+/// A database that does not answer.
 fn example_of_unhealthy() -> Value {
     example_report(Health::unreachable())
 }

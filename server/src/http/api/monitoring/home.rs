@@ -1,4 +1,4 @@
-//! `GET /` is the dashboard for a browser, and a sign of life for a client that does not ask for HTML.
+//! `GET /` is the dashboard for a browser, and a short status for a client that does not ask for HTML.
 
 use axum::{
     Json,
@@ -10,12 +10,12 @@ use axum::{
 use chrono::Utc;
 use serde_json::json;
 
-use crate::http::request::accept::wants_html;
+use crate::http::request::accept::accepts_html;
 
-/// Answers for the page where the client did not ask for one.
+/// Answers in place of the page if the client does not ask for HTML.
 pub async fn status_for_programs(request: Request, next: Next) -> Response {
     let asks = request.method() == Method::GET && request.uri().path() == "/";
-    if !asks || wants_html(&request) {
+    if !asks || accepts_html(&request) {
         return next.run(request).await;
     }
     let body = json!({ "status": "HEALTHY", "current_time": Utc::now() });

@@ -7,18 +7,18 @@ use tokio::time::timeout;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{middleware::deadline::PATIENCE, problem::error_responses, state::Web},
+    http::{middleware::deadline::DATABASE_TIMEOUT, problem::error_responses, state::WebState},
     telemetry,
 };
 
 /// The route of the metrics.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(show))
 }
 
 /// Show the metrics
 ///
-/// In Prometheus's text format. Those of the database are missing where it does not answer.
+/// In Prometheus's text format. The metrics of the database are missing if it does not answer.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -27,7 +27,7 @@ pub fn routes() -> OpenApiRouter<Web> {
     responses(
         (
             status = 200,
-            description = "All that is counted.",
+            description = "The metrics.",
             body = String,
             content_type = "text/plain",
             example = "# HELP onceward_transactions Transactions by state.\n# TYPE onceward_transactions gauge\nonceward_transactions{state=\"pending\"} 3\n",
@@ -39,22 +39,22 @@ async fn show(
     State(gateway): State<Gateway>,
     State(metrics): State<PrometheusHandle>,
 ) -> impl IntoResponse {
-    // What this process tells of itself is wanted most where the database does not answer.
-    let of_database = match timeout(PATIENCE, gateway.statistics()).await {
+    // The metrics of this process matter most when the database does not answer.
+    let of_database = match timeout(DATABASE_TIMEOUT, gateway.statistics()).await {
         Ok(Ok(statistics)) => telemetry::metrics::render(&statistics),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the metrics lack those of the database");
+            tracing::warn!(%error, "the metrics of the database are missing");
             String::new()
         }
         Err(_) => {
-            tracing::warn!("the metrics lack those of the database: it takes too long");
+            tracing::warn!("the metrics of the database are missing: it takes too long");
             String::new()
         }
     };
     text(metrics.render() + &of_database)
 }
 
-/// Metrics as they leave.
+/// The response with these metrics.
 pub fn text(metrics: String) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics)
 }

@@ -1,6 +1,6 @@
-//! How Onceward is doing: health and probes, metrics, the stream of changes, the sign of life at `/`.
+//! The state of Onceward: health and probes, metrics, the stream of changes, the status at `/`.
 //!
-//! The metrics' names are in `telemetry`; counting requests is a middleware.
+//! The names of the metrics are in `telemetry`; a middleware counts the requests.
 
 pub mod health;
 pub mod home;
@@ -9,9 +9,9 @@ mod stream;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::http::state::Web;
+use crate::http::state::WebState;
 
 /// The routes of monitoring.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().merge(stream::routes()).merge(health::routes()).merge(metrics::routes())
 }

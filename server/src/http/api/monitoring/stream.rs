@@ -1,9 +1,8 @@
-//! `GET /api/stream`: what changes, as server-sent events.
+//! `GET /api/stream`: changes, as server-sent events.
 //!
-//! `transactions` carries the latest version of each transaction that changed; `counts` how many are
-//! in each state; `posting` whether posting is paused, and the workers' circuit breakers. The id of an
-//! event is a position in the change feed: with it in `Last-Event-ID` a client goes on where it was. At
-//! most the latest 200 changes are made up.
+//! `transactions` has the latest version of each changed transaction, `counts` the number in each state, and `posting`
+//! the pause and the workers' circuit breakers. The id of an event is a position in the change feed: with it in
+//! `Last-Event-ID`, a client continues where it stopped. At most the latest 200 missed changes are sent.
 
 use std::convert::Infallible;
 
@@ -24,19 +23,19 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     problem::{Problem, error_responses},
-    state::Web,
+    state::WebState,
 };
 
 /// The route of the stream.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(open))
 }
 
 /// One event of the stream.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "for the document: axum writes events itself")]
+#[expect(dead_code, reason = "for the API's document: axum writes events itself")]
 struct StreamEvent {
-    /// What `data` is about.
+    /// The kind of `data`.
     #[schema(pattern = "^(transactions|counts|posting)$")]
     event: String,
     /// A position in the change feed.
@@ -47,22 +46,21 @@ struct StreamEvent {
     data: String,
 }
 
-/// Follow what changes
+/// Follow changes
 ///
-/// Server-sent events. `transactions` carries a list of transactions that changed, each in its latest version;
-/// `counts` how many are in each state; `posting` how posting as a whole stands. The id of an event is a
-/// position in the change feed: with it in `Last-Event-ID` a client goes on where it was. At most the latest 200
-/// changes are made up.
+/// Server-sent events. `transactions` has a list of changed transactions, each in its latest version; `counts` has the
+/// number in each state; `posting` has the status of posting. The id of an event is a position in the change feed: with
+/// it in `Last-Event-ID`, a client continues where it stopped. At most the latest 200 missed changes are sent.
 #[utoipa::path(
     get,
     path = "/api/stream",
     operation_id = "followChanges",
     tag = "Transactions",
-    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen.", example = "48213")),
+    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received.", example = "48213")),
     responses(
         (
             status = 200,
-            description = "It goes on until either side ends it.",
+            description = "The stream, which lasts until either side ends it.",
             body = StreamEvent,
             content_type = "text/event-stream",
             example = "event: counts\nid: 48213\ndata: {\"pending\":3,\"processing\":1,\"completed\":996,\"failed\":0,\"inDoubt\":0,\"rejected\":0,\"cancelled\":0}\n\n",
@@ -77,7 +75,7 @@ async fn open(
 ) -> Result<Response, Problem> {
     let last_event_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event_id.and_then(|text| text.parse().ok());
-    // Listening comes first, so that what changes in between is told twice rather than never.
+    // Listening comes first, so that a change in between is sent twice rather than never.
     let listener = gateway.changes().listen().await;
     let first = gateway.changes().since(since).await?;
     let rest = stream::unfold((listener, stop), async |(mut listener, stop)| {
@@ -91,7 +89,7 @@ async fn open(
     Ok(Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// The events of a change. The first, which a client with no position gets, may have no transactions.
+/// The events of a change. The first change for a client without a position may have no transactions.
 fn events(change: &Change) -> Vec<Event> {
     let transactions = (!change.transactions.is_empty())
         .then(|| event("transactions", change.position, &change.transactions));
@@ -104,7 +102,7 @@ fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {
     match Event::default().event(name).id(position.to_string()).json_data(data) {
         Ok(event) => Some(event),
         Err(error) => {
-            tracing::error!(%error, name, "an event could not be written");
+            tracing::error!(%error, name, "an event could not be serialized");
             None
         }
     }

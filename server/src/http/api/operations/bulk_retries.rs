@@ -1,4 +1,4 @@
-//! `/api/bulk-retries`: retrying all transactions that pass a filter.
+//! `/api/bulk-retries`: retrying all transactions that match a filter.
 
 use axum::{
     Json,
@@ -23,11 +23,11 @@ use crate::http::{
     api::transactions::{example, filter},
     problem::{Problem, error_responses},
     request::{body::JsonBody, fields::Fields},
-    state::Web,
+    state::WebState,
 };
 
 /// The routes of bulk retries.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(request)).routes(routes!(show))
 }
 
@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Web> {
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
 )]
 struct BulkRetryRequest {
     #[schema(schema_with = filter)]
@@ -44,7 +44,7 @@ struct BulkRetryRequest {
     reason: Option<String>,
 }
 
-/// The list's filter, in which only two states may be asked for, and nothing that is not known.
+/// The list's filter, with only two states and without unknown fields.
 fn filter() -> RefOr<Schema> {
     let mut schema = Filter::schema();
     if let RefOr::T(Schema::Object(object)) = &mut schema {
@@ -58,10 +58,10 @@ fn filter() -> RefOr<Schema> {
     schema
 }
 
-/// Retry all transactions that pass a filter
+/// Retry all transactions that match a filter
 ///
-/// Those that are failed or in doubt, and were submitted before. An empty filter means all. A worker carries it
-/// out: `Location` says where to see how far it has come.
+/// Those that are failed or in doubt, and were submitted before this request. An empty filter matches all. A worker
+/// carries it out; `Location` is where to follow its progress.
 #[utoipa::path(
     post,
     path = "/api/bulk-retries",
@@ -77,9 +77,9 @@ fn filter() -> RefOr<Schema> {
     responses(
         (
             status = 202,
-            description = "It is on its way.",
+            description = "The bulk retry is queued.",
             body = BulkRetry,
-            headers(("Location" = String, description = "Where to see how far it has come.")),
+            headers(("Location" = String, description = "The path of the bulk retry.")),
             links(("show" = (operation_id = "showBulkRetry", parameters(("id" = "$response.body#/bulkRetryId"))))),
             example = json!(example_of_running()),
         ),
@@ -91,15 +91,15 @@ async fn request(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::of_body(body);
-    // An empty one means all; nobody is to mean all by leaving it out.
+    // An empty filter matches all; it is required so that no client matches all by leaving it out.
     fields.require("/filter");
-    fields.only("/filter", &filter::FIELDS);
+    fields.refuse_unknown("/filter", &filter::FIELDS);
     let filter = filter::read(&mut fields, "/filter", |text| match text.parse() {
         Ok(state @ (domain::State::Failed | domain::State::InDoubt)) => Ok(state),
-        _ => Err("must be failed or in_doubt: no others are retried in bulk"),
+        _ => Err("must be failed or in_doubt: other transactions cannot be retried in bulk"),
     });
     let reason = fields.reason();
-    let (filter, reason) = fields.end(Some((filter, reason)))?;
+    let (filter, reason) = fields.finish(Some((filter, reason)))?;
     let requested = gateway.retry_all(&Principal::anonymous(), filter, reason.as_deref()).await;
     let bulk_retry = requested.map_err(Problem::of_change)?;
     let location = format!("/api/bulk-retries/{}", bulk_retry.bulk_retry_id);
@@ -115,7 +115,7 @@ async fn request(
     tag = "Bulk retries",
     params(("id" = Uuid, Path, description = "The bulk retry's id.")),
     responses(
-        (status = 200, description = "How far it has come.", body = BulkRetry, example = json!(example_of_finished())),
+        (status = 200, description = "The bulk retry and its progress.", body = BulkRetry, example = json!(example_of_finished())),
         error_responses::OfLookup,
     ),
 )]
@@ -123,17 +123,17 @@ async fn show(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<BulkRetry>, Problem> {
-    // A text that is no UUID names none.
+    // No bulk retry has an id that is not a UUID.
     let Ok(Path(id)) = id else { return Err(Problem::no_such_bulk_retry()) };
     gateway.bulk_retry(id).await?.map(Json).ok_or_else(Problem::no_such_bulk_retry)
 }
 
-/// A bulk retry right after it was asked for.
+/// A bulk retry right after its request.
 fn example_of_running() -> Value {
     json!(example())
 }
 
-/// A bulk retry that is through.
+/// A finished bulk retry.
 fn example_of_finished() -> Value {
     json!(BulkRetry {
         status: "finished",

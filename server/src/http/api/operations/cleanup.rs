@@ -1,4 +1,4 @@
-//! `POST /cleanup`: empties everything, the simulator included. Exists only where it runs inside.
+//! `POST /cleanup`: deletes everything, including the simulator's ledger. Exists only if the simulator runs inside.
 
 use axum::{Json, extract::State};
 use gateway::Gateway;
@@ -9,31 +9,31 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     problem::{Problem, error_responses},
-    state::Web,
+    state::WebState,
 };
 
 /// The route of the cleanup.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(cleanup))
 }
 
-/// What was emptied.
+/// The result of a cleanup.
 #[derive(Serialize, ToSchema)]
 struct Cleaned {
-    /// How many transactions there were.
+    /// How many transactions were deleted.
     count: u64,
 }
 
-/// Empty everything
+/// Delete everything
 ///
-/// The simulated posting service, too. Exists only where it runs inside.
+/// Including the ledger of the simulated posting service. Exists only if the simulator runs inside.
 #[utoipa::path(
     post,
     path = "/cleanup",
     operation_id = "cleanUp",
     tag = "Operation",
     responses(
-        (status = 200, description = "All is gone.", body = Cleaned, example = json!({"count": 1000})),
+        (status = 200, description = "Everything is deleted.", body = Cleaned, example = json!({"count": 1000})),
         error_responses::Any,
     ),
 )]
@@ -41,7 +41,7 @@ async fn cleanup(
     State(gateway): State<Gateway>,
     State(simulator): State<Option<SimulatorHandle>>,
 ) -> Result<Json<Cleaned>, Problem> {
-    // Ours first: what is still being posted then finds its transaction gone, and is not repeated.
+    // Our own tables first: an execution in flight then finds its transaction gone, and does not repeat the POST.
     let count = gateway.cleanup().await?;
     if let Some(simulator) = simulator {
         simulator.cleanup().await.map_err(|error| Problem::internal(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! `/api/transactions/{id}/cancel`, `/retry`, `/resolve`: what people do to a transaction, and
-//! `/interventions`, the record of it.
+//! `/api/transactions/{id}/cancel`, `/retry`, `/resolve`: what operators do to a transaction, and `/interventions`, the
+//! record of it.
 
 use axum::{
     Json,
@@ -20,12 +20,12 @@ use super::reason::Reason;
 use crate::http::{
     api::transactions::example,
     problem::{Problem, error_responses},
-    request::{body::JsonBody, fields::Fields, path::known},
-    state::Web,
+    request::{body::JsonBody, fields::Fields, path::transaction_id},
+    state::WebState,
 };
 
 /// The routes of interventions.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new()
         .routes(routes!(cancel))
         .routes(routes!(retry))
@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Web> {
 
 /// Cancel a transaction
 ///
-/// Only while nothing of it was ever sent to the posting service.
+/// Permitted only as long as it was never sent to the posting service.
 #[utoipa::path(
     post,
     path = "/api/transactions/{id}/cancel",
@@ -44,7 +44,7 @@ pub fn routes() -> OpenApiRouter<Web> {
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     request_body(content = Option<Reason>, example = json!({"reason": "submitted twice by mistake"})),
     responses(
-        (status = 200, description = "It is cancelled.", body = Transaction, example = json!(example_of_cancelled())),
+        (status = 200, description = "The cancelled transaction.", body = Transaction, example = json!(example_of_cancelled())),
         error_responses::OfIntervention,
     ),
 )]
@@ -53,12 +53,12 @@ async fn cancel(
     id: Result<Path<Uuid>, PathRejection>,
     Reason { reason }: Reason,
 ) -> Result<Json<Transaction>, Problem> {
-    intervene(&gateway, known(id)?, Intervention::Cancel, reason).await
+    intervene(&gateway, transaction_id(id)?, Intervention::Cancel, reason).await
 }
 
 /// Retry a transaction
 ///
-/// At once, with all its attempts: one that is failed, in doubt, or waits for its next attempt. Where an
+/// At once, with a full number of attempts. Permitted if it is failed, in doubt, or waiting for its next attempt. If an
 /// earlier attempt may have reached the posting service, it is verified first.
 #[utoipa::path(
     post,
@@ -68,7 +68,7 @@ async fn cancel(
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     request_body(content = Option<Reason>, example = json!({"reason": "the posting service is back"})),
     responses(
-        (status = 200, description = "It is due.", body = Transaction, example = json!(example::pending())),
+        (status = 200, description = "The transaction, which is due.", body = Transaction, example = json!(example::pending())),
         error_responses::OfIntervention,
     ),
 )]
@@ -77,17 +77,17 @@ async fn retry(
     id: Result<Path<Uuid>, PathRejection>,
     Reason { reason }: Reason,
 ) -> Result<Json<Transaction>, Problem> {
-    intervene(&gateway, known(id)?, Intervention::Retry, reason).await
+    intervene(&gateway, transaction_id(id)?, Intervention::Retry, reason).await
 }
 
-/// What became of a transaction, by somebody's word.
+/// The outcome of a transaction, as an operator states it.
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
 )]
 struct Resolving {
-    /// `completed` where the posting service has it, `failed` where it does not.
+    /// `completed` if the posting service has it, `failed` if it does not.
     #[schema(schema_with = resolutions)]
     status: String,
     #[schema(schema_with = domain::openapi::reason)]
@@ -101,7 +101,7 @@ fn resolutions() -> Object {
 
 /// Resolve a transaction that is in doubt
 ///
-/// Nothing but a person's word stands behind it, so it wants a reason.
+/// Nothing proves the outcome except the operator's statement, so a reason is required.
 #[utoipa::path(
     post,
     path = "/api/transactions/{id}/resolve",
@@ -113,7 +113,7 @@ fn resolutions() -> Object {
         example = json!({"status": "completed", "reason": "seen in the ledger, entry 4711"}),
     ),
     responses(
-        (status = 200, description = "It is resolved.", body = Transaction, example = json!(example_of_resolved())),
+        (status = 200, description = "The resolved transaction.", body = Transaction, example = json!(example_of_resolved())),
         error_responses::OfIntervention,
     ),
 )]
@@ -122,7 +122,7 @@ async fn resolve(
     id: Result<Path<Uuid>, PathRejection>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Transaction>, Problem> {
-    let id = known(id)?;
+    let id = transaction_id(id)?;
     let mut fields = Fields::of_body(body);
     fields.require("/status");
     let resolution = fields.text("/status", |text| match text {
@@ -130,10 +130,10 @@ async fn resolve(
         "failed" => Ok(Resolution::Failed),
         _ => Err("must be completed or failed"),
     });
-    // Nothing but a person's word stands behind it.
+    // Nothing proves the outcome except the operator's statement.
     fields.require("/reason");
     let reason = fields.reason();
-    let (resolution, reason) = fields.end(resolution.zip(reason))?;
+    let (resolution, reason) = fields.finish(resolution.zip(reason))?;
     intervene(&gateway, id, Intervention::Resolve(resolution), Some(reason)).await
 }
 
@@ -148,7 +148,7 @@ async fn intervene(
     intervened.map(Json).map_err(|error| Problem::from(error).about(Some(id)))
 }
 
-/// What people did to a transaction, first to last.
+/// The interventions in a transaction, first to last.
 #[derive(Serialize, ToSchema)]
 struct Record {
     /// The interventions.
@@ -157,7 +157,7 @@ struct Record {
 
 /// List the interventions in a transaction
 ///
-/// Who did what to it, and why.
+/// Who intervened, how, and why.
 #[utoipa::path(
     get,
     path = "/api/transactions/{id}/interventions",
@@ -165,7 +165,7 @@ struct Record {
     tag = "Interventions",
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     responses(
-        (status = 200, description = "First to last.", body = Record, example = json!(example_of_interventions())),
+        (status = 200, description = "The interventions, first to last.", body = Record, example = json!(example_of_interventions())),
         error_responses::OfLookup,
     ),
 )]
@@ -173,7 +173,7 @@ async fn record(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Record>, Problem> {
-    let id = known(id)?;
+    let id = transaction_id(id)?;
     let data = gateway.interventions(id).await?;
     if data.is_empty() && gateway.transaction(id).await?.is_none() {
         return Err(Problem::no_such_transaction());
@@ -181,7 +181,7 @@ async fn record(
     Ok(Json(Record { data }))
 }
 
-/// A transaction that was withdrawn.
+/// A cancelled transaction.
 fn example_of_cancelled() -> Value {
     json!(example::transaction().map(|transaction| Transaction {
         status: domain::State::Cancelled,
@@ -191,7 +191,7 @@ fn example_of_cancelled() -> Value {
     }))
 }
 
-/// A transaction that a person said to be completed.
+/// A transaction that an operator resolved as completed.
 fn example_of_resolved() -> Value {
     json!(
         example::transaction().map(|transaction| Transaction {

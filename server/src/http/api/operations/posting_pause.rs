@@ -1,4 +1,4 @@
-//! `/api/posting`: how posting as a whole stands, its pause and its resumption.
+//! `/api/posting`: the status of posting as a whole, its pause and its resumption.
 
 use axum::{Json, extract::State};
 use domain::{PostingStatus, Principal};
@@ -8,15 +8,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::reason::Reason;
 use crate::http::{
     problem::{Problem, error_responses},
-    state::Web,
+    state::WebState,
 };
 
 /// The routes of posting as a whole.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(pause)).routes(routes!(resume))
 }
 
-/// Show how posting stands
+/// Show the status of posting
 #[utoipa::path(
     get,
     path = "/api/posting",
@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<Web> {
     responses(
         (
             status = 200,
-            description = "As it is now.",
+            description = "The status.",
             body = PostingStatus,
             example = json!({"paused": null, "circuits": {"closed": 2, "open": 0, "halfOpen": 0}}),
         ),
@@ -38,7 +38,7 @@ async fn show(State(gateway): State<Gateway>) -> Result<Json<PostingStatus>, Pro
 
 /// Pause all posting
 ///
-/// In every process, until it is resumed. Transactions are accepted and verified meanwhile.
+/// In every process, until it is resumed. Transactions are still accepted and verified.
 #[utoipa::path(
     post,
     path = "/api/posting/pause",
@@ -48,7 +48,7 @@ async fn show(State(gateway): State<Gateway>) -> Result<Json<PostingStatus>, Pro
     responses(
         (
             status = 200,
-            description = "It is paused, now or since earlier.",
+            description = "Posting is paused, now or by an earlier request.",
             body = PostingStatus,
             example = json!({
                 "paused": {
@@ -77,11 +77,11 @@ async fn pause(
     path = "/api/posting/resume",
     operation_id = "resumePosting",
     tag = "Posting",
-    request_body(content = Option<Reason>, example = json!({"reason": "the update is through"})),
+    request_body(content = Option<Reason>, example = json!({"reason": "the update is finished"})),
     responses(
         (
             status = 200,
-            description = "It goes on.",
+            description = "Posting continues.",
             body = PostingStatus,
             example = json!({"paused": null, "circuits": {"closed": 2, "open": 0, "halfOpen": 0}}),
         ),

@@ -1,4 +1,4 @@
-//! The reason that an operator gives.
+//! The body of an action whose only field is an optional reason.
 
 use axum::extract::{FromRequest, Request};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::http::{
     },
 };
 
-/// Why somebody does what they do: the body's `reason`. Neither needs to be there.
+/// Why the operator acts: the body's `reason`. Both the body and the reason are optional.
 #[derive(ToSchema)]
 pub struct Reason {
     #[schema(schema_with = domain::openapi::optional_reason)]
@@ -28,10 +28,10 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let body = match (bytes.is_empty(), is_json) {
             (true, _) => Value::Object(Map::new()),
             (false, true) => parse("the body", &bytes)?,
-            (false, false) => return Err(Problem::no_json()),
+            (false, false) => return Err(Problem::not_json()),
         };
         let mut fields = Fields::of_body(body);
         let reason = fields.reason();
-        fields.end(Some(Self { reason }))
+        fields.finish(Some(Self { reason }))
     }
 }

@@ -1,4 +1,4 @@
-//! The transaction that the examples of the API's document show, made of the very types that answers are made of.
+//! The transaction in the examples of the API's document, built from the types of the responses.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Amount, Currency, State, Transaction};
@@ -8,12 +8,12 @@ use uuid::{Uuid, uuid};
 /// Its id.
 pub const ID: Uuid = uuid!("7c9e6679-7425-40de-944b-e07fc1f90ae7");
 
-/// So many milliseconds after the example began.
+/// A point in time, in milliseconds after the start of the example.
 pub fn at(ms: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_484) + TimeDelta::milliseconds(ms)
 }
 
-/// A submission with all that it may have.
+/// A submission with every field.
 pub fn submission() -> Value {
     json!({
         "id": ID,
@@ -28,6 +28,7 @@ pub fn submission() -> Value {
     })
 }
 
+/// Its amount.
 pub fn amount() -> Option<Amount> {
     Amount::parse("100.50").ok()
 }
@@ -36,11 +37,12 @@ fn metadata() -> Map<String, Value> {
     Map::from_iter([("order_id".to_owned(), json!("12345"))])
 }
 
-/// A transaction as its submission is answered.
+/// The transaction right after its submission.
 pub fn pending() -> Value {
     json!(transaction())
 }
 
+/// The same, as a transaction.
 pub fn transaction() -> Option<Transaction> {
     Some(Transaction {
         transaction_id: ID,
@@ -62,11 +64,12 @@ pub fn transaction() -> Option<Transaction> {
     })
 }
 
-/// A transaction that the posting service has.
+/// The transaction after it was posted.
 pub fn completed() -> Value {
     json!(transaction().map(completed_from))
 }
 
+/// The same, as a transaction.
 pub fn completed_from(transaction: Transaction) -> Transaction {
     Transaction {
         status: State::Completed,

@@ -1,9 +1,9 @@
-//! `GET /api/transactions/export`: all transactions that pass the list's filters, newest first, as a file.
+//! `GET /api/transactions/export`: all transactions that match the list's filters, newest first, as a file.
 //!
-//! It is read and sent page by page: no database transaction stays open for a client that is slow. So it is
-//! no snapshot: a transaction that existed at the start, and passes the filter when its page is read, is in
-//! it exactly once, as it was then. Where the database fails half-way the response breaks off, and never
-//! ends as a complete one does.
+//! The export is read and sent page by page, so that no database transaction stays open for a slow client. It is
+//! therefore not a snapshot: a transaction that existed at the start, and matches the filter when its page is read, is
+//! in it exactly once, as it was at that time. If the database fails in the middle, the response breaks off and does
+//! not end like a complete one.
 
 use std::str::FromStr;
 
@@ -24,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     example,
-    filter::{self, AnyQuery},
+    filter::{self, UncheckedQuery},
 };
 use crate::http::problem::{Problem, error_responses};
 
@@ -48,31 +48,31 @@ const COLUMNS: [&str; 16] = [
     "nextAttemptAt",
 ];
 
-/// What an export is written in.
+/// The format of an export, as a query names it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,
-    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
 )]
-struct WrittenIn {
-    /// Without it by `Accept`: NDJSON where that is accepted and CSV is not named, CSV otherwise.
+struct ExportParameters {
+    /// If absent, `Accept` decides: NDJSON if it is accepted and CSV is not named, and CSV otherwise.
     #[param(inline)]
     format: Option<Format>,
 }
 
 /// Export transactions
 ///
-/// All that pass the list's filters, newest first, as a file that is sent while it is read. One that existed at
-/// the start is in it exactly once, as it was when its page was read. An export that cannot be finished breaks
-/// off. NDJSON is exact; in CSV a text that a spreadsheet would run as a formula begins with an apostrophe, as
-/// does one that began with an apostrophe already.
+/// All transactions that match the list's filters, newest first, as a file that is sent while it is read. A transaction
+/// that existed at the start is in it exactly once, as it was when its page was read. An export that fails breaks off.
+/// NDJSON is exact. In CSV, a text that a spreadsheet would run as a formula, or that starts with an apostrophe, is
+/// prefixed with an apostrophe.
 #[utoipa::path(
     get,
     path = "/api/transactions/export",
     operation_id = "exportTransactions",
     tag = "Transactions",
-    params(Filter, WrittenIn),
+    params(Filter, ExportParameters),
     responses(
         (
             status = 200,
@@ -90,15 +90,15 @@ pub async fn export(
     State(gateway): State<Gateway>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
-    query: AnyQuery,
+    query: UncheckedQuery,
 ) -> Result<Response, Problem> {
     let (filter, mut fields) = filter::of_query(query, &["format"])?;
     let format = fields.text("/format", Format::from_str);
-    let (filter, format) = fields.end(Some((filter, format)))?;
-    let format = format.unwrap_or_else(|| Format::asked_for(&headers));
+    let (filter, format) = fields.finish(Some((filter, format)))?;
+    let format = format.unwrap_or_else(|| Format::accepted_by(&headers));
 
     let mut pages = Box::pin(gateway.export(filter));
-    // Read before the answer begins: a database that does not answer is a problem, not a broken file.
+    // Read before the response starts: a database that does not answer is a problem, not a broken file.
     let first = pages.try_next().await?;
     let rest = pages.map_err(move |error| {
         let request_id = request_id.as_ref().and_then(|id| id.header_value().to_str().ok());
@@ -124,13 +124,13 @@ pub async fn export(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-/// What the file is written in.
+/// The format of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum Format {
     /// RFC 4180 with a header row, for spreadsheets.
     Csv,
-    /// A JSON object a line, as the list has it, for programs.
+    /// One JSON object per line, as in the list, for programs.
     Ndjson,
 }
 
@@ -147,8 +147,8 @@ impl FromStr for Format {
 }
 
 impl Format {
-    /// NDJSON where the client accepts it and does not name CSV.
-    fn asked_for(headers: &HeaderMap) -> Self {
+    /// NDJSON if the client accepts it and does not name CSV.
+    fn accepted_by(headers: &HeaderMap) -> Self {
         let names = |kind: &str| {
             let values = headers.get_all(header::ACCEPT).iter();
             values.filter_map(|value| value.to_str().ok()).any(|value| value.contains(kind))
@@ -159,7 +159,7 @@ impl Format {
         }
     }
 
-    /// What comes before the first transaction.
+    /// The bytes before the first transaction.
     fn head(self) -> Result<Bytes, BoxError> {
         match self {
             Self::Csv => csv(&[COLUMNS.map(str::to_owned)]),
@@ -194,10 +194,10 @@ fn csv(records: &[[String; COLUMNS.len()]]) -> Result<Bytes, BoxError> {
     Ok(written.into())
 }
 
-/// What a transaction has in each of the [`COLUMNS`]; nothing where it has none.
+/// The values of a transaction in the [`COLUMNS`]; empty if there is none.
 fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_json::Error> {
-    let text = |text: &Option<String>| text.as_deref().map(inert).unwrap_or_default();
-    // As JSON has it.
+    let text = |text: &Option<String>| text.as_deref().map(defuse).unwrap_or_default();
+    // The format of JSON.
     let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let metadata = transaction.metadata.as_ref().map(serde_json::to_string).transpose()?;
     Ok([
@@ -206,7 +206,7 @@ fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_js
         transaction.amount.to_string(),
         transaction.currency.to_string(),
         text(&transaction.reference),
-        transaction.idempotency_key.as_ref().map(|key| inert(key.as_str())).unwrap_or_default(),
+        transaction.idempotency_key.as_ref().map(|key| defuse(key.as_str())).unwrap_or_default(),
         text(&transaction.description),
         transaction.timestamp.map(instant).unwrap_or_default(),
         text(&transaction.source_account),
@@ -220,17 +220,16 @@ fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_js
     ])
 }
 
-/// Keeps a spreadsheet from running what somebody wrote into a text: one that would be a formula begins
-/// with an apostrophe. So does one that began with an apostrophe itself: whoever takes one away from each
-/// text that has it has the text as it was.
-fn inert(text: &str) -> String {
+/// Prevents a spreadsheet from running a text as a formula by an apostrophe in front. A text that starts with an
+/// apostrophe gets one, too, so that removing one apostrophe from each such text restores all texts.
+fn defuse(text: &str) -> String {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'']) {
         true => format!("'{text}"),
         false => text.to_owned(),
     }
 }
 
-/// The same as the first lines of a CSV.
+/// The example transaction as a CSV file.
 fn example_of_csv() -> &'static str {
     "transactionId,status,amount,currency,reference,idempotencyKey,description,timestamp,sourceAccount,destinationAccount,\
      metadata,submittedAt,completedAt,error,attempts,nextAttemptAt\r\n\
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_has_what_the_field_of_its_name_has() {
+    fn a_column_has_the_value_of_the_field_of_its_name() {
         let Value::Object(mut json) = json!(transaction()) else { panic!("no object") };
         for (column, text) in COLUMNS.iter().zip(record(&transaction()).unwrap()) {
             let value = json.remove(*column).unwrap_or_else(|| panic!("{column}"));
@@ -270,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_a_formula_and_each_can_be_had_back() {
+    fn no_text_is_a_formula_and_each_can_be_restored() {
         for text in ["=1+1", "+49 30", "-7", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'quoted'"] {
-            let written = inert(text);
+            let written = defuse(text);
             assert!(written.starts_with('\''), "{written}");
             assert_eq!(written.strip_prefix('\''), Some(text));
         }
         for text in ["", "order 1", "a=b", "{\"a\":1}"] {
-            assert_eq!(inert(text), text);
+            assert_eq!(defuse(text), text);
         }
     }
 
@@ -286,11 +285,11 @@ mod tests {
         let of = |accept: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            Format::asked_for(&headers)
+            Format::accepted_by(&headers)
         };
         assert_eq!(of("application/x-ndjson"), Format::Ndjson);
         assert_eq!(of("text/csv, application/x-ndjson;q=0.5"), Format::Csv);
         assert_eq!(of("*/*"), Format::Csv);
-        assert_eq!(Format::asked_for(&HeaderMap::new()), Format::Csv);
+        assert_eq!(Format::accepted_by(&HeaderMap::new()), Format::Csv);
     }
 }

@@ -1,4 +1,4 @@
-//! Which transactions are meant, as a query or a body says it.
+//! The filter of transactions in a query or a body.
 
 use std::str::FromStr;
 
@@ -12,30 +12,29 @@ use crate::http::{
     request::fields::{Fields, without_nul},
 };
 
-/// A query, before anything is known of its fields.
-pub type AnyQuery = Result<Query<Vec<(String, String)>>, QueryRejection>;
+/// A query whose fields are not checked yet.
+pub type UncheckedQuery = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
-/// The fields that a filter has.
+/// The fields of a filter.
 pub const FIELDS: [&str; 7] =
     ["status", "currency", "reference", "idempotencyKey", "from", "to", "minAttempts"];
 
-/// As many attempts as a transaction's row can count.
-const MOST_ATTEMPTS: u32 = i32::MAX as u32;
+/// The largest number of attempts that a row can hold.
+const MAX_ATTEMPTS: u32 = i32::MAX as u32;
 
-/// Reads the filter of a query that has `others` besides, which are still to be read.
+/// Reads the filter of a query. The caller still reads the fields `others`.
 ///
 /// # Errors
-/// 400 where the query cannot be read.
-pub fn of_query(query: AnyQuery, others: &[&str]) -> Result<(Filter, Fields), Problem> {
+/// 400 if the query cannot be read.
+pub fn of_query(query: UncheckedQuery, others: &[&str]) -> Result<(Filter, Fields), Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
     let mut fields = Fields::of_query(query);
-    fields.only("", &[&FIELDS, others].concat());
+    fields.refuse_unknown("", &[&FIELDS, others].concat());
     let filter = read(&mut fields, "", State::from_str);
     Ok((filter, fields))
 }
 
-/// Reads the filter whose fields are below `at`, a JSON pointer; `status` says which states it may ask
-/// for.
+/// Reads the filter whose fields are below the JSON pointer `at`; `status` parses the states that are allowed.
 pub fn read<E: ToString>(
     fields: &mut Fields,
     at: &str,
@@ -50,14 +49,14 @@ pub fn read<E: ToString>(
         from: fields.text(&at("from"), instant),
         to: fields.text(&at("to"), instant),
         min_attempts: fields.read(&at("minAttempts"), |value| {
-            // A text in a query; a number in a body, where 2.0 is 2.
+            // A string in a query; a number in a body, where 2.0 is 2.
             let number = match value.as_str() {
                 Some(text) => text.parse::<u32>().ok().map(f64::from),
                 None => value.as_f64().filter(|number| number.fract() == 0.0),
             };
-            let number = number.filter(|number| (0.0..=MOST_ATTEMPTS.into()).contains(number));
+            let number = number.filter(|number| (0.0..=MAX_ATTEMPTS.into()).contains(number));
             let number = number.map(|number| number as u32);
-            number.ok_or_else(|| format!("must be a whole number from 0 to {MOST_ATTEMPTS}"))
+            number.ok_or_else(|| format!("must be a whole number from 0 to {MAX_ATTEMPTS}"))
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! The key of a submission: from the header `Idempotency-Key`, or the field of that name in its body.
+//! The idempotency key of a submission: from the header `Idempotency-Key` or the field `idempotencyKey` of its body.
 
 use axum::http::{HeaderMap, HeaderName};
 use domain::{IdempotencyKey, Submission, idempotency_key::BadIdempotencyKey};
@@ -8,10 +8,10 @@ use crate::http::{problem::Problem, state::KeyRequired};
 /// The header.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Requires a key where a setting says so.
+/// Checks that a submission has a key if the setting requires one.
 ///
 /// # Errors
-/// 400 where the submission has no key and must have one.
+/// 400 if it has none.
 pub fn require(key_required: KeyRequired, submission: &Submission) -> Result<(), Problem> {
     match key_required.0 && submission.idempotency_key.is_none() {
         true => Err(Problem::idempotency_key_missing()),
@@ -19,21 +19,21 @@ pub fn require(key_required: KeyRequired, submission: &Submission) -> Result<(),
     }
 }
 
-/// Gives a submission the key of its request's header, where there is one.
+/// Takes the key from the request's header, if there is one.
 ///
 /// # Errors
-/// 400 where the header names no key, or the body names another.
+/// 400 if the header is invalid, or the body has a different key.
 pub fn take_from_header(submission: &mut Submission, headers: &HeaderMap) -> Result<(), Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(()) };
     if values.next().is_some() {
-        return Err(Problem::bad_idempotency_key("must be given once"));
+        return Err(Problem::bad_idempotency_key("must be given only once"));
     }
     let text = value.to_str().map_err(|_| BadIdempotencyKey::NotVisible);
     let key = text
         .and_then(IdempotencyKey::from_header)
         .map_err(|error| Problem::bad_idempotency_key(&error.to_string()))?;
-    if submission.idempotency_key.as_ref().is_some_and(|of_body| *of_body != key) {
+    if submission.idempotency_key.as_ref().is_some_and(|in_body| *in_body != key) {
         return Err(Problem::bad_idempotency_key("must be the same as the body's idempotencyKey"));
     }
     submission.idempotency_key = Some(key);

@@ -1,4 +1,4 @@
-//! `GET /api/transactions`: a page of those that pass a filter.
+//! `GET /api/transactions`: a page of the transactions that match a filter.
 
 use std::str::FromStr;
 
@@ -10,22 +10,22 @@ use utoipa::IntoParams;
 
 use super::{
     example,
-    filter::{self, AnyQuery},
+    filter::{self, UncheckedQuery},
 };
 use crate::http::problem::{Problem, error_responses};
 
-/// Transactions in a page where the client does not say.
+/// Transactions in a page if the client does not set a limit.
 const DEFAULT_LIMIT: u32 = 50;
 
-/// Which stretch of a list is wanted.
+/// Which page of a list is requested.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,
-    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
 )]
-struct Stretch {
-    /// Where to go on: the `nextCursor` of the page before.
+struct PageParameters {
+    /// Where the page starts: the `nextCursor` of the previous page.
     #[param(
         pattern = "^[0-9]{1,16}_[0-9a-f]{32}$",
         example = "1769860800250000_7c9e6679742540de944be07fc1f90ae7"
@@ -38,13 +38,13 @@ struct Stretch {
 
 /// List transactions
 ///
-/// Newest first, those that pass all filters.
+/// Newest first, those that match all filters.
 #[utoipa::path(
     get,
     path = "/api/transactions",
     operation_id = "listTransactions",
     tag = "Transactions",
-    params(Filter, Stretch),
+    params(Filter, PageParameters),
     responses(
         (
             status = 200,
@@ -56,14 +56,17 @@ struct Stretch {
         error_responses::OfList,
     ),
 )]
-pub async fn list(State(gateway): State<Gateway>, query: AnyQuery) -> Result<Json<Page>, Problem> {
+pub async fn list(
+    State(gateway): State<Gateway>,
+    query: UncheckedQuery,
+) -> Result<Json<Page>, Problem> {
     let (filter, mut fields) = filter::of_query(query, &["cursor", "limit"])?;
     let cursor = fields.text("/cursor", Cursor::from_str);
     let limit = fields.text("/limit", |text| match text.parse() {
         Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
         _ => Err(format!("must be a whole number from 1 to {MAX_PAGE}")),
     });
-    let (filter, cursor, limit) = fields.end(Some((filter, cursor, limit)))?;
+    let (filter, cursor, limit) = fields.finish(Some((filter, cursor, limit)))?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     Ok(Json(gateway.transactions(&filter, cursor.as_ref(), limit).await?))
 }

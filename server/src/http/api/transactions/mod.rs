@@ -1,4 +1,4 @@
-//! `/api/transactions`: submitting one or many, reading, listing and exporting them.
+//! `/api/transactions`: submitting one or many, showing, listing and exporting them.
 //!
 //! What operators do to a transaction is in `operations`; the rules of a submission are in `domain`.
 
@@ -13,10 +13,10 @@ mod submit;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::state::Web;
+use crate::http::state::WebState;
 
 /// The routes of transactions.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new()
         .routes(routes!(list::list, submit::submit))
         .routes(routes!(show::show))

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::example;
 use crate::http::{
     problem::{Problem, error_responses},
-    request::path::known,
+    request::path::transaction_id,
 };
 
 /// Show a transaction
@@ -25,7 +25,7 @@ use crate::http::{
     tag = "Transactions",
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     responses(
-        (status = 200, description = "As it is now.", body = Transaction, example = json!(example::completed())),
+        (status = 200, description = "The transaction.", body = Transaction, example = json!(example::completed())),
         error_responses::OfLookup,
     ),
 )]
@@ -33,7 +33,7 @@ pub async fn show(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Transaction>, Problem> {
-    let id = known(id)?;
+    let id = transaction_id(id)?;
     gateway.transaction(id).await?.map(Json).ok_or_else(Problem::no_such_transaction)
 }
 
@@ -46,7 +46,7 @@ pub struct Attempts {
 
 /// List the attempts of a transaction
 ///
-/// Every POST to the posting service, with what it is known to have done, and every verification after it.
+/// Every POST to the posting service, with its outcome and the verifications after it.
 #[utoipa::path(
     get,
     path = "/api/transactions/{id}/attempts",
@@ -54,7 +54,7 @@ pub struct Attempts {
     tag = "Transactions",
     params(("id" = Uuid, Path, description = "The transaction's id.")),
     responses(
-        (status = 200, description = "First to last.", body = Attempts, example = json!(example_of_attempts())),
+        (status = 200, description = "The attempts, first to last.", body = Attempts, example = json!(example_of_attempts())),
         error_responses::OfLookup,
     ),
 )]
@@ -62,7 +62,7 @@ pub async fn attempts(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Attempts>, Problem> {
-    let id = known(id)?;
+    let id = transaction_id(id)?;
     let data = gateway.attempts(id).await?;
     if data.is_empty() && gateway.transaction(id).await?.is_none() {
         return Err(Problem::no_such_transaction());
@@ -70,7 +70,7 @@ pub async fn attempts(
     Ok(Json(Attempts { data }))
 }
 
-/// An attempt that was answered with an error after it had written, and the verification that found it.
+/// An attempt that was answered with an error after it had taken effect, and the verification that found it.
 fn example_of_attempts() -> Value {
     let attempt = Attempt {
         number: 1,

@@ -19,32 +19,32 @@ use crate::http::{
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What a submission may carry beside its body.
+/// The headers of a submission.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(
     dead_code,
-    reason = "for the document: a header that is wrong is told in a problem, so each is read by hand"
+    reason = "for the API's document: a wrong header is answered with a problem, so each is read by hand"
 )]
 struct SubmissionHeaders {
-    /// Your key for sending it again: 1 to 255 visible ASCII characters, bare or quoted as a string of RFC 8941.
-    /// Mandatory where `IDEMPOTENCY_KEY_REQUIRED` is set.
+    /// Your key for repeating the submission: 1 to 255 visible ASCII characters, bare or quoted as a string of RFC 8941.
+    /// Required if `IDEMPOTENCY_KEY_REQUIRED` is set.
     #[param(
         rename = "Idempotency-Key",
         pattern = r##"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"##,
         example = "order-2026-0042"
     )]
     idempotency_key: Option<String>,
-    /// The trace to go on with (W3C Trace Context); one that is invalid counts as absent.
+    /// The trace that the request belongs to (W3C Trace Context); an invalid one counts as absent.
     #[param(example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
     traceparent: Option<String>,
 }
 
 /// Submit a transaction
 ///
-/// Once this is answered with 202 it is committed, and is posted exactly once. Sent again under the same
-/// `Idempotency-Key`, `id` or `reference`, and with the same content, it is the same transaction, and answered
-/// as it was the first time. A key is kept as long as its transaction.
+/// A submission that is answered with 202 is committed, and will be posted exactly once. If it is repeated with the same
+/// `Idempotency-Key`, `id` or `reference` and the same content, it is the same transaction, and the response is that of
+/// the first submission. A key is kept as long as its transaction.
 #[utoipa::path(
     post,
     path = "/api/transactions",
@@ -55,11 +55,11 @@ struct SubmissionHeaders {
     responses(
         (
             status = 202,
-            description = "It is stored, now or earlier.",
+            description = "The transaction is stored, now or by an earlier submission.",
             body = Transaction,
             headers(
-                ("Location" = String, description = "Where it is."),
-                ("Idempotent-Replayed" = String, description = "`true` where it was stored earlier."),
+                ("Location" = String, description = "The path of the transaction."),
+                ("Idempotent-Replayed" = String, description = "`true` if it was stored by an earlier submission."),
             ),
             links(
                 ("show" = (operation_id = "showTransaction", parameters(("id" = "$response.body#/transactionId")))),

@@ -1,6 +1,6 @@
-//! `/v1`: inbound webhooks, their signatures, and the view of a transaction that its sender gets.
+//! `/v1`: inbound webhooks, their signatures, and the sender's view of a transaction.
 //!
-//! A webhook becomes an ordinary submission; nothing here sends webhooks.
+//! A webhook becomes an ordinary submission. Nothing here sends webhooks.
 
 mod receive;
 mod sender_view;
@@ -8,9 +8,9 @@ mod signature;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::http::state::Web;
+use crate::http::state::WebState;
 
 /// The routes of webhooks.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().merge(receive::routes()).merge(sender_view::routes())
 }

@@ -1,5 +1,5 @@
-//! `POST /v1/webhooks/transactions`: transactions that another system announces, in its own words. What is
-//! stored is answered with 202, whatever becomes of it; sending it again is harmless.
+//! `POST /v1/webhooks/transactions`: transactions that another system announces in its own format. A stored one is
+//! answered with 202, whatever its final state; repeating a webhook is harmless.
 
 use axum::{
     Json,
@@ -23,13 +23,13 @@ use crate::http::{
     api::transactions::example,
     problem::{Problem, error_responses},
     request::body::RawBody,
-    state::{Web, WebhookSignatures},
+    state::{WebState, WebhookSignatures},
 };
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The sender's names, and ours. There is no `id` among them: the id is ours to make. What else is sent, such as
-/// when it was sent, may differ from one delivery to the next, and says nothing of the transaction.
+/// The sender's field names, and ours. `id` is not among them: Onceward generates it. Other fields, such as the time of
+/// sending, may differ between two deliveries and do not describe the transaction.
 const FIELDS: [(&str, &str); 5] = [
     ("transaction_id", "reference"),
     ("source_account", "sourceAccount"),
@@ -37,11 +37,11 @@ const FIELDS: [(&str, &str); 5] = [
     ("amount", "amount"),
     ("currency", "currency"),
 ];
-/// What must be there besides the amount and the currency, which every submission has.
+/// The required fields besides amount and currency, which every submission must have.
 const REQUIRED: [&str; 3] = ["transaction_id", "source_account", "destination_account"];
 
 /// The route of inbound webhooks.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(receive))
 }
 
@@ -49,7 +49,7 @@ pub fn routes() -> OpenApiRouter<Web> {
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "for the document: every field that is wrong is told at once, so each is read by hand"
+    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
 )]
 struct Webhook {
     #[schema(schema_with = transaction_id)]
@@ -65,7 +65,7 @@ struct Webhook {
 }
 
 fn transaction_id() -> Object {
-    domain::openapi::name("The sender's own id for it; it becomes the reference.")
+    domain::openapi::name("The sender's own id of the transaction; it becomes the reference.")
 }
 
 fn source_account() -> Object {
@@ -76,38 +76,38 @@ fn destination_account() -> Object {
     domain::openapi::name("Where the money goes.")
 }
 
-/// A webhook that is stored.
+/// A stored webhook.
 #[derive(Serialize, ToSchema)]
 struct Received<'a> {
     /// The sender's own id.
     transaction_id: &'a str,
-    /// Where the transaction stands.
+    /// The status of the transaction.
     status: SenderStatus,
 }
 
 /// Announce a transaction
 ///
-/// 202 once it is stored, whatever becomes of it; repeating it is harmless. Where `WEBHOOK_SECRETS` is set it
-/// must be signed by Standard Webhooks 1.0.0.
+/// Answered with 202 once the transaction is stored, whatever its final state. Repeating a webhook is harmless. If
+/// `WEBHOOK_SECRETS` is set, it must be signed according to Standard Webhooks 1.0.0.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/transactions",
     operation_id = "announceTransaction",
     tag = "Webhooks",
     params(
-        ("webhook-id" = Option<String>, Header, description = "The webhook's id, as it is signed.", example = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"),
-        ("webhook-timestamp" = Option<String>, Header, description = "When it was signed: seconds since 1970.", example = "1769860800"),
-        ("webhook-signature" = Option<String>, Header, description = "`v1,` and the HMAC-SHA256 of `id.timestamp.body` in Base64; several with spaces between.", example = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
+        ("webhook-id" = Option<String>, Header, description = "The webhook's id, which is signed.", example = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"),
+        ("webhook-timestamp" = Option<String>, Header, description = "The time of signing, in seconds since 1970.", example = "1769860800"),
+        ("webhook-signature" = Option<String>, Header, description = "`v1,` and the HMAC-SHA256 of `id.timestamp.body` in Base64; several are separated by spaces.", example = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
     ),
     request_body(content = Webhook, example = json!(example_of_webhook())),
     responses(
         (
             status = 202,
-            description = "It is stored, now or earlier.",
+            description = "The transaction is stored, now or by an earlier webhook.",
             body = Received<'_>,
             headers(
-                ("Location" = String, description = "Where to see what becomes of it."),
-                ("Idempotent-Replayed" = String, description = "`true` where it was stored earlier."),
+                ("Location" = String, description = "The path of the sender's view of the transaction."),
+                ("Idempotent-Replayed" = String, description = "`true` if it was stored by an earlier webhook."),
             ),
             links(("show" = (operation_id = "showAnnounced", parameters(("transaction_id" = "$response.body#/transaction_id"))))),
             example = json!(example_of_received()),
@@ -120,7 +120,7 @@ async fn receive(
     State(signatures): State<WebhookSignatures>,
     body: RawBody,
 ) -> Result<Response, Problem> {
-    // First of all: who is not believed is not told what is wrong with the body.
+    // Before the body is read: a sender without a valid signature learns nothing about it.
     signature::check(&signatures, &body.headers, &body.bytes, Utc::now())?;
     let submission = read(&body.json()?).map_err(Problem::invalid)?;
     let submitted = gateway.submit(&Principal::anonymous(), submission).await.map_err(problem)?;
@@ -135,8 +135,7 @@ async fn receive(
     Ok(response)
 }
 
-/// Reads a webhook's body by the rules of any submission. What else is in it is passed over: senders add
-/// fields.
+/// Reads a webhook's body by the rules of a submission. Other fields are ignored: senders add fields.
 fn read(body: &Value) -> Result<Submission, Vec<FieldError>> {
     let Value::Object(sent) = body else { return Submission::from_json(body) };
     let missing = REQUIRED.into_iter().filter(|name| sent.get(*name).is_none_or(Value::is_null));
@@ -150,13 +149,13 @@ fn read(body: &Value) -> Result<Submission, Vec<FieldError>> {
         Ok(submission) if errors.is_empty() => Ok(submission),
         Ok(_) => Err(errors),
         Err(broken) => {
-            errors.extend(broken.into_iter().map(in_the_senders_words));
+            errors.extend(broken.into_iter().map(with_the_senders_name));
             Err(errors)
         }
     }
 }
 
-fn in_the_senders_words(error: FieldError) -> FieldError {
+fn with_the_senders_name(error: FieldError) -> FieldError {
     let names = FIELDS.iter().find(|(_, ours)| error.pointer.strip_prefix('/') == Some(ours));
     match names {
         Some((theirs, _)) => FieldError::new(format!("/{theirs}"), error.message),
@@ -168,19 +167,19 @@ fn problem(error: SubmitError) -> Problem {
     match error {
         SubmitError::Conflict { .. } => Problem::conflict(
             "/transaction_id",
-            "belongs to another transaction with other content",
-            "another transaction with other content has this transaction_id",
+            "belongs to another transaction with different content",
+            "another transaction with different content has this transaction_id",
         ),
-        // What the engine says names an id, which the sender does not know.
+        // The engine's message names an id that the sender does not know.
         SubmitError::Unconfirmed { .. } => Problem::unavailable(
-            "the database did not confirm in time; it is safe to send it again",
+            "the database did not confirm in time; it is safe to repeat the webhook",
         )
         .caused_by(&error),
         error => error.into(),
     }
 }
 
-/// A webhook with what it must have.
+/// A webhook with the required fields.
 fn example_of_webhook() -> Value {
     json!({
         "transaction_id": "txn_abc123",
@@ -191,7 +190,7 @@ fn example_of_webhook() -> Value {
     })
 }
 
-/// A webhook that is stored.
+/// The response to a stored webhook.
 fn example_of_received() -> Value {
     json!(Received { transaction_id: "txn_abc123", status: SenderStatus::Processing })
 }
@@ -201,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_broken_field_is_named_as_the_sender_names_it() {
+    fn every_invalid_field_has_the_senders_name() {
         let body = json!({
             "transaction_id": "", "source_account": 1, "amount": "1.005", "currency": "USD",
         });
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_not_the_senders_are_passed_over() {
+    fn other_fields_are_ignored() {
         let body = json!({
             "transaction_id": "t", "source_account": "a", "destination_account": "b",
             "amount": 1500, "currency": "USD", "timestamp": 1795290000, "metadata": ["x"],

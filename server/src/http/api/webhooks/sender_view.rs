@@ -1,5 +1,5 @@
-//! `GET /v1/transactions/{transaction_id}`: how a transaction stands, in the words of the system that sent
-//! it and by its own id, which is our reference.
+//! `GET /v1/transactions/{transaction_id}`: the status of a transaction, in the format of the system that sent it and by
+//! that system's id, which is our reference.
 
 use axum::{
     Json,
@@ -18,31 +18,31 @@ use crate::http::{
     api::transactions::example,
     problem::{Problem, error_responses},
     request::fields::without_nul,
-    state::Web,
+    state::WebState,
 };
 
 /// All but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The route of the sender's view.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(show))
 }
 
-/// Where the view of a transaction is.
+/// The path of the view of a transaction.
 pub fn path_of(transaction_id: &str) -> String {
     format!("/v1/transactions/{}", utf8_percent_encode(transaction_id, ENCODED))
 }
 
-/// A state as a sender is told it.
+/// The status of a transaction, as its sender sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum SenderStatus {
-    /// It is still being worked on, in doubt included.
+    /// Not final yet, which includes in doubt.
     Processing,
-    /// The posting service has it.
+    /// Posted to the posting service.
     Processed,
-    /// It does not, and nothing more will be done.
+    /// Not posted, and final.
     Failed,
 }
 
@@ -66,15 +66,15 @@ struct SenderView {
     source_account: Option<String>,
     /// Where the money goes.
     destination_account: Option<String>,
-    /// What is to be posted, in units of `currency`.
+    /// The amount, in units of `currency`.
     amount: Amount,
     /// The currency of `amount`.
     currency: Currency,
-    /// Where it stands.
+    /// Its status.
     status: SenderStatus,
     /// When Onceward stored it.
     created_at: DateTime<Utc>,
-    /// Since when its status is final.
+    /// When its status became final.
     processed_at: Option<DateTime<Utc>>,
 }
 
@@ -86,7 +86,7 @@ struct SenderView {
     tag = "Webhooks",
     params(("transaction_id" = String, Path, description = "The sender's own id, percent-encoded.", example = "txn_abc123")),
     responses(
-        (status = 200, description = "As it is now.", body = SenderView, example = json!(example_of_sender_view())),
+        (status = 200, description = "The transaction.", body = SenderView, example = json!(example_of_sender_view())),
         error_responses::OfLookup,
     ),
 )]
@@ -94,8 +94,8 @@ async fn show(
     State(gateway): State<Gateway>,
     transaction_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<SenderView>, Problem> {
-    let unknown = || Problem::not_found("there is no transaction with this transaction_id");
-    // What is no text, or none that PostgreSQL can hold, names no transaction.
+    let unknown = || Problem::not_found("no transaction has this transaction_id");
+    // No transaction has an id that is not UTF-8, or that PostgreSQL cannot hold.
     let Path(transaction_id) = transaction_id.map_err(|_| unknown())?;
     let transaction_id = without_nul(&transaction_id).map_err(|_| unknown())?;
     let transaction = gateway
@@ -114,7 +114,7 @@ async fn show(
     }))
 }
 
-/// What became of it.
+/// The transaction after it was posted.
 fn example_of_sender_view() -> Value {
     json!(example::transaction().map(|transaction| SenderView {
         transaction_id: "txn_abc123".to_owned(),

@@ -1,4 +1,4 @@
-//! Signatures of inbound webhooks, by Standard Webhooks 1.0.0 (standardwebhooks.com): HMAC-SHA256 over the
+//! Signatures of inbound webhooks, according to Standard Webhooks 1.0.0 (standardwebhooks.com): HMAC-SHA256 over the
 //! webhook's id, its timestamp and the raw body, in one header for several secrets.
 
 use axum::http::HeaderMap;
@@ -12,30 +12,30 @@ use crate::http::{
     state::WebhookSignatures,
 };
 
-/// Why a webhook is not believed.
+/// Why a webhook has no valid signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
-    /// One of the three headers is not there.
-    #[error("webhooks must be signed by Standard Webhooks; the header {0} is missing")]
+    /// One of the three headers is missing.
+    #[error("webhooks must be signed according to Standard Webhooks; the header {0} is missing")]
     Missing(&'static str),
-    /// The timestamp is no number.
+    /// The timestamp is not a number.
     #[error("webhook-timestamp must be whole seconds since 1970")]
     Timestamp,
-    /// It was sent too long ago: somebody may be sending again what they have overheard.
+    /// It was signed too long ago: it may be a replay attack.
     #[error("webhook-timestamp is more than {tolerance_seconds} seconds in the past")]
     Past {
-        /// What is tolerated.
+        /// The tolerance.
         tolerance_seconds: u64,
     },
-    /// It is yet to be sent, by its own account.
+    /// Its timestamp is in the future.
     #[error("webhook-timestamp is more than {tolerance_seconds} seconds in the future")]
     Future {
-        /// What is tolerated.
+        /// The tolerance.
         tolerance_seconds: u64,
     },
-    /// It was made with another secret, or for something else.
+    /// The signature has another secret, or is of other content.
     #[error(
-        "no signature in webhook-signature is that of this id, timestamp and body with a secret that is known here"
+        "no signature in webhook-signature matches the webhook's id, timestamp and body with a known secret"
     )]
     Wrong,
 }
@@ -51,10 +51,10 @@ impl From<SignatureError> for Problem {
     }
 }
 
-/// Whether a webhook with these headers and this raw body is to be believed at `now`.
+/// Checks the signature of a webhook with these headers and this raw body at `now`.
 ///
 /// # Errors
-/// Why it is not.
+/// Why it is not valid.
 pub fn check(
     settings: &WebhookSignatures,
     headers: &HeaderMap,
@@ -65,7 +65,7 @@ pub fn check(
     let header = |name| {
         let mut all = headers.get_all(name).iter();
         let first = all.next().ok_or(SignatureError::Missing(name))?;
-        // Of two, one is not what was signed.
+        // Only one of two can be the signed one.
         if all.next().is_some() { Err(SignatureError::Wrong) } else { Ok(first) }
     };
     let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
@@ -83,7 +83,7 @@ pub fn check(
         });
     }
 
-    // Those of other schemes stand beside ours, `v1a` for one, and are passed over.
+    // Signatures of other schemes, such as `v1a`, are ignored.
     let signatures: Vec<_> = headers
         .get_all("webhook-signature")
         .iter()
@@ -95,7 +95,7 @@ pub fn check(
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
-        // In constant time, each of them.
+        // Each comparison takes constant time.
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     });
     if known { Ok(()) } else { Err(SignatureError::Wrong) }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::http::problem::error_responses::{self, EXAMPLE_REQUEST_ID};
 
-    // The example of the project's own libraries.
+    // The example of the Standard Webhooks libraries.
     const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     const ID: &str = "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk";
     const SENT_AT: i64 = 1_649_367_553;
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_specifications_libraries_is_believed() {
+    fn the_example_of_the_specifications_libraries_is_valid() {
         assert_eq!(check(&signatures(SECRET), &headers(SIGNATURE), BODY, at(0)), Ok(()));
     }
 
     #[test]
-    fn what_was_signed_must_be_what_came() {
+    fn a_signature_of_other_content_is_wrong() {
         let signatures = signatures(SECRET);
         let check = |headers: &HeaderMap, body: &[u8]| check(&signatures, headers, body, at(0));
         let wrong = Err(SignatureError::Wrong);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_taken_whole_and_of_its_own_scheme() {
+    fn a_signature_must_be_complete_and_of_the_scheme_v1() {
         let signatures = signatures(SECRET);
         let bare = SIGNATURE.strip_prefix("v1,").unwrap();
         let texts =
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn while_secrets_rotate_each_of_them_counts() {
+    fn during_a_rotation_each_secret_is_valid() {
         let signed = headers(SIGNATURE);
         for secrets in [format!("{SECRET},{OTHER_SECRET}"), format!(" {OTHER_SECRET} ,\n{SECRET} ")]
         {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn no_header_may_be_missing() {
+    fn every_header_is_required() {
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
             let mut headers = headers(SIGNATURE);
             headers.remove(name);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn without_secrets_nothing_is_looked_at() {
+    fn without_secrets_signatures_are_not_checked() {
         let signatures = WebhookSignatures { secrets: None, tolerance_seconds: 300 };
         assert_eq!(check(&signatures, &HeaderMap::new(), BODY, at(0)), Ok(()));
     }

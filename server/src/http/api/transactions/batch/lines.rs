@@ -14,7 +14,7 @@ const MAX_LINES: usize = 1000;
 const MEDIA_TYPES: &str = "the body must be a JSON array, with content-type application/json, or JSON \
     line by line, with application/x-ndjson or application/jsonl";
 
-/// The lines of a batch, those that are no JSON included, and how they were written.
+/// The lines of a batch, including those that are not JSON, and their format.
 pub struct Batch {
     pub lines: Vec<Result<Value, Problem>>,
     pub format: Format,
@@ -24,7 +24,7 @@ pub struct Batch {
 pub enum Format {
     /// One array.
     Json,
-    /// A line each.
+    /// One line for each submission.
     JsonLines,
 }
 

@@ -1,4 +1,4 @@
-//! `POST /api/transactions/batch`: many submissions in one call, each with an answer of its own.
+//! `POST /api/transactions/batch`: many submissions in one request, each with a result of its own.
 
 mod lines;
 mod submission;
@@ -28,44 +28,44 @@ use crate::http::{
         error_responses::{self, EXAMPLE_REQUEST_ID},
     },
     request::trace_parent,
-    state::{KeyRequired, Web},
+    state::{KeyRequired, WebState},
 };
 use lines::{Batch, Format};
 use submission::submit_all;
 
 /// The route of batches.
-pub fn routes() -> OpenApiRouter<Web> {
+pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(submit)).layer(DefaultBodyLimit::max(MAX_BATCH_BODY_BYTES))
 }
 
-/// Submissions, each read as a single one is. One that breaks a rule does not take the others along.
+/// Submissions, each read like a single one. One that breaks a rule does not affect the others.
 #[derive(ToSchema)]
 #[schema(max_items = 1000)]
-#[expect(dead_code, reason = "for the document: a line that is wrong is answered for itself")]
+#[expect(dead_code, reason = "for the API's document: a wrong line has a result of its own")]
 struct Submissions(Vec<Submission>);
 
-/// What became of one line.
+/// The result of one line.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Answer {
-    /// It is stored, now or earlier.
+    /// The transaction is stored, now or by an earlier submission.
     Accepted { index: usize, status: u16, replayed: bool, transaction: Transaction },
-    /// It was not stored, for the reason that a single submission would be told.
+    /// It was not stored; the problem is that of a single submission.
     Refused { index: usize, status: u16, problem: Document },
 }
 
-/// What became of each line, in order.
+/// The result of each line, in order.
 #[derive(Serialize, ToSchema)]
 struct Answers {
-    /// The answers.
+    /// The results.
     data: Vec<Answer>,
 }
 
 /// Submit up to 1,000 transactions
 ///
-/// As a JSON array, or line by line (NDJSON); the answer has the same form and an answer for each, in order. A
-/// bad line does not take the others along. Of two that name the same, the first is stored. One with status 503
-/// is to be sent again. At most 1 MiB. Keys are the lines' own: `idempotencyKey`.
+/// As a JSON array, or line by line (NDJSON); the response has the same form and a result for each, in order. A bad line
+/// does not affect the others. If two lines have the same id, reference or key, the first is stored. A line with status
+/// 503 should be sent again. At most 1 MiB. Each line has a key of its own: `idempotencyKey`.
 #[utoipa::path(
     post,
     path = "/api/transactions/batch",
@@ -81,7 +81,7 @@ struct Answers {
     responses(
         (
             status = 200,
-            description = "Each has its own answer.",
+            description = "Each submission has its own result.",
             content(
                 (Answers = "application/json", example = json!(example_of_answers())),
                 (Answer = "application/x-ndjson", example = json!(example_of_refused())),
@@ -99,7 +99,7 @@ async fn submit(
 ) -> Result<Response, Problem> {
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail =
-            "is for a single transaction; those of a batch have a field idempotencyKey each";
+            "is for a single transaction; in a batch, each transaction has a field idempotencyKey";
         return Err(Problem::bad_idempotency_key(detail));
     }
     let trace_parent = trace_parent::of(&headers);
@@ -113,8 +113,8 @@ async fn submit(
 
     let request_id = request_id.as_ref().and_then(|id| id.header_value().to_str().ok());
     let mut failed = results.iter().filter_map(|result| result.as_ref().err());
-    if let Some(first) = failed.find(|problem| problem.is_ours()) {
-        let lines = 1 + failed.filter(|problem| problem.is_ours()).count();
+    if let Some(first) = failed.find(|problem| problem.is_server_fault()) {
+        let lines = 1 + failed.filter(|problem| problem.is_server_fault()).count();
         let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
             request_id,
@@ -147,7 +147,7 @@ async fn submit(
     })
 }
 
-/// A batch of two, the second of which is refused.
+/// A batch of two, of which the second is refused.
 fn example_of_batch() -> Value {
     json!([
         {"idempotencyKey": "order-1", "amount": example::amount(), "currency": "USD"},
@@ -155,14 +155,14 @@ fn example_of_batch() -> Value {
     ])
 }
 
-/// What became of it.
+/// The results of that batch.
 fn example_of_answers() -> Value {
     let accepted =
         |transaction| Answer::Accepted { index: 0, status: 202, replayed: false, transaction };
     json!({ "data": [example::transaction().map(accepted), Some(example_of_refused())] })
 }
 
-/// What became of one line.
+/// The result of a refused line.
 fn example_of_refused() -> Answer {
     let errors = vec![FieldError::new("/amount", "must be greater than zero")];
     let problem = Problem::invalid(errors).document(Some(EXAMPLE_REQUEST_ID.to_owned()));

@@ -1,4 +1,4 @@
-//! Submitting the lines of a batch, many at once.
+//! Submits the lines of a batch, many at once.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -13,17 +13,17 @@ use uuid::Uuid;
 
 use crate::http::problem::Problem;
 
-/// Lines of one batch that wait for their commit at once: as many as one commit takes.
-const LINES_AT_ONCE: usize = 256;
-/// Lines of all batches that do. The queue of the group commit is four times as long, so that batches
-/// never take it from those who submit one by one.
-static PLACES: Semaphore = Semaphore::const_new(1024);
-/// A line that could not be handed over within this time is told to come again.
-const BEGINS_WITHIN: Duration = Duration::from_secs(1);
-/// How long a line stays away from a full queue.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Lines of one batch in flight: as many as one commit takes.
+const MAX_LINES_IN_FLIGHT: usize = 256;
+/// Permits for the lines of all batches in flight. The batcher's queue is four times as long, so that batches never fill
+/// it and single submissions find room.
+static PERMITS: Semaphore = Semaphore::const_new(1024);
+/// How long a line may wait until it is submitted. After that it is answered with 503.
+const START_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause of a line before it tries a full queue again.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Submits what could be read, and gives a result for each line, in order.
+/// Submits the lines that could be read, and returns a result for each line, in order.
 pub async fn submit_all(
     gateway: &Gateway,
     lines: Vec<Result<Submission, Problem>>,
@@ -42,21 +42,21 @@ pub async fn submit_all(
             }
         }
     }
-    let begins_before = Instant::now() + BEGINS_WITHIN;
-    // What two lines call the same is the first one's, so the first goes first.
+    let start_before = Instant::now() + START_TIMEOUT;
+    // A name that two lines share belongs to the first, so the first is submitted first.
     for wave in [firsts, repetitions] {
-        let answered = stream::iter(wave)
+        let submitted = stream::iter(wave)
             .map(async |(index, submission)| {
-                (index, submit_line(gateway, submission, begins_before).await)
+                (index, submit_line(gateway, submission, start_before).await)
             })
-            .buffer_unordered(LINES_AT_ONCE);
-        results.extend(answered.collect::<Vec<_>>().await);
+            .buffer_unordered(MAX_LINES_IN_FLIGHT);
+        results.extend(submitted.collect::<Vec<_>>().await);
     }
     results.sort_unstable_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// What a line may have in common with another one.
+/// A name by which a line may be the same transaction as another line.
 #[derive(PartialEq, Eq, Hash)]
 enum Name {
     Id(Uuid),
@@ -74,15 +74,15 @@ fn names_of(submission: &Submission) -> Vec<Name> {
 async fn submit_line(
     gateway: &Gateway,
     submission: Submission,
-    begins_before: Instant,
+    start_before: Instant,
 ) -> Result<Submitted, Problem> {
     loop {
-        let place = timeout_at(begins_before, PLACES.acquire()).await;
-        if place.is_err() || Instant::now() >= begins_before {
+        let permit = timeout_at(start_before, PERMITS.acquire()).await;
+        if permit.is_err() || Instant::now() >= start_before {
             return Err(SubmitError::Overloaded.into());
         }
         match gateway.submit(&Principal::anonymous(), submission.clone()).await {
-            Err(SubmitError::Overloaded) => sleep(PAUSE).await,
+            Err(SubmitError::Overloaded) => sleep(RETRY_PAUSE).await,
             Err(error) => return Err(Problem::from(error).about(submission.id)),
             Ok(submitted) => return Ok(submitted),
         }
