@@ -26,7 +26,7 @@ impl Gateway {
 /// How many transactions are in each state, at one instant.
 pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
     let rows = sqlx::query!(
-        r#"select state, sum(added)::bigint as "count!", count(*) as "parts!"
+        r#"select state, sum(added)::bigint as "count!", count(*) as "deltas!"
         from transaction_counts group by state"#
     )
     .fetch_all(pool)
@@ -37,7 +37,7 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
             *counts.of_mut(state) = row.count.max(0).unsigned_abs();
         }
     }
-    if rows.iter().map(|row| row.parts).sum::<i64>() > COMPACT_ABOVE {
+    if rows.iter().map(|row| row.deltas).sum::<i64>() > COMPACT_ABOVE {
         // The counts are correct without it.
         if let Err(error) = compact(pool).await {
             tracing::debug!(%error, "the counts could not be compacted");
@@ -54,18 +54,18 @@ pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
 pub async fn compact(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
     let compacted = sqlx::query_scalar!(
         r#"
-        with part as (
-            -- What another puts together meanwhile is not waited for, and not taken.
+        with compacted as (
+            -- Deltas that another process is compacting are skipped, without waiting.
             delete from transaction_counts where ctid = any (array(
                 select ctid from transaction_counts limit $1 for update skip locked
             ))
             returning state, tried, queue, added
         ),
-        together as (
+        sums as (
             insert into transaction_counts (state, tried, queue, added)
-            select state, tried, queue, sum(added) from part group by 1, 2, 3 having sum(added) <> 0
+            select state, tried, queue, sum(added) from compacted group by 1, 2, 3 having sum(added) <> 0
         )
-        select count(*) as "parts!" from part
+        select count(*) as "deltas!" from compacted
         "#,
         BATCH,
     )

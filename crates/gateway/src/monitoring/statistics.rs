@@ -76,7 +76,7 @@ impl Gateway {
                 select xact_start, backend_xmin from pg_stat_activity
                 where pid <> pg_backend_pid()
                     and (datname = current_database() or datname is null)
-                    -- A vacuum holds nothing back.
+                    -- A vacuum does not delay the removal of dead rows.
                     and backend_type <> 'autovacuum worker'
             ),
             horizons as (
@@ -121,7 +121,7 @@ impl Gateway {
             r#"select queue as "queue!", sum(added)::bigint as "count!" from transaction_counts
             where queue is not null group by queue
             union all
-            -- Each was asked for by a person.
+            -- There are few of these: each was requested by a client or an operator.
             select $1, count(*) from bulk_retries where finished_at is null"#,
             job::BULK_RETRIES,
         )

@@ -77,14 +77,14 @@ pub async fn claim(
                 next_attempt_at = null,
                 changed_in = current_change()
             from unnest($1::uuid[], $2::boolean[]) as given (id, posts)
-            -- The rows are found by their ids. Within the case the planner cannot see conditions that
-            -- another index would fit, which reads all that is pending.
+            -- The rows are found by their ids. The case hides the other conditions from the planner: they fit
+            -- another index, through which it would read all pending rows.
             where t.id = given.id and case when t.state in ('pending', 'in_doubt')
                 and t.claimed_by is null
                 and t.next_attempt_at <= clock_timestamp()
                 and given.posts = (t.doubt_since is null)
                 and not (given.posts and exists (select from posting_pause)) then true end
-            -- What is posted had no doubt before: the one that it has now is of the attempt begun.
+            -- A row that is claimed to be posted had no doubt before; its doubt is that of the begun attempt.
             returning t.*, given.posts, given.posts and t.doubt_since is not null as begins
         ),
         begun as (

@@ -187,7 +187,7 @@ pub async fn record(
             ) as given (
                 id, fence, job_id, state, is_final, due_at, error, is_clear, outcome, doubt_window,
                 http_status, transport_error, answer_excerpt, finding, started_at, ended_at,
-                sighted_status, sighting_error
+                lookup_status, lookup_error
             )
         ),
         moved as (
@@ -198,10 +198,10 @@ pub async fn record(
                 error = case when given.state = 'completed' then null
                     else coalesce(given.error, t.error) end,
                 completed_at = case when given.is_final then clock_timestamp() end,
-                -- An attempt that was not sent is given back.
+                -- An attempt that was not sent does not count.
                 attempts = t.attempts - case when given.outcome = 'not_sent' then 1 else 0 end,
                 verifications = t.verifications + (given.finding is not null)::int,
-                -- What ends a claim without losing its worker shows that it can be worked on.
+                -- A claim that ends while its worker lives ends the series of worker deaths.
                 lost_claims = case when given.state is null then t.lost_claims else 0 end,
                 doubt_since = case when given.is_clear then null
                     when given.outcome is null then t.doubt_since
@@ -210,13 +210,13 @@ pub async fn record(
                     when given.outcome is null then t.doubt_window else given.doubt_window end,
                 changed_in = current_change()
             from given
-            -- Found by their ids, as claims are.
+            -- The rows are found by their ids, as in the statement that claims.
             where t.id = given.id and case when t.fence = given.fence and t.claimed_by is not null
                 and t.state in ('processing', 'in_doubt') then true end
             returning t.id, t.doubt_since, given.fence, given.job_id, given.state, given.due_at,
                 given.outcome, given.http_status, given.transport_error, given.answer_excerpt,
-                given.finding, given.started_at, given.ended_at, given.sighted_status,
-                given.sighting_error
+                given.finding, given.started_at, given.ended_at, given.lookup_status,
+                given.lookup_error
         ),
         ended as (
             update attempts set
@@ -231,7 +231,7 @@ pub async fn record(
             insert into verifications
                 (transaction_id, fence, started_at, ended_at, finding, http_status, error)
             select id, (select max(fence) from attempts where transaction_id = id), started_at,
-                ended_at, finding, sighted_status, sighting_error
+                ended_at, finding, lookup_status, lookup_error
             from moved
             where finding is not null
         ),

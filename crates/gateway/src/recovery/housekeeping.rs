@@ -86,7 +86,7 @@ async fn create_missing_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sql
             where t.claimed_by is null and t.next_attempt_at is not null
                 and not exists (select from apalis.jobs where jobs.id = given.job_id)
             order by t.id
-            -- Whoever changes the transaction writes its job.
+            -- A statement that changes the transaction writes its job.
             for update of t skip locked
         )
         insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)

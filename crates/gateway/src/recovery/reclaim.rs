@@ -36,25 +36,25 @@ pub async fn reclaim(
     let rows = sqlx::query_scalar!(
         r#"
         with given as (
-            select given.*, t.lost_claims, $4 and t.lost_claims + 1 >= $5 as set_aside
+            select given.*, t.lost_claims, $4 and t.lost_claims + 1 >= $5 as quarantined
             from unnest($1::uuid[], $2::bigint[], $3::text[]) as given (id, fence, job_id)
             join transactions t on t.id = given.id and t.fence = given.fence
             where t.claimed_by is not null
-            -- Two who take back the same claims must not wait for each other in a circle.
+            -- In the order of the ids: processes that reclaim the same claims must not deadlock.
             order by t.id
             for update of t
         ),
         freed as (
             update transactions t set
-                state = case when given.set_aside then 'in_doubt'
+                state = case when given.quarantined then 'in_doubt'
                     when t.state = 'processing' then 'pending' else t.state end,
                 fence = t.fence + 1,
                 claimed_by = null,
                 lost_claims = t.lost_claims + $4::int,
-                -- The first time at once; what is lost again and again comes back ever later.
-                next_attempt_at = case when not given.set_aside
+                -- At once the first time, then later each time.
+                next_attempt_at = case when not given.quarantined
                     then clock_timestamp() + least(t.lost_claims, 60) * interval '1 second' end,
-                error = case when given.set_aside
+                error = case when given.quarantined
                     then $8 || ' ' || t.lost_claims + 1 || ' times in a row'
                     else t.error end,
                 changed_in = current_change()
@@ -66,7 +66,7 @@ pub async fn reclaim(
             update attempts set
                 ended_at = clock_timestamp(), outcome = 'unknown',
                 transport_error = case when $4 then 'the worker stopped before the answer came'
-                    else 'the turn was cut short before its answer was recorded' end
+                    else 'the execution was interrupted before its answer was recorded' end
             from freed
             where attempts.transaction_id = freed.id and attempts.fence = freed.fence
                 and attempts.ended_at is null
