@@ -31,7 +31,7 @@ impl Fields {
         for (name, value) in query {
             match values.entry(name) {
                 Entry::Vacant(entry) => _ = entry.insert(Value::String(value)),
-                Entry::Occupied(entry) => fields.refuse(&pointer_to(entry.key()), "is given twice"),
+                Entry::Occupied(entry) => fields.refuse(&pointer_to(entry.key()), "appears twice"),
             }
         }
         fields.values = Value::Object(values);

@@ -94,7 +94,7 @@ async fn used_up_attempts(
     sqlx::query_scalar(
         "select transaction_id from attempts
          where started_at between $1 and $2 and outcome is distinct from 'not_sent'
-            and transport_error is distinct from 'the turn was cut short before its answer was recorded'",
+            and transport_error is distinct from 'the execution was interrupted before its answer was recorded'",
     )
     .bind(began_at + NOTICED_WITHIN)
     .bind(ended_at - BEFORE_THE_END)
