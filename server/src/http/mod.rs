@@ -107,7 +107,8 @@ pub fn router(state: WebState) -> Router {
     api.merge(pages).layer(around).with_state(state)
 }
 
-/// The probes and metrics of a worker. The web side reports the metrics of the database: there are many workers.
+/// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the
+/// same ones, and the web side does so already.
 pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))

@@ -1,4 +1,5 @@
-//! The list of transactions: rendered by the server, and live after hydration.
+//! The list of transactions: rendered by the server, and live after hydration. The headings of its
+//! columns are here; the cells are in `transaction_row`.
 
 use std::time::Duration;
 

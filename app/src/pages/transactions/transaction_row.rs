@@ -1,4 +1,4 @@
-//! One transaction in the list.
+//! One transaction in the list: the cells of its row. The headings of the columns are in `list`.
 
 use domain::Transaction;
 use leptos::prelude::*;

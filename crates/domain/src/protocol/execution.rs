@@ -17,7 +17,7 @@ pub struct Policy {
     pub max_attempts: u32,
     /// How long one request may take; after that Onceward gives up on it.
     pub timeout: Duration,
-    /// How long after a timeout or a broken connection the request may still be applied.
+    /// How long after Onceward gave up on a request it may still be applied. See [`Window::Settle`].
     pub settle: Duration,
     /// How long after a write a verification may still miss it.
     pub visibility: Duration,

@@ -38,9 +38,10 @@ impl Outcome {
 /// The time after an attempt of unknown outcome during which an absence proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Window {
-    /// After a timeout or a broken connection: the request may still be applied.
+    /// After a timeout, a broken connection, or an answer that says that a gateway or the service gave
+    /// up: the request may still be applied.
     Settle,
-    /// After an answered error: the request is over, but a verification may not yet see its write.
+    /// After any other answer: the request is over, but a verification may not see its write yet.
     Visibility,
 }
 

@@ -149,7 +149,8 @@ impl Gateway {
         .await
         .map_err(EngineError::from)?;
         let Some(row) = taken.first() else { return Ok(None) };
-        // A client that chose an id means that transaction; its reference or its key then names another one.
+        // If the client chose an id, only the transaction with that id can be the same: one that is found by
+        // the reference or the key, and has another id, is a different transaction.
         let same = row.fingerprint == fingerprint.as_bytes()
             && row.principal == principal.as_str()
             && (row.id == id || submission.id.is_none());

@@ -7,10 +7,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 
-/// How long a request of the web side waits for a free connection: an error serves its client better than a
-/// queue in front of the database.
+/// How long a request of the web side waits for a free connection. It is short, because a quick error is
+/// better for a client than a long queue in front of the database.
 pub const WEB_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an execution waits for one: its result is worth more than its time.
+/// How long an execution waits for a free connection. It is longer, because an execution that gives up may
+/// lose the answer of the posting service.
 pub const WORKER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of a query of the web side: its client is answered within two seconds.
 pub(crate) const WEB_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);

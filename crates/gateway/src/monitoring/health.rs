@@ -39,7 +39,7 @@ pub struct Health {
     pub in_flight: Option<u64>,
     /// Transactions that wait for a worker and had an attempt before.
     pub retry_count: Option<u64>,
-    /// Transactions whose outcome is unknown with no attempts left.
+    /// Transactions that are in doubt.
     pub in_doubt: Option<u64>,
     /// The share, from 0 to 1, of the attempts of the last minute that did not post.
     pub error_rate: Option<f64>,

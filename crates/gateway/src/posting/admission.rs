@@ -198,7 +198,8 @@ struct RateLimiter {
     /// When the next request may be sent. Locked while a caller waits for that time, so that callers are
     /// served in the order in which they came.
     next_at: tokio::sync::Mutex<tokio::time::Instant>,
-    /// Only one POST at a time queues with the verifications, which hold a claim while they wait.
+    /// Lets only one POST at a time queue for `next_at`. Verifications hold a claim while they queue there,
+    /// so they must not wait behind many POSTs.
     posts: tokio::sync::Mutex<()>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
 pub struct Claim {
     /// The request to post.
     pub request: PostingRequest,
-    /// Every further change must carry this number.
+    /// The fence that every later change under this claim must carry.
     pub fence: i64,
     /// What is known of the transaction so far.
     pub progress: Progress,
@@ -154,6 +154,6 @@ pub async fn claim(
         };
         claims.insert((row.id, purpose), read());
     }
-    // Removed, so that the second of two equal requests gets none.
+    // Each claim is returned only once: if two requests are equal, the second one gets none.
     Ok(requests.iter().map(|request| claims.remove(request).transpose()).collect())
 }

@@ -68,7 +68,8 @@ pub fn dispatch_transactions(
     wake: Arc<Notify>,
 ) -> impl Future<Output = ()> + Send {
     let (queue, shutdown) = (dispatcher.purpose.queue(), dispatcher.shutdown.clone());
-    // Only a part of the capacity: an idle worker cannot have the jobs that this one has fetched.
+    // A fetch takes at most half of the capacity, so that jobs are left for an idle worker: it cannot get the
+    // jobs that this one has fetched.
     let batch_size = dispatcher.request_permits.available_permits().div_ceil(2);
     let start = move |name, stop, watchdog: Watchdog| {
         let polls = polls(wake.clone(), dispatcher.admission.clone());

@@ -281,7 +281,7 @@ pub async fn record(
     .fetch_all(pool)
     .await?;
     let mut moved: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.id, row.fence)).collect();
-    // Removed: a claim that appears twice in one statement has made one change.
+    // Each entry is found only once: if two changes belong to one claim, the statement made only one.
     let held = |change: &Change| moved.remove(&(change.id, change.fence));
     Ok(changes.iter().map(held).map(|held| if held { Ok(()) } else { Err(StaleFence) }).collect())
 }

@@ -26,8 +26,8 @@ use crate::{
     recovery::{housekeeping, lease},
 };
 
-/// Executions in flight for each request that may be in flight at once: the other executions are settling
-/// their jobs or recording their results.
+/// How many executions may be in flight for each request that may be in flight. The executions beyond the
+/// requests are settling their jobs or recording their results.
 const EXECUTIONS_PER_REQUEST: usize = 4;
 /// The delay before another attempt to obtain the first lease.
 const START_RETRY_DELAY: Duration = Duration::from_secs(1);

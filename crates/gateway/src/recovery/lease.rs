@@ -13,7 +13,9 @@ use crate::{
     monitoring::Attempts,
 };
 
-/// How long a worker that does not renew its lease still counts as alive.
+/// How long a worker that does not renew its lease still counts as alive. Longer than [`RENEWAL`], the
+/// `RECOVERY_TIMEOUT` in `posting/heartbeat.rs` and one statement together: otherwise the lease of a live
+/// worker could expire between two renewals.
 pub const LEASE: Duration = Duration::from_secs(5);
 /// How often a worker renews its lease and checks for dead workers.
 pub const RENEWAL: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The settings of `serve`, `web` and `worker`, and how their values are read.
 //!
-//! The settings of the other commands stand with the commands.
+//! The settings of `simulator` and `load` are in the files of those commands.
 
 pub mod posting;
 pub mod values;

@@ -14,8 +14,8 @@ pub struct PostingSettings {
     /// How long one request to the posting service may take, in milliseconds
     #[arg(long, env = "POSTING_TIMEOUT_MS", value_name = "POSTING_TIMEOUT_MS", default_value_t = 10_000, value_parser = value_parser!(u64).range(1..=3_600_000))]
     pub posting_timeout_ms: u64,
-    /// The settle window: how long after a timeout or a broken connection the posting service may still
-    /// apply a request, in milliseconds
+    /// The settle window: how long the posting service may still apply a request that timed out, whose
+    /// connection broke, or that was answered 408, 502 to 504, or 520 and above, in milliseconds
     #[arg(long, env = "POSTING_SETTLE_MS", value_name = "POSTING_SETTLE_MS", default_value_t = 30_000, value_parser = value_parser!(u64).range(..=86_400_000))]
     pub posting_settle_ms: u64,
     /// The visibility window: how long after a write a verification may still miss it, in milliseconds

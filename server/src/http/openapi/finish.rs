@@ -1,4 +1,4 @@
-//! What holds for the whole document, and no route states for itself.
+//! Completes the document with what all routes have in common, so that no route has to state it.
 
 use serde_json::json;
 use utoipa::openapi::{

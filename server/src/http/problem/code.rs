@@ -72,7 +72,7 @@ codes! {
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY
         "The request can be read, but breaks rules; `errors` names each field that does.",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
-        "The idempotency key belongs to another transaction with different content. Nothing was stored.",
+        "The idempotency key belongs to a transaction with different content or another id. Nothing was stored.",
     Internal "internal" INTERNAL_SERVER_ERROR
         "An error inside Onceward; its log has details under the request's id.",
     Overloaded "overloaded" SERVICE_UNAVAILABLE

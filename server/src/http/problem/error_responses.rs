@@ -36,23 +36,23 @@ macro_rules! problems {
 }
 
 problems! {
-    /// Of an operation without input that could be wrong.
+    /// For an operation whose input cannot be wrong.
     Any: ;
-    /// Of reading one resource by its id.
+    /// For an operation that reads one resource by its id.
     OfLookup: NotFound;
-    /// Of a list.
+    /// For an operation that lists resources.
     OfList: Malformed, ValidationFailed;
-    /// Of a body with at most a reason.
+    /// For an operation whose body may have a reason.
     OfReason: Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
-    /// Of an intervention.
+    /// For an intervention.
     OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
-    /// Of a webhook.
+    /// For an inbound webhook.
     OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed;
-    /// Of a submission.
+    /// For a submission.
     OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
-    /// Of a batch as a whole.
+    /// For a batch as a whole. Each line has its own result.
     OfBatch: Malformed, IdempotencyKeyInvalid, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
 }
 

@@ -50,7 +50,7 @@ struct Submissions(Vec<Submission>);
 enum Answer {
     /// The transaction is stored, now or by an earlier submission.
     Accepted { index: usize, status: u16, replayed: bool, transaction: Transaction },
-    /// It was not stored; the problem is that of a single submission.
+    /// It was refused or not confirmed; the problem is that of a single submission.
     Refused { index: usize, status: u16, problem: Document },
 }
 
@@ -64,8 +64,10 @@ struct Answers {
 /// Submit up to 1,000 transactions
 ///
 /// As a JSON array, or line by line (NDJSON); the response has the same form and a result for each, in order. A bad line
-/// does not affect the others. If two lines have the same id, reference or key, the first is stored. A line with status
-/// 503 should be sent again. At most 1 MiB. Each line has a key of its own: `idempotencyKey`.
+/// does not affect the others. If two lines have the same id, reference or key, the first is stored. Send a line with
+/// status 503 again: after `overloaded` it was not stored, after `unavailable` it may have been. If it has no id,
+/// reference or key, send it with the `transactionId` of its problem. At most 1 MiB. Each line has a key of its own:
+/// `idempotencyKey`.
 #[utoipa::path(
     post,
     path = "/api/transactions/batch",
@@ -147,7 +149,7 @@ async fn submit(
     })
 }
 
-/// A batch of two, of which the second is refused.
+/// A batch of two submissions; the second one is refused.
 fn example_of_batch() -> Value {
     json!([
         {"idempotencyKey": "order-1", "amount": example::amount(), "currency": "USD"},
