@@ -10,8 +10,9 @@ use super::schema;
 use super::{
     IdempotencyKey,
     limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
+    near_names::field_meant_by,
 };
-use crate::{Amount, Currency, TraceParent};
+use crate::{Amount, Currency, TraceParent, json::pointer_to};
 
 /// A transaction that a client submits to be posted.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,8 +70,8 @@ impl FieldError {
 }
 
 impl Submission {
-    /// Reads and checks the JSON body of a submission. A field that is null counts as absent, and
-    /// unknown fields are ignored.
+    /// Reads and checks the JSON body of a submission. A member that is null counts as absent. One that
+    /// is not a field is an error if its name resembles a field's, and is ignored otherwise.
     ///
     /// # Errors
     /// An error for every field that breaks a rule, not only the first.
@@ -111,6 +112,7 @@ impl Submission {
         let destination_account =
             fields.read("destinationAccount", |value| bounded(value, 1, MAX_NAME_CHARS));
         let metadata = fields.read("metadata", metadata);
+        fields.refuse_near_names();
         match (amount, currency) {
             (Some(amount), Some(currency)) if fields.errors.is_empty() => Ok(Self {
                 id,
@@ -148,6 +150,18 @@ impl Fields<'_> {
             Err(message) => {
                 self.errors.push(FieldError::new(format!("/{name}"), message));
                 None
+            }
+        }
+    }
+
+    /// Reports members that are not fields, but are probably meant as one.
+    fn refuse_near_names(&mut self) {
+        for (name, value) in self.body {
+            if let Some(field) = field_meant_by(name)
+                && !value.is_null()
+            {
+                let message = format!("is not a field; did you mean {field}?");
+                self.errors.push(FieldError::new(pointer_to(name), message));
             }
         }
     }
@@ -256,6 +270,27 @@ mod tests {
         assert_eq!(pointers(json!({"amount": "100.005", "currency": "USD"})), ["/amount"]);
         assert_eq!(pointers(json!({"amount": "100.5", "currency": "JPY"})), ["/amount"]);
         assert!(Submission::from_json(&json!({"amount": "100.005", "currency": "BHD"})).is_ok());
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_by_its_name_and_an_unrelated_one_is_ignored() {
+        let body = json!({
+            "amount": 1, "currency": "USD", "idempotency_key": "a", "transactionId": "b", "a/b": 1,
+            "Source/Account": "c", "user_id": "u", "metadata": {"idempotency_key": 1}, "Memo": null,
+        });
+        let errors = Submission::from_json(&body).unwrap_err();
+        let mut errors: Vec<_> =
+            errors.into_iter().map(|error| (error.pointer, error.message)).collect();
+        errors.sort();
+        assert_eq!(
+            errors,
+            [
+                ("/Source~1Account", "is not a field; did you mean sourceAccount?"),
+                ("/idempotency_key", "is not a field; did you mean idempotencyKey?"),
+                ("/transactionId", "is not a field; did you mean id?"),
+            ]
+            .map(|(pointer, message)| (pointer.to_owned(), message.to_owned()))
+        );
     }
 
     #[test]

@@ -47,6 +47,8 @@ codes! {
         "This Onceward requires an idempotency key for each submission, and the submission has none. Nothing was stored.",
     IdempotencyKeyInvalid "idempotency_key_invalid" BAD_REQUEST
         "The Idempotency-Key is invalid or not allowed here. Nothing was stored.",
+    IdempotencyKeyMisnamed "idempotency_key_misnamed" BAD_REQUEST
+        "A header or query parameter is probably meant as the `Idempotency-Key`, but has another name. Nothing was stored.",
     SignatureMissing "signature_missing" UNAUTHORIZED
         "This Onceward requires signed webhooks, and a header of the signature is missing. Nothing was stored.",
     SignatureInvalid "signature_invalid" UNAUTHORIZED

@@ -50,10 +50,11 @@ problems! {
     OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed;
     /// Of a submission.
-    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, RequestTimeout, TooLarge,
+    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
     /// Of a batch as a whole.
-    OfBatch: Malformed, IdempotencyKeyInvalid, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfBatch: Malformed, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
+        ValidationFailed;
 }
 
 fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
@@ -102,6 +103,9 @@ pub fn example(code: Code) -> serde_json::Value {
         ),
         Code::IdempotencyKeyMissing => Problem::idempotency_key_missing(),
         Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given only once"),
+        Code::IdempotencyKeyMisnamed => {
+            Problem::idempotency_key_misnamed("header x-idempotency-key")
+        }
         Code::IdempotencyKeyReused => SubmitError::KeyReused.into(),
         Code::SignatureMissing => Problem::unsigned(
             code,

@@ -199,6 +199,15 @@ impl Problem {
         Self::new(Code::IdempotencyKeyMissing, detail)
     }
 
+    /// 400: `what` is probably meant as the idempotency key.
+    pub fn idempotency_key_misnamed(what: &str) -> Self {
+        let detail = format!(
+            "the {what} is not read; send the idempotency key as the header Idempotency-Key, or as the field \
+             idempotencyKey of the body"
+        );
+        Self::new(Code::IdempotencyKeyMisnamed, detail)
+    }
+
     /// Whether it belongs in the log. Load shedding is only counted: in a flood, logging a refusal would cost more than
     /// the refusal.
     pub fn is_server_fault(&self) -> bool {

@@ -6,7 +6,7 @@ mod submission;
 use axum::{
     Extension, Json,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use domain::{FieldError, Submission, TraceParent, Transaction};
@@ -94,9 +94,11 @@ async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
     request_id: Option<Extension<RequestId>>,
+    uri: Uri,
     headers: HeaderMap,
     batch: Batch,
 ) -> Result<Response, Problem> {
+    idempotency_key::refuse_misnamed(&headers, &uri)?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail =
             "is for a single transaction; in a batch, each transaction has a field idempotencyKey";
