@@ -112,6 +112,10 @@ impl Submission {
         let destination_account =
             fields.read("destinationAccount", |value| bounded(value, 1, MAX_NAME_CHARS));
         let metadata = fields.read("metadata", metadata);
+        if let Some(pointer) = metadata.as_ref().and_then(nul_in_object) {
+            let message = "must not contain the character U+0000";
+            fields.errors.push(FieldError::new(format!("/metadata{pointer}"), message));
+        }
         fields.refuse_near_names();
         match (amount, currency) {
             (Some(amount), Some(currency)) if fields.errors.is_empty() => Ok(Self {
@@ -221,6 +225,27 @@ fn metadata(value: &Value) -> Result<Map<String, Value>, String> {
     Ok(map.clone())
 }
 
+/// The JSON pointer to the first U+0000 in an object, in a string or a name. PostgreSQL stores it in JSON,
+/// but can neither search nor convert it.
+fn nul_in_object(object: &Map<String, Value>) -> Option<String> {
+    object.iter().find_map(|(name, value)| {
+        let below = if name.contains('\0') { Some(String::new()) } else { nul_in(value) };
+        Some(pointer_to(name) + &below?)
+    })
+}
+
+fn nul_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| Some(format!("/{index}{}", nul_in(item)?))),
+        Value::Object(object) => nul_in_object(object),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -298,6 +323,24 @@ mod tests {
         let body = |bytes: usize| json!({"amount": 1, "currency": "USD", "metadata": {"k": "x".repeat(bytes)}});
         assert!(Submission::from_json(&body(MAX_METADATA_BYTES - 8)).is_ok());
         assert_eq!(pointers(body(MAX_METADATA_BYTES)), ["/metadata"]);
+    }
+
+    #[test]
+    fn a_nul_in_the_metadata_is_refused_at_its_pointer_at_any_depth_and_in_names() {
+        for (metadata, pointer) in [
+            (json!({"note": "a\u{0}b"}), "/metadata/note"),
+            (json!({"a": [0, {"b/c": ["x", "\u{0}"]}]}), "/metadata/a/1/b~1c/1"),
+            (json!({"a": {"b\u{0}": 1}}), "/metadata/a/b\u{0}"),
+        ] {
+            assert_eq!(
+                pointers(json!({"amount": 1, "currency": "USD", "metadata": metadata})),
+                [pointer]
+            );
+        }
+        // A backslash before the letters of the escape is no U+0000.
+        let escaped: Value = serde_json::from_str(r#"{"note": "\\u0000"}"#).unwrap();
+        let body = json!({"amount": 1, "currency": "USD", "metadata": escaped});
+        assert!(Submission::from_json(&body).is_ok());
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub fn metadata() -> Object {
     ObjectBuilder::new()
         .schema_type(or_null(Type::Object))
         .description(Some(format!(
-            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON."
+            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON, \
+             without the character U+0000."
         )))
         .build()
 }
