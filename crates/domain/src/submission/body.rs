@@ -26,6 +26,7 @@ pub struct Submission {
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::amount))]
     pub amount: Amount,
     /// The currency of `amount`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::AcceptedCurrency))]
     pub currency: Currency,
     /// The client's own id for the transaction.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::reference))]

@@ -43,7 +43,7 @@ pub fn read<E: ToString>(
     let at = |name: &str| format!("{at}/{name}");
     Filter {
         status: fields.text(&at("status"), status),
-        currency: fields.text(&at("currency"), Currency::parse),
+        currency: fields.text(&at("currency"), Currency::from_stored),
         reference: fields.text(&at("reference"), without_nul),
         idempotency_key: fields.text(&at("idempotencyKey"), IdempotencyKey::from_str),
         from: fields.text(&at("from"), instant),
