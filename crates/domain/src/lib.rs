@@ -5,6 +5,7 @@
 //! so that the browser's forms and the REST API validate with the same code.
 
 pub mod currency;
+pub mod date_time;
 pub mod intervention;
 pub mod json;
 pub mod money;

@@ -1,6 +1,6 @@
 //! The fields of a submission, and the rules they must follow.
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::{
     limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
     near_names::field_meant_by,
 };
-use crate::{Amount, Currency, TraceParent, json::pointer_to};
+use crate::{Amount, Currency, TraceParent, date_time::read_date_time, json::pointer_to};
 
 /// A transaction that a client submits to be posted.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,18 +204,8 @@ fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, 
     Ok(text.to_owned())
 }
 
-/// Reads RFC 3339. Without an offset it is UTC, which is what clients that omit the offset mean.
 fn timestamp(value: &Value) -> Result<DateTime<Utc>, String> {
-    let text = text(value)?;
-    let at = DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .or_else(|_| text.parse::<NaiveDateTime>().map(|at| at.and_utc()))
-        .map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")?;
-    // The range of years that PostgreSQL's `timestamptz` and RFC 3339 share.
-    if !(0..=9999).contains(&chrono::Datelike::year(&at)) {
-        return Err("must be in the years 0000 to 9999".to_owned());
-    }
-    Ok(at.trunc_subsecs(6))
+    Ok(read_date_time(text(value)?)?.trunc_subsecs(6))
 }
 
 fn metadata(value: &Value) -> Result<Map<String, Value>, String> {

@@ -61,7 +61,8 @@ pub fn id() -> Object {
 /// When a transaction happened according to the client.
 pub fn timestamp() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    let description = "When it happened, to the microsecond. A time without an offset is UTC.";
+    let description = "When it happened, to the microsecond: a date and time of RFC 3339, or the same \
+        without an offset, which then is UTC.";
     nullable(ObjectBuilder::new().format(Some(format)).description(Some(description)))
 }
 
