@@ -18,8 +18,14 @@ use crate::http::body_limits::MAX_BODY_BYTES;
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 /// The codes of every operation.
-const ANY: [Code; 5] =
-    [Code::CrossSite, Code::MethodNotAllowed, Code::Internal, Code::Overloaded, Code::Unavailable];
+const ANY: [Code; 6] = [
+    Code::Malformed,
+    Code::CrossSite,
+    Code::MethodNotAllowed,
+    Code::Internal,
+    Code::Overloaded,
+    Code::Unavailable,
+];
 
 /// Names the codes of groups of operations, in addition to those of every operation.
 macro_rules! problems {
@@ -41,19 +47,19 @@ problems! {
     /// Of reading one resource by its id.
     OfLookup: NotFound;
     /// Of a list.
-    OfList: Malformed, ValidationFailed;
+    OfList: ValidationFailed;
     /// Of a body with at most a reason.
-    OfReason: Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfReason: RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of an intervention.
-    OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfIntervention: NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
     /// Of a webhook.
-    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
+    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed;
     /// Of a submission.
-    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout, TooLarge,
+    OfSubmission: IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout, TooLarge,
         UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
     /// Of a batch as a whole.
-    OfBatch: Malformed, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
+    OfBatch: IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
         ValidationFailed;
 }
 
