@@ -71,6 +71,8 @@ codes! {
         "The body is too large.",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The media type of the body is not supported.",
+    UnsupportedContentEncoding "unsupported_content_encoding" UNSUPPORTED_MEDIA_TYPE
+        "The body's `Content-Encoding` is not supported; `Accept-Encoding` names those that are. Nothing was stored.",
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY
         "The request can be read, but breaks rules; `errors` names each field that does.",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY

@@ -49,17 +49,17 @@ problems! {
     /// Of a list.
     OfList: ValidationFailed;
     /// Of a body with at most a reason.
-    OfReason: RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfReason: RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// Of an intervention.
-    OfIntervention: NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfIntervention: NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// Of a webhook.
     OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed;
+        UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// Of a submission.
     OfSubmission: IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
+        UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed, IdempotencyKeyReused;
     /// Of a batch as a whole.
-    OfBatch: IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
+    OfBatch: IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding,
         ValidationFailed;
 }
 
@@ -134,6 +134,7 @@ pub fn example(code: Code) -> serde_json::Value {
         }
         Code::TooLarge => Problem::too_large(MAX_BODY_BYTES),
         Code::UnsupportedMediaType => Problem::not_json(),
+        Code::UnsupportedContentEncoding => Problem::unsupported_encoding(),
         Code::ValidationFailed => Problem::invalid(vec![
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),

@@ -21,6 +21,9 @@ use code::Code;
 /// When a client that was refused may retry, in seconds.
 pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
+/// The codings of a request's body that are decoded.
+pub const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, br");
+
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -158,6 +161,12 @@ impl Problem {
     /// 415.
     pub fn unsupported_media_type(detail: &str) -> Self {
         Self::new(Code::UnsupportedMediaType, detail)
+    }
+
+    /// 415: the body's coding is not among [`ACCEPTED_ENCODINGS`].
+    pub fn unsupported_encoding() -> Self {
+        let detail = "the content-encoding of a body must be gzip or br, or there must be none";
+        Self::new(Code::UnsupportedContentEncoding, detail)
     }
 
     /// 503: the client may retry.
