@@ -1,4 +1,4 @@
-//! What comes before the routes: the header `Host`, and compressed bodies.
+//! What belongs to HTTP, not to a route: the header `Host`, compressed bodies and answers.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -115,6 +115,25 @@ async fn a_coding_that_is_not_decoded_is_refused_with_those_that_are() {
         );
     }
     assert_eq!(stored(&web).await, 0);
+}
+
+#[tokio::test]
+async fn a_compressed_file_varies_by_accept_encoding_and_no_file_claims_to_be_sent_in_ranges() {
+    let site = tempfile::tempdir().unwrap();
+    let text = "a file of the page, long enough to be worth compressing\n".repeat(50);
+    std::fs::write(site.path().join("notes.txt"), &text).unwrap();
+    std::fs::write(site.path().join("notes.txt.br"), brotli(&text).await).unwrap();
+    std::fs::write(site.path().join("notes.txt.gz"), gzip(&text).await).unwrap();
+    let mut command = command(&["web"]);
+    command.env("DATABASE_URL", database().await).env("LEPTOS_SITE_ROOT", site.path());
+    let web = Program::start(command).await;
+    for (accepted, coding) in [("br", Some("br")), ("gzip", Some("gzip")), ("identity", None)] {
+        let request = web.get("/notes.txt").header("accept-encoding", accepted);
+        let answer = request.header("range", "bytes=0-9").send().await.unwrap();
+        let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!((answer.status().as_u16(), header("content-encoding")), (200, coding));
+        assert_eq!((header("vary"), header("accept-ranges")), (Some("accept-encoding"), None));
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, header},
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn, from_fn_with_state, map_request, map_response},
     routing::get,
 };
 use gateway::Gateway;
@@ -38,7 +38,7 @@ use body_limits::MAX_BODY_BYTES;
 use middleware::{
     content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
-    request_metrics, same_origin,
+    request_metrics, same_origin, selected_representation,
 };
 use problem::Problem;
 
@@ -95,6 +95,7 @@ pub fn router(state: WebState) -> Router {
         .layer(map_request(request_id::drop_unfit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(map_response(selected_representation::state))
         .layer(
             CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_event_stream)),
         )

@@ -23,7 +23,7 @@ async fn a_transaction_in_a_currency_that_is_refused_by_now_is_posted_shown_and_
         let shown = gateway.transaction(id).await.unwrap().unwrap();
         assert_eq!((shown.status, shown.currency), (State::Completed, currency));
         let filter = Filter { currency: Some(currency), ..Filter::default() };
-        let found = gateway.list(&filter, 10, None).await.unwrap();
+        let found = gateway.transactions(&filter, None, 10).await.unwrap();
         assert_eq!(found.data, [shown]);
     }
 }

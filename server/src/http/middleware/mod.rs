@@ -10,3 +10,4 @@ pub mod problem_rendering;
 pub mod request_id;
 pub mod request_metrics;
 pub mod same_origin;
+pub mod selected_representation;
