@@ -9,7 +9,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Object, ObjectBuilder, RefOr, Schema,
-        schema::{SchemaType, Type},
+        schema::{SchemaFormat, SchemaType, Type},
     },
 };
 
@@ -91,10 +91,16 @@ impl ToSchema for IdempotencyKey {
     }
 }
 
+/// The format of an exact decimal, in OpenAPI's registry: generators choose their language's decimal type.
+pub(crate) fn decimal() -> SchemaFormat {
+    SchemaFormat::Custom("decimal".to_owned())
+}
+
 pub(crate) fn number() -> Object {
     let largest = 10_f64.powi(MAX_SIGNIFICANT_DIGITS as i32) - 1.0;
     ObjectBuilder::new()
         .schema_type(Type::Number)
+        .format(Some(decimal()))
         .description(Some(format!(
             "An exact decimal in units of the currency, with the digits that were sent: 100.50 stays \
              100.50. At most {MAX_SIGNIFICANT_DIGITS} significant digits, and no more decimals than \

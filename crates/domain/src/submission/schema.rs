@@ -8,7 +8,7 @@ use utoipa::openapi::{
 use super::limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS};
 use crate::{
     money::MAX_SIGNIFICANT_DIGITS,
-    openapi::{nullable, number, or_null, text},
+    openapi::{decimal, nullable, number, or_null, text},
 };
 
 /// An amount as a client may send it.
@@ -18,6 +18,7 @@ pub fn amount() -> Schema {
         MAX_SIGNIFICANT_DIGITS + 1,
         "The same number as a string, for clients whose numbers are floats.",
     )
+    .format(Some(decimal()))
     .pattern(Some(r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?$"));
     Schema::OneOf(OneOf { items: vec![number().into(), text.into()], ..OneOf::new() })
 }

@@ -5,6 +5,7 @@ use utoipa::openapi::{
     Content, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
     path::{Operation, Parameter, PathItem},
     schema::{SchemaType, Type},
+    security::SecurityRequirement,
 };
 
 use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
@@ -17,6 +18,8 @@ const MAY_LACK: [&str; 1] = ["Problem"];
 
 /// Completes the routes' document.
 pub fn finish(mut document: OpenApi) -> OpenApi {
+    // An empty requirement: there is no authentication yet.
+    document.security = Some(vec![SecurityRequirement::default()]);
     let components = document.components.get_or_insert_default();
     components.headers.insert("RequestId".to_owned(), request_id().into());
     components.headers.insert("RetryAfter".to_owned(), retry_after().into());

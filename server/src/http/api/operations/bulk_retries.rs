@@ -109,6 +109,8 @@ async fn request(
 }
 
 /// Show a bulk retry
+///
+/// With its filter, and how many transactions it has examined and retried so far.
 #[utoipa::path(
     get,
     path = "/api/bulk-retries/{id}",

@@ -153,7 +153,7 @@ async fn submit(
 fn example_of_batch() -> Value {
     json!([
         {"idempotencyKey": "order-1", "amount": example::amount(), "currency": "USD"},
-        {"idempotencyKey": "order-2", "amount": 0, "currency": "USD"},
+        {"idempotencyKey": "order-2", "amount": "5.005", "currency": "USD"},
     ])
 }
 
@@ -166,7 +166,7 @@ fn example_of_answers() -> Value {
 
 /// The result of a refused line.
 fn example_of_refused() -> Answer {
-    let errors = vec![FieldError::new("/amount", "must be greater than zero")];
+    let errors = vec![FieldError::new("/amount", "must have at most 2 decimals in USD")];
     let problem = Problem::invalid(errors).document(Some(EXAMPLE_REQUEST_ID.to_owned()));
     Answer::Refused { index: 1, status: 422, problem }
 }
