@@ -36,9 +36,14 @@ pub struct SubmissionError {
 }
 
 impl SubmissionError {
-    /// The error of one field.
+    /// The error of one field, or of a value in it; of the form as a whole if the pointer is empty.
     pub fn at(&self, pointer: &str) -> Option<&str> {
-        let error = self.errors.iter().find(|error| error.pointer == pointer)?;
+        let error = self.errors.iter().find(|error| {
+            let below = error.pointer.strip_prefix(pointer);
+            below.is_some_and(|below| {
+                below.is_empty() || !pointer.is_empty() && below.starts_with('/')
+            })
+        })?;
         Some(&error.message)
     }
 
@@ -207,6 +212,15 @@ mod tests {
         assert_eq!(pointers(&typed("-1", "XXZ", "{")), ["/amount", "/currency", "/metadata"]);
         assert_eq!(pointers(&typed("1", "USD", "[1]")), ["/metadata"]);
         assert!(parse(&typed("1", "USD", r#"{"order_id": "12345"}"#)).is_ok());
+    }
+
+    #[test]
+    fn an_error_within_the_metadata_is_shown_at_its_field() {
+        let typed = typed("1", "USD", r#"{"notes": ["\u0000"]}"#);
+        let answer = SubmissionError { errors: parse(&typed).unwrap_err(), typed };
+        assert_eq!(answer.errors[0].pointer, "/metadata/notes/0");
+        assert_eq!(answer.at("/metadata"), Some("must not contain the character U+0000"));
+        assert_eq!((answer.at(""), answer.at("/meta")), (None, None));
     }
 
     #[test]

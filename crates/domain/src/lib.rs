@@ -4,6 +4,8 @@
 //! [`protocol`] decides the next step; the `gateway` crate carries it out. The crate builds for WASM,
 //! so that the browser's forms and the REST API validate with the same code.
 
+pub mod currency;
+pub mod date_time;
 pub mod intervention;
 pub mod json;
 pub mod money;
@@ -15,8 +17,9 @@ pub mod submission;
 pub mod trace_parent;
 pub mod transaction;
 
+pub use currency::Currency;
 pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
-pub use money::{Amount, Currency};
+pub use money::Amount;
 pub use posting::{Circuits, Pause, PostingStatus};
 pub use protocol::{
     Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,

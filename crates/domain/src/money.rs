@@ -1,4 +1,4 @@
-//! Amounts and currencies. An amount is an exact decimal from the wire to the table and back.
+//! Amounts. An amount is an exact decimal from the wire to the table and back.
 
 use std::fmt;
 
@@ -113,55 +113,6 @@ fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|e| all_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
-/// An ISO 4217 currency, by its alphabetic code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Currency(iso_currency::Currency);
-
-/// Why a text is not a currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be a currency code of ISO 4217 in capitals, such as USD")]
-pub struct UnknownCurrency;
-
-impl Currency {
-    /// Reads a code such as `USD`.
-    ///
-    /// # Errors
-    /// [`UnknownCurrency`] if ISO 4217 does not list the code.
-    pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
-        iso_currency::Currency::from_code(code).map(Self).ok_or(UnknownCurrency)
-    }
-
-    /// The code, three capital letters.
-    pub fn code(self) -> &'static str {
-        self.0.code()
-    }
-
-    /// How many decimals its minor unit allows; `None` where ISO 4217 defines none, as for gold.
-    pub fn decimals(self) -> Option<u32> {
-        self.0.exponent().map(u32::from)
-    }
-}
-
-impl TryFrom<String> for Currency {
-    type Error = UnknownCurrency;
-    fn try_from(code: String) -> Result<Self, UnknownCurrency> {
-        Self::parse(&code)
-    }
-}
-
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.code().to_owned()
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -201,15 +152,6 @@ mod tests {
     #[test]
     fn equal_values_are_equal_amounts() {
         assert_eq!(Amount::parse("1.50").unwrap(), Amount::parse("1.5").unwrap());
-    }
-
-    #[test]
-    fn currencies_know_their_decimals() {
-        assert_eq!(Currency::parse("USD").unwrap().decimals(), Some(2));
-        assert_eq!(Currency::parse("JPY").unwrap().decimals(), Some(0));
-        assert_eq!(Currency::parse("BHD").unwrap().decimals(), Some(3));
-        assert!(Currency::parse("XXZ").is_err());
-        assert!(Currency::parse("usd").is_err());
     }
 
     proptest! {

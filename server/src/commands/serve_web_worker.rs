@@ -85,7 +85,7 @@ async fn with_database(
     };
     // A pool of its own: a migration has no statement timeout.
     let migrating = pool(2, WORKER_ACQUIRE_TIMEOUT)?;
-    if !migrate(&migrating, &stop).await? {
+    if !migrate(url, &migrating, &stop).await? {
         return Ok(());
     }
     migrating.close().await;
@@ -195,11 +195,24 @@ async fn serve(
 }
 
 /// Migrates, and waits for a database that is still starting. Returns false if the signal comes first.
-async fn migrate(pool: &PgPool, stop: &CancellationToken) -> Result<bool, Fatal> {
+async fn migrate(url: &str, pool: &PgPool, stop: &CancellationToken) -> Result<bool, Fatal> {
     loop {
-        let Err(error) = database::migrate(pool).await else { return Ok(true) };
-        if !error.retryable() {
-            return Err(error.into());
+        // A connection of its own says why it fails; a pool would say only that it timed out.
+        let (error, retryable): (Fatal, bool) = match database::probe(url).await {
+            Err(error) => {
+                let retryable = error.retryable();
+                (format!("DATABASE_URL: {error}").into(), retryable)
+            }
+            Ok(()) => match database::migrate(pool).await {
+                Ok(()) => return Ok(true),
+                Err(error) => {
+                    let retryable = error.retryable();
+                    (error.into(), retryable)
+                }
+            },
+        };
+        if !retryable {
+            return Err(error);
         }
         tracing::warn!(%error, "waiting for the database");
         tokio::select! {

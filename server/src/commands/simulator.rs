@@ -8,7 +8,10 @@ use std::{
 use clap::Args;
 use simulator::{Faults, Simulator, SimulatorConfig};
 
-use super::{fatal::Fatal, loopback::refuse_beyond_loopback, stop_signal::stop_signal};
+use super::{
+    fatal::Fatal, loopback::refuse_beyond_loopback, settings::values::listen_addr,
+    stop_signal::stop_signal,
+};
 
 /// Settings of `simulator`.
 #[derive(Debug, Clone, Args)]
@@ -18,7 +21,8 @@ pub struct SimulatorSettings {
         long,
         env = "SIMULATOR_ADDR",
         value_name = "SIMULATOR_ADDR",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_addr
     )]
     pub simulator_addr: SocketAddr,
     /// The folder that holds its ledger

@@ -16,7 +16,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, header},
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn, from_fn_with_state, map_request, map_response},
     routing::get,
 };
 use gateway::Gateway;
@@ -27,6 +27,7 @@ use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
+    decompression::RequestDecompressionLayer,
     limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
@@ -35,9 +36,9 @@ use tower_http::{
 use api::monitoring::{health, home, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
-    deadline, load_shedding, problem_rendering,
+    content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
-    request_metrics, same_origin,
+    request_metrics, same_origin, selected_representation,
 };
 use problem::Problem;
 
@@ -94,6 +95,7 @@ pub fn router(state: WebState) -> Router {
         .layer(map_request(request_id::drop_unfit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(map_response(selected_representation::state))
         .layer(
             CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_event_stream)),
         )
@@ -103,6 +105,8 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
         .layer(from_fn(same_origin::enforce))
+        .layer(from_fn(content_encoding::normalize))
+        .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     api.merge(pages).layer(around).with_state(state)
 }

@@ -3,11 +3,13 @@
 
 mod batcher;
 mod bounded_pool;
+mod connect;
 mod migrate;
 mod pools;
 
 pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits};
 pub(crate) use bounded_pool::BoundedPool;
+pub use connect::{ConnectError, probe, read_url};
 pub use migrate::{MigrateError, migrate};
 pub(crate) use pools::{COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT, WORKER_STATEMENT_TIMEOUT, interval};
 pub use pools::{

@@ -1,11 +1,13 @@
 //! The connections to PostgreSQL.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use sqlx::{
     PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
+    postgres::{PgPoolOptions, types::PgInterval},
 };
+
+use super::connect::{ConnectError, read_url};
 
 /// How long a request of the web side waits for a free connection. It is short, because a quick error is
 /// better for a client than a long queue in front of the database.
@@ -30,8 +32,8 @@ pub fn pool(
     url: &str,
     max_connections: u32,
     acquire_timeout: Duration,
-) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?
+) -> Result<PgPool, ConnectError> {
+    let options = read_url(url)?
         .application_name("onceward")
         // A session that hangs inside a database transaction would hold its locks for ever.
         .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])

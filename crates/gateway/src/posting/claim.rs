@@ -125,7 +125,8 @@ pub async fn claim(
                 request: PostingRequest {
                     id: row.id,
                     amount: Amount::from_stored(row.amount),
-                    currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
+                    currency: Currency::from_stored(&row.currency)
+                        .map_err(|_| unreadable("currency"))?,
                     description: row.description,
                     timestamp: row.occurred_at.unwrap_or(row.submitted_at),
                     // Parsed here, not by sqlx: an unreadable value fails one row, not the whole batch.

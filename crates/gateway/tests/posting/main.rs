@@ -6,6 +6,7 @@
 mod support;
 
 mod admission;
+mod earlier_rules;
 mod execution;
 mod trace;
 mod worker;

@@ -13,7 +13,7 @@ use domain::TraceParent;
 use tower_http::request_id::RequestId;
 
 use crate::http::{
-    problem::{Problem, RETRY_AFTER_SECONDS},
+    problem::{ACCEPTED_ENCODINGS, Problem, RETRY_AFTER_SECONDS, code::Code},
     request::trace_parent,
 };
 
@@ -28,11 +28,11 @@ pub async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
-    let status = problem.status();
+    let (status, code) = (problem.status(), problem.code());
     if problem.is_server_fault() {
         let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
-            request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code().as_str(),
+            request_id, trace_id, %method, path, status = status.as_u16(), code = code.as_str(),
             transaction_id = problem.transaction_id().map(tracing::field::display),
             cause = problem.cause(),
             "a request failed"
@@ -53,6 +53,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if code == Code::UnsupportedContentEncoding {
+        headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -18,8 +18,14 @@ use crate::http::body_limits::MAX_BODY_BYTES;
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 /// The codes of every operation.
-const ANY: [Code; 5] =
-    [Code::CrossSite, Code::MethodNotAllowed, Code::Internal, Code::Overloaded, Code::Unavailable];
+const ANY: [Code; 6] = [
+    Code::Malformed,
+    Code::CrossSite,
+    Code::MethodNotAllowed,
+    Code::Internal,
+    Code::Overloaded,
+    Code::Unavailable,
+];
 
 /// Names the codes of groups of operations, in addition to those of every operation.
 macro_rules! problems {
@@ -41,19 +47,21 @@ problems! {
     /// For an operation that reads one resource by its id.
     OfLookup: NotFound;
     /// For an operation that lists resources.
-    OfList: Malformed, ValidationFailed;
+    OfList: ValidationFailed;
     /// For an operation whose body may have a reason.
-    OfReason: Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfReason: RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For an intervention.
-    OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfIntervention: NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType,
+        UnsupportedContentEncoding, ValidationFailed;
     /// For an inbound webhook.
-    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed;
+    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Conflict, RequestTimeout, TooLarge,
+        UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For a submission.
-    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
+    OfSubmission: IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout,
+        TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed, IdempotencyKeyReused;
     /// For a batch as a whole. Each line has its own result.
-    OfBatch: Malformed, IdempotencyKeyInvalid, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    OfBatch: IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
+        UnsupportedContentEncoding, ValidationFailed;
 }
 
 fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
@@ -102,6 +110,9 @@ pub fn example(code: Code) -> serde_json::Value {
         ),
         Code::IdempotencyKeyMissing => Problem::idempotency_key_missing(),
         Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given only once"),
+        Code::IdempotencyKeyMisnamed => {
+            Problem::idempotency_key_misnamed("header x-idempotency-key")
+        }
         Code::IdempotencyKeyReused => SubmitError::KeyReused.into(),
         Code::SignatureMissing => Problem::unsigned(
             code,
@@ -124,6 +135,7 @@ pub fn example(code: Code) -> serde_json::Value {
         }
         Code::TooLarge => Problem::too_large(MAX_BODY_BYTES),
         Code::UnsupportedMediaType => Problem::not_json(),
+        Code::UnsupportedContentEncoding => Problem::unsupported_encoding(),
         Code::ValidationFailed => Problem::invalid(vec![
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),

@@ -21,6 +21,9 @@ use code::Code;
 /// When a client that was refused may retry, in seconds.
 pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
+/// The codings of a request's body that are decoded.
+pub const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, br");
+
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -160,6 +163,12 @@ impl Problem {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
+    /// 415: the body's coding is not among [`ACCEPTED_ENCODINGS`].
+    pub fn unsupported_encoding() -> Self {
+        let detail = "the content-encoding of a body must be gzip or br, or there must be none";
+        Self::new(Code::UnsupportedContentEncoding, detail)
+    }
+
     /// 503: the client may retry.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, detail)
@@ -197,6 +206,15 @@ impl Problem {
         let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
             field idempotencyKey";
         Self::new(Code::IdempotencyKeyMissing, detail)
+    }
+
+    /// 400: `what` is probably meant as the idempotency key.
+    pub fn idempotency_key_misnamed(what: &str) -> Self {
+        let detail = format!(
+            "the {what} is not read; send the idempotency key as the header Idempotency-Key, or as the field \
+             idempotencyKey of the body"
+        );
+        Self::new(Code::IdempotencyKeyMisnamed, detail)
     }
 
     /// Whether it belongs in the log. Load shedding is only counted: in a flood, logging a refusal would cost more than

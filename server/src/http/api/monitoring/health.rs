@@ -104,6 +104,8 @@ async fn health(State(gateway): State<Gateway>) -> Response {
 }
 
 /// Report that the process is alive
+///
+/// Whatever the state of the database.
 #[utoipa::path(
     get,
     path = "/livez",

@@ -14,9 +14,11 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
+use domain::{Counts, PostingStatus, Transaction};
 use futures::{StreamExt, stream};
 use gateway::{Change, Gateway};
 use serde::Serialize;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,7 +33,7 @@ pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(open))
 }
 
-/// One event of the stream.
+/// One event of the stream: its lines as members, and its data decoded.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the API's document: axum writes events itself")]
 struct StreamEvent {
@@ -41,9 +43,20 @@ struct StreamEvent {
     /// A position in the change feed.
     #[schema(pattern = "^[0-9]+$")]
     id: String,
-    /// JSON: a list of `Transaction`, a `Counts`, or a `PostingStatus`.
-    #[schema(content_media_type = "application/json")]
-    data: String,
+    data: EventData,
+}
+
+/// The data of an event, which is one line of JSON.
+#[derive(ToSchema)]
+#[schema(untagged)]
+#[expect(dead_code, reason = "for the API's document: axum writes events itself")]
+enum EventData {
+    /// The transactions that changed.
+    Transactions(Vec<Transaction>),
+    /// How many are in each state.
+    Counts(Counts),
+    /// The status of posting.
+    Posting(PostingStatus),
 }
 
 /// Follow changes
@@ -63,7 +76,7 @@ struct StreamEvent {
             description = "The stream, which lasts until either side ends it.",
             body = StreamEvent,
             content_type = "text/event-stream",
-            example = "event: counts\nid: 48213\ndata: {\"pending\":3,\"processing\":1,\"completed\":996,\"failed\":0,\"inDoubt\":0,\"rejected\":0,\"cancelled\":0}\n\n",
+            example = json!(example_of_counts()),
         ),
         error_responses::Any,
     ),
@@ -106,4 +119,12 @@ fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {
             None
         }
     }
+}
+
+/// An event with the number of transactions in each state.
+fn example_of_counts() -> Value {
+    let counts = json!({
+        "pending": 3, "processing": 1, "completed": 996, "failed": 0, "inDoubt": 0, "rejected": 0, "cancelled": 0,
+    });
+    json!({"event": "counts", "id": "48213", "data": counts})
 }

@@ -18,6 +18,8 @@ use crate::http::{
 };
 
 /// Show a transaction
+///
+/// As it is now, not as it was when it was submitted.
 #[utoipa::path(
     get,
     path = "/api/transactions/{id}",

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use domain::{Principal, Submission, Transaction};
@@ -77,9 +77,11 @@ struct SubmissionHeaders {
 pub async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
+    uri: Uri,
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, Problem> {
+    idempotency_key::refuse_misnamed(&headers, &uri)?;
     let mut submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
     idempotency_key::take_from_header(&mut submission, &headers)?;
     idempotency_key::require(key_required, &submission)?;

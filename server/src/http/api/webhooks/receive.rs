@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::Utc;
-use domain::{Amount, Currency, FieldError, Principal, Submission};
+use domain::{Amount, FieldError, Principal, Submission, openapi::AcceptedCurrency};
 use gateway::{Gateway, SubmitError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -61,7 +61,7 @@ struct Webhook {
     #[schema(schema_with = domain::submission::schema::amount)]
     amount: Amount,
     /// The currency of `amount`.
-    currency: Currency,
+    currency: AcceptedCurrency,
 }
 
 fn transaction_id() -> Object {

@@ -6,7 +6,7 @@ mod submission;
 use axum::{
     Extension, Json,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use domain::{FieldError, Submission, TraceParent, Transaction};
@@ -96,9 +96,11 @@ async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
     request_id: Option<Extension<RequestId>>,
+    uri: Uri,
     headers: HeaderMap,
     batch: Batch,
 ) -> Result<Response, Problem> {
+    idempotency_key::refuse_misnamed(&headers, &uri)?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail =
             "is for a single transaction; in a batch, each transaction has a field idempotencyKey";
@@ -153,7 +155,7 @@ async fn submit(
 fn example_of_batch() -> Value {
     json!([
         {"idempotencyKey": "order-1", "amount": example::amount(), "currency": "USD"},
-        {"idempotencyKey": "order-2", "amount": 0, "currency": "USD"},
+        {"idempotencyKey": "order-2", "amount": "5.005", "currency": "USD"},
     ])
 }
 
@@ -166,7 +168,7 @@ fn example_of_answers() -> Value {
 
 /// The result of a refused line.
 fn example_of_refused() -> Answer {
-    let errors = vec![FieldError::new("/amount", "must be greater than zero")];
+    let errors = vec![FieldError::new("/amount", "must have at most 2 decimals in USD")];
     let problem = Problem::invalid(errors).document(Some(EXAMPLE_REQUEST_ID.to_owned()));
     Answer::Refused { index: 1, status: 422, problem }
 }
