@@ -11,9 +11,8 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use commands::{
-    command_line::{Cli, Command},
+    command_line::{self, Command},
     fatal::Fatal,
     load,
     role::Role,
@@ -24,7 +23,7 @@ use commands::{
 use listener::open_files;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = command_line::read();
     telemetry::log::start();
     open_files::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
                 serve_web_worker::run(Role::Worker { metrics_addr }, settings).await
             }
             Command::Simulator(settings) => simulator::run(settings).await,
-            Command::Load(settings) => return load::run(settings).await,
+            Command::Load(settings) => return Ok(load::run(settings).await),
         }
         .map(|()| ExitCode::SUCCESS)
     });

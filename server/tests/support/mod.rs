@@ -240,6 +240,10 @@ impl Service {
         command
     }
 
+    pub fn url(&self) -> &str {
+        &self.program.url
+    }
+
     /// Changes some of the faults.
     pub async fn faults(&self, changes: Value) {
         let changed = self.program.put("/admin/faults").body(changes.to_string()).send().await;
