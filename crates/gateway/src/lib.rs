@@ -21,9 +21,11 @@ use tokio::sync::Notify;
 
 use accept::Accept;
 pub use accept::{SubmitError, Submitted};
+pub use database::CommitFault;
 use database::{BoundedPool, COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT};
 pub use error::EngineError;
 pub use job::Purpose;
+use monitoring::Commits;
 pub use monitoring::{Change, Changes, Health, Listener, Statistics, Status, TableStatistics};
 pub use operations::{BulkRetry, InterventionError};
 pub use posting::{
@@ -38,6 +40,7 @@ pub use recovery::{housekeeping, reclaim_expired};
 pub struct Gateway {
     pool: BoundedPool,
     accept: Accept,
+    commits: Commits,
     changes: Changes,
 }
 
@@ -45,9 +48,11 @@ impl Gateway {
     /// An engine on a migrated database. `wake` is notified of every commit that creates jobs, so that a
     /// [`Worker`] in the same process does not wait for its poll interval.
     pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        let accept = Accept::new(BoundedPool::new(pool.clone(), COMMIT_TIMEOUT), wake);
+        let commits = Commits::default();
+        let commit_pool = BoundedPool::new(pool.clone(), COMMIT_TIMEOUT);
+        let accept = Accept::new(commit_pool, wake, commits.clone());
         let pool = BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT);
-        Self { accept, changes: Changes::new(pool.clone()), pool }
+        Self { accept, commits, changes: Changes::new(pool.clone()), pool }
     }
 
     /// The feed of all changes to transactions. It is read only while it has listeners.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     http,
     listener::{self, open_files},
-    own_postgres::OwnPostgres,
+    own_postgres::{OwnPostgres, OwnPostgresStatus},
     telemetry::metrics,
 };
 
@@ -62,12 +62,20 @@ pub async fn run(role: Role, settings: Settings) -> Result<(), Fatal> {
     open_files::warn_if_too_few(settings.posting.max_requests_in_flight(role));
 
     if let Some(url) = &settings.database_url {
-        return with_database(role, &settings, simulated, listener, stop, url).await;
+        let status = OwnPostgresStatus::none();
+        return with_database(role, &settings, simulated, listener, stop, url, status).await;
     }
-    let own_postgres = OwnPostgres::start(&settings.data).await?;
-    let url = own_postgres.url();
-    let result = with_database(role, &settings, simulated, listener, stop, &url).await;
-    own_postgres.stop().await;
+    let Some(own_postgres) = OwnPostgres::start(&settings.data, &stop).await? else {
+        return Ok(());
+    };
+    let (url, status) = (own_postgres.url(), own_postgres.status());
+    let ended = CancellationToken::new();
+    let program = async {
+        let _ended = ended.clone().drop_guard();
+        with_database(role, &settings, simulated, listener, stop.clone(), &url, status).await
+    };
+    let (result, supervised) = tokio::join!(program, own_postgres.supervise(&stop, &ended));
+    supervised.map_err(|error| format!("Onceward's own PostgreSQL: {error}"))?;
     result
 }
 
@@ -78,6 +86,7 @@ async fn with_database(
     listener: Option<TcpListener>,
     stop: CancellationToken,
     url: &str,
+    own_postgres: OwnPostgresStatus,
 ) -> Result<(), Fatal> {
     let pool = |connections, acquire_timeout| {
         database::pool(url, connections, acquire_timeout)
@@ -160,6 +169,7 @@ async fn with_database(
             },
             key_required: http::KeyRequired(settings.idempotency_key_required),
             metrics,
+            own_postgres,
             simulator: simulator.as_ref().map(Simulator::handle),
             stop: stop.clone(),
         };

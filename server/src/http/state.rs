@@ -9,6 +9,7 @@ use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::webhook_secrets::WebhookSecrets;
+use crate::own_postgres::OwnPostgresStatus;
 
 /// The state that the handlers share.
 #[derive(Clone, FromRef)]
@@ -25,6 +26,8 @@ pub struct WebState {
     pub key_required: KeyRequired,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
+    /// Whether Onceward's own PostgreSQL is down.
+    pub own_postgres: OwnPostgresStatus,
     /// The simulator, if it runs inside.
     pub simulator: Option<SimulatorHandle>,
     /// Cancelled when the program stops; otherwise open streams would delay the shutdown.

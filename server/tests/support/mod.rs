@@ -89,6 +89,48 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A folder that the account of PostgreSQL can reach when the tests run as root.
+pub struct Data(tempfile::TempDir);
+
+impl Data {
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("onceward").tempdir_in("/tmp").unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        Self(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The process of the PostgreSQL in it.
+    pub fn postmaster(&self) -> nix::unistd::Pid {
+        let text = std::fs::read_to_string(self.pid_file()).unwrap();
+        nix::unistd::Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.path().join("postgres/cluster/postmaster.pid")
+    }
+}
+
+impl Drop for Data {
+    /// A failed test leaves a PostgreSQL running that no later start stops.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let working_folder = std::fs::read_link(entry.path().join("cwd"));
+            let pid = entry.file_name().to_string_lossy().parse().ok();
+            if let (Ok(folder), Some(pid)) = (working_folder, pid)
+                && folder.starts_with(self.path())
+            {
+                let pid = nix::unistd::Pid::from_raw(pid);
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
+            }
+        }
+    }
+}
+
 /// A running program.
 pub struct Program {
     pub url: String,
@@ -98,14 +140,20 @@ pub struct Program {
 
 impl Program {
     /// Starts it and waits until it prints its address.
-    pub async fn start(mut command: Command) -> Self {
+    pub async fn start(command: Command) -> Self {
+        let started = Self::try_start(command).await;
+        started.unwrap_or_else(|text| panic!("the program ended before it was up: {text}"))
+    }
+
+    /// Starts it; what it printed if it ends instead.
+    pub async fn try_start(mut command: Command) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut log = child.stderr.take().unwrap();
         let Some(line) = lines.next_line().await.unwrap() else {
             let mut text = String::new();
             log.read_to_string(&mut text).await.unwrap();
-            panic!("the program ended before it was up: {text}");
+            return Err(text);
         };
         let url = line.rsplit(' ').next().unwrap().to_owned();
         // Its log is forwarded to the test's own, which is shown when the test fails.
@@ -116,7 +164,7 @@ impl Program {
             }
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { url, child, client: Client::builder().no_proxy().build().unwrap() }
+        Ok(Self { url, child, client: Client::builder().no_proxy().build().unwrap() })
     }
 
     pub fn pid(&self) -> nix::unistd::Pid {
@@ -127,6 +175,12 @@ impl Program {
     pub async fn end(mut self, signal: nix::sys::signal::Signal) -> ExitStatus {
         nix::sys::signal::kill(self.pid(), signal).unwrap();
         self.child.wait().await.unwrap()
+    }
+
+    /// Waits for its end, which is to come by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(Duration::from_secs(120), self.child.wait()).await;
+        ended.expect("the program goes on").unwrap()
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_settings_are_those_of_onceward_s_own_postgresql() {
-        let own = include_str!("../../../../server/src/own_postgres/mod.rs");
+        let own = include_str!("../../../../server/src/own_postgres/server.rs");
         let (_, settings) = own.split_once("const SERVER_SETTINGS").unwrap();
         let (_, settings) = settings.split_once('=').unwrap();
         let (settings, _) = settings.split_once(';').unwrap();

@@ -16,8 +16,11 @@ use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    database::{Batcher, BatcherError, BatcherLimits, BoundedPool},
+    database::{
+        Batcher, BatcherError, BatcherLimits, BoundedPool, CommitFault, is_caused_by_one_row,
+    },
     job::{Job, POSTING},
+    monitoring::Commits,
 };
 
 const BATCHER_LIMITS: BatcherLimits =
@@ -59,30 +62,46 @@ pub enum StoreError {
 
 /// Stores submissions in batches.
 #[derive(Clone)]
-pub struct Accept(Batcher<Entry, Accepted>);
+pub struct Accept {
+    batcher: Batcher<Entry, Accepted>,
+    commits: Commits,
+}
 
 impl Accept {
-    /// `wake` is notified of every commit.
-    pub fn new(pool: BoundedPool, wake: Arc<Notify>) -> Self {
-        Self(Batcher::new(BATCHER_LIMITS, move |entries| {
-            let (pool, wake) = (pool.clone(), wake.clone());
+    /// `wake` is notified of every commit, and `commits` learns how each one ended.
+    pub fn new(pool: BoundedPool, wake: Arc<Notify>, commits: Commits) -> Self {
+        let record = commits.clone();
+        let batcher = Batcher::new(BATCHER_LIMITS, move |entries| {
+            let (pool, wake, commits) = (pool.clone(), wake.clone(), record.clone());
             async move {
                 metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
                 let accepted = insert_with_retry(&pool, entries).await;
+                match &accepted {
+                    Ok(_) => commits.record(Ok(())),
+                    // It says nothing about other rows.
+                    Err(error) if is_caused_by_one_row(error) => {}
+                    Err(error) => commits.record(Err(CommitFault::of(error))),
+                }
                 wake.notify_one();
                 accepted
             }
             .boxed()
-        }))
+        });
+        Self { batcher, commits }
     }
 
     /// Stores an entry, together with the other queued ones.
     pub async fn store(&self, entry: Entry) -> Result<Accepted, StoreError> {
-        match timeout(ACCEPT_TIMEOUT, self.0.call(entry)).await {
+        match timeout(ACCEPT_TIMEOUT, self.batcher.call(entry)).await {
             Ok(Ok(accepted)) => Ok(accepted),
             Ok(Err(BatcherError::Full)) => Err(StoreError::Overloaded),
             Ok(Err(BatcherError::Database(error))) => Err(StoreError::Database(error)),
-            Ok(Err(BatcherError::Abandoned)) | Err(_) => Err(StoreError::TimedOut),
+            Ok(Err(BatcherError::Abandoned)) => Err(StoreError::TimedOut),
+            Err(_) => {
+                // Its statement goes on, for longer than health may be wrong.
+                self.commits.record(Err(CommitFault::TimedOut));
+                Err(StoreError::TimedOut)
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::insert::{Accepted, Entry, StoreError};
-use crate::{EngineError, Gateway};
+use crate::{CommitFault, EngineError, Gateway};
 
 /// The result of a submission.
 #[derive(Debug, Clone)]
@@ -33,9 +33,9 @@ pub enum SubmitError {
     /// Too many submissions are queued.
     #[error("too many submissions are waiting; try again shortly")]
     Overloaded,
-    /// PostgreSQL did not confirm in time. The transaction may be stored under this id; sending it
-    /// again with this id is safe.
-    #[error("the database did not confirm in time; it is safe to send it again with the id {id}")]
+    /// PostgreSQL did not confirm in time, or refused. The transaction may be stored under this id; sending
+    /// it again with this id is safe.
+    #[error("{}; it is safe to send it again with the id {id}", unconfirmed(source.as_deref()))]
     Unconfirmed {
         /// The client's id, or the generated one.
         id: Uuid,
@@ -47,7 +47,26 @@ pub enum SubmitError {
     Query(#[from] EngineError),
 }
 
+/// Why a submission is not confirmed, for its client.
+fn unconfirmed(source: Option<&sqlx::Error>) -> &'static str {
+    match source.map(CommitFault::of) {
+        Some(fault) if fault.is_refusal() => fault.reason(),
+        _ => "the database did not confirm in time",
+    }
+}
+
 impl SubmitError {
+    /// Why PostgreSQL did not store it, if PostgreSQL is the cause.
+    pub fn fault(&self) -> Option<CommitFault> {
+        match self {
+            Self::Unconfirmed { source, .. } => {
+                Some(source.as_deref().map_or(CommitFault::TimedOut, CommitFault::of))
+            }
+            Self::Query(EngineError::Database(error)) => Some(CommitFault::of(error)),
+            _ => None,
+        }
+    }
+
     /// Whether the same submission may succeed later.
     pub fn retryable(&self) -> bool {
         match self {

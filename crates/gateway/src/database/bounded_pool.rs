@@ -44,15 +44,21 @@ impl BoundedPool {
         let answered = timeout(self.timeout, async {
             let mut lent = Lent { connection: self.pool.acquire().await?, is_free: false };
             let result = work(&mut lent.connection).await;
-            lent.is_free = true;
+            lent.is_free = !matches!(&result, Err(error) if is_read_only(error));
             result
         });
         answered.await.unwrap_or_else(|_| Err(Error::Io(io::ErrorKind::TimedOut.into())))
     }
 }
 
+/// Whether a session takes no changes (SQLSTATE 25006). After a failover the old primary is read-only for good, and a
+/// new connection leads to the new one.
+fn is_read_only(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("25006")
+}
+
 /// A connection in use. If its statement timed out, or the caller was dropped, the connection is closed: back
-/// in the pool it would wait for the answer, for ever if that is lost.
+/// in the pool it would wait for the answer, for ever if that is lost. One that takes no changes is closed as well.
 struct Lent {
     connection: PoolConnection<Postgres>,
     is_free: bool,

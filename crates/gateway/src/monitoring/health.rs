@@ -5,12 +5,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::posting_status::posting;
-use crate::{EngineError, Gateway};
+use crate::{CommitFault, EngineError, Gateway};
 
 /// If a transaction has been due for longer than this, posting does not keep up.
 const LATE_SECONDS: f64 = 60.0;
 /// If the share of failed attempts is above this, the posting service is in trouble.
 const MANY_ERRORS: f64 = 0.5;
+
+const NO_WORKER: &str = "no worker is alive";
 
 /// The overall status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -54,11 +56,21 @@ pub struct Health {
 }
 
 impl Health {
+    /// The health if transactions cannot be accepted, because of this.
+    pub fn unhealthy(mut self, reason: &str) -> Self {
+        self.status = Status::Unhealthy;
+        // A worker cannot renew its lease either, so the table says that none is alive.
+        let follows = [reason, NO_WORKER, CommitFault::Unreachable.reason()];
+        self.reasons.retain(|other| !follows.contains(&other.as_str()));
+        self.reasons.insert(0, reason.to_owned());
+        self
+    }
+
     /// The health if PostgreSQL does not answer.
     pub fn unreachable() -> Self {
         Self {
             status: Status::Unhealthy,
-            reasons: vec!["the database does not answer".to_owned()],
+            reasons: vec![CommitFault::Unreachable.reason().to_owned()],
             queue_depth: None,
             in_flight: None,
             retry_count: None,
@@ -73,6 +85,19 @@ impl Health {
 }
 
 impl Gateway {
+    /// Whether submissions can be committed now. A result of the last second is repeated.
+    ///
+    /// # Errors
+    /// Why not. If only this one times out, [`CommitFault::TimedOut`]; if PostgreSQL answers nothing at all,
+    /// [`CommitFault::Unreachable`].
+    pub async fn check_commits(&self) -> Result<(), CommitFault> {
+        let (commits, ping) = tokio::join!(self.commits.check(&self.pool), self.ping());
+        match (commits, ping) {
+            (Ok(()) | Err(CommitFault::TimedOut), Err(_)) => Err(CommitFault::Unreachable),
+            (commits, _) => commits,
+        }
+    }
+
     /// The health of the engine.
     ///
     /// # Errors
@@ -132,7 +157,7 @@ fn reasons(posting: &PostingStatus, oldest_pending_seconds: f64, error_rate: f64
         reasons.push("posting is paused".to_owned());
     }
     if posting.circuits.workers() == 0 {
-        reasons.push("no worker is alive".to_owned());
+        reasons.push(NO_WORKER.to_owned());
     }
     if best(posting) != Circuit::Closed {
         reasons.push("nothing gets through to the posting service".to_owned());
@@ -170,6 +195,17 @@ mod tests {
             assert_eq!(best(&posting(closed, half_open, open)), expected, "{circuits:?}");
         }
         assert_eq!(reasons(&posting(1, 0, 1), 60.0, 0.5), [""; 0]);
+    }
+
+    #[test]
+    fn what_keeps_commits_from_succeeding_is_named_first_and_what_follows_from_it_is_not() {
+        let mut health = Health::unreachable();
+        health.reasons = vec![NO_WORKER.to_owned(), "posting is paused".to_owned()];
+        let health = health.unhealthy(CommitFault::DiskFull.reason());
+        assert_eq!(health.status, Status::Unhealthy);
+        assert_eq!(health.reasons, [CommitFault::DiskFull.reason(), "posting is paused"]);
+        let trouble = "it is being started again";
+        assert_eq!(Health::unreachable().unhealthy(trouble).reasons, [trouble]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! transaction.
 
 mod change_feed;
+mod commits;
 mod counts;
 mod health;
 mod last_minute;
@@ -9,6 +10,7 @@ mod posting_status;
 mod statistics;
 
 pub use change_feed::{Change, Changes, Listener};
+pub(crate) use commits::Commits;
 pub(crate) use counts::compact;
 pub use health::{Health, Status};
 pub(crate) use last_minute::{Attempts, LastMinute};

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::FieldError;
-use gateway::{EngineError, InterventionError, SubmitError};
+use gateway::{CommitFault, EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -35,6 +35,7 @@ pub struct Problem {
     /// For the log only.
     transaction_id: Option<Uuid>,
     cause: Option<String>,
+    fault: Option<CommitFault>,
 }
 
 /// Why a request was not carried out (RFC 9457).
@@ -75,6 +76,7 @@ impl Problem {
             unconfirmed_id: None,
             transaction_id: None,
             cause: None,
+            fault: None,
         }
     }
 
@@ -181,7 +183,7 @@ impl Problem {
 
     /// An error of a change: if PostgreSQL did not confirm it, the detail says so.
     pub fn of_change(error: EngineError) -> Self {
-        let is_unconfirmed = error.retryable();
+        let is_unconfirmed = error.retryable() && !error.is_refusal();
         let mut problem = Self::from(error);
         if is_unconfirmed {
             problem.detail += "; the change may still have taken effect";
@@ -243,6 +245,17 @@ impl Problem {
         self.cause.as_deref().unwrap_or(&self.detail)
     }
 
+    /// The fault of PostgreSQL that caused it: the log has one line in a while for all that it causes.
+    pub fn fault(&self) -> Option<CommitFault> {
+        self.fault
+    }
+
+    /// Records the fault of PostgreSQL that caused it.
+    pub fn of_fault(mut self, fault: Option<CommitFault>) -> Self {
+        self.fault = fault;
+        self
+    }
+
     /// Names the transaction in the log.
     pub fn about(mut self, transaction_id: Option<Uuid>) -> Self {
         self.transaction_id = transaction_id;
@@ -281,7 +294,10 @@ impl Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Database(_) => Self::unavailable(error.to_string()).caused_by(&error),
+            EngineError::Database(ref cause) => {
+                let fault = CommitFault::of(cause);
+                Self::unavailable(error.to_string()).caused_by(&error).of_fault(Some(fault))
+            }
             EngineError::Unreadable { id, .. } => Self::internal(error.to_string()).about(Some(id)),
         }
     }
@@ -298,7 +314,8 @@ impl From<SubmitError> for Problem {
             SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             SubmitError::Overloaded => Self::overloaded(error.to_string()),
             SubmitError::Unconfirmed { id, .. } => {
-                let mut problem = Self::unavailable(error.to_string()).caused_by(&error);
+                let problem = Self::unavailable(error.to_string()).caused_by(&error);
+                let mut problem = problem.of_fault(error.fault());
                 problem.unconfirmed_id = Some(id);
                 problem
             }

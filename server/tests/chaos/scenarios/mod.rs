@@ -5,6 +5,7 @@ mod connection_faults;
 mod database_faults;
 mod lone_worker;
 mod mixed_faults;
+mod own_postgres_faults;
 mod process_faults;
 mod service_faults;
 
@@ -16,8 +17,11 @@ use tokio::process::Command;
 
 use crate::{
     Fallible,
-    testbed::{Requirements, Size, Testbed},
+    testbed::{Requirements, Size, Testbed, own_postgres::OwnPostgres},
 };
+
+/// The disk of a PostgreSQL that runs full: room for a new cluster, its WAL and the load.
+const DISK_MB: u32 = 700;
 
 /// A scenario. `--list` prints the comment of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +51,10 @@ pub enum Scenario {
     CutConnections,
     /// the table is locked, or other clients take every connection of PostgreSQL
     PoolExhausted,
+    /// Onceward runs its own PostgreSQL, whose postmaster is killed repeatedly
+    OwnPostgresKilled,
+    /// the disk of Onceward's own PostgreSQL is full for a while
+    DatabaseDiskFull,
     /// nothing listens at the posting service's address for a while
     PostingServiceGone,
     /// the posting service accepts connections and resets every one for a while
@@ -103,10 +111,20 @@ impl Scenario {
         Ok(Requirements {
             name: self.name(),
             max_connections: self.max_connections(),
+            own_postgres: matches!(self, Self::OwnPostgresKilled | Self::DatabaseDiskFull),
+            disk_mb: (self == Self::DatabaseDiskFull).then_some(DISK_MB),
             proxied: matches!(self, Self::CutConnections | Self::StopWorker),
             faults: self.faults(),
             rate_limit_per_s: self.rate_limit_per_s(size).await?,
         })
+    }
+
+    /// Why it cannot run here, if so.
+    pub fn obstacle(self) -> Option<String> {
+        if self != Self::DatabaseDiskFull {
+            return None;
+        }
+        OwnPostgres::no_disk().map(|why| format!("skipped, because no disk can be mounted: {why}"))
     }
 
     /// The faults of the posting service. It keeps the promises on which Onceward's settings (see
@@ -169,6 +187,8 @@ impl Scenario {
             Self::PostgresStopped => database_faults::stop_and_crash(testbed).await,
             Self::CutConnections => connection_faults::cut(testbed).await,
             Self::PoolExhausted => connection_faults::exhaust(testbed).await,
+            Self::OwnPostgresKilled => own_postgres_faults::kill_postmaster(testbed).await,
+            Self::DatabaseDiskFull => own_postgres_faults::fill_disk(testbed).await,
             Self::PostingServiceGone => service_faults::nothing_listens(testbed).await,
             Self::PostingServiceResets => service_faults::everything_is_reset(testbed).await,
             Self::Refusals => Ok(()),
