@@ -13,11 +13,9 @@ mod operations;
 mod posting;
 mod queries;
 mod recovery;
-
-use std::sync::Arc;
+mod wake_ups;
 
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
 use accept::Accept;
 pub use accept::{SubmitError, Submitted};
@@ -32,6 +30,7 @@ pub use posting::{
 };
 pub use queries::{Cursor, Filter, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
+pub use wake_ups::WakeUps;
 
 /// Accepts transactions and answers queries about them. Cheap to clone.
 #[derive(Clone)]
@@ -39,15 +38,16 @@ pub struct Gateway {
     pool: BoundedPool,
     accept: Accept,
     changes: Changes,
+    wake_ups: WakeUps,
 }
 
 impl Gateway {
-    /// An engine on a migrated database. `wake` is notified of every commit that creates jobs, so that a
-    /// [`Worker`] in the same process does not wait for its poll interval.
-    pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        let accept = Accept::new(BoundedPool::new(pool.clone(), COMMIT_TIMEOUT), wake);
+    /// An engine on a migrated database. After every commit that creates jobs it wakes the dispatchers, so
+    /// that no [`Worker`] has to look for them.
+    pub fn new(pool: PgPool, wake_ups: WakeUps) -> Self {
+        let accept = Accept::new(BoundedPool::new(pool.clone(), COMMIT_TIMEOUT), wake_ups.clone());
         let pool = BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT);
-        Self { accept, changes: Changes::new(pool.clone()), pool }
+        Self { accept, changes: Changes::new(pool.clone()), pool, wake_ups }
     }
 
     /// The feed of all changes to transactions. It is read only while it has listeners.

@@ -12,12 +12,13 @@ use chrono::{DateTime, Utc};
 use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use futures::FutureExt;
 use rust_decimal::Decimal;
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
     database::{Batcher, BatcherError, BatcherLimits, BoundedPool},
-    job::{Job, POSTING},
+    job::{Job, POSTING, Queue},
+    wake_ups::WakeUps,
 };
 
 const BATCHER_LIMITS: BatcherLimits =
@@ -62,14 +63,14 @@ pub enum StoreError {
 pub struct Accept(Batcher<Entry, Accepted>);
 
 impl Accept {
-    /// `wake` is notified of every commit.
-    pub fn new(pool: BoundedPool, wake: Arc<Notify>) -> Self {
+    /// Every commit wakes the dispatchers.
+    pub fn new(pool: BoundedPool, wake_ups: WakeUps) -> Self {
         Self(Batcher::new(BATCHER_LIMITS, move |entries| {
-            let (pool, wake) = (pool.clone(), wake.clone());
+            let (pool, wake_ups) = (pool.clone(), wake_ups.clone());
             async move {
                 metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
                 let accepted = insert_with_retry(&pool, entries).await;
-                wake.notify_one();
+                wake_ups.new_job(Queue::Posting);
                 accepted
             }
             .boxed()
