@@ -157,7 +157,7 @@ async fn a_listener_that_is_cut_off_without_a_word_costs_one_look_and_is_replace
     let first = fleet.listener(0).await;
     fleet.env.proxy.mute_listeners();
     let looks = fleet.looks_for_one().await;
-    assert!((1..=2).contains(&looks), "it took {looks} looks");
+    assert!(looks <= 2, "it took {looks} looks");
     fleet.listener(first).await;
     fleet.submit_one_by_one("the worker listens again").await;
     fleet.stop().await;
