@@ -154,7 +154,7 @@ impl Dispatch {
 /// Completes when the program is to stop.
 type Stop = BoxFuture<'static, Result<(), WorkerError>>;
 
-/// Returns once the execution may begin, not when it ends: each end makes an apalis worker fetch.
+/// Returns once the execution may begin, not when it ends: the next job waits until this returns.
 async fn start_execution(job: Job, data: Data<(Dispatcher, Watchdog)>) {
     let (dispatcher, watchdog) = (*data).clone();
     let _in_progress = watchdog.begin();

@@ -144,7 +144,8 @@ async fn counting_what_waits_reads_no_more_with_more_that_waits() {
     assert_eq!((statistics.due, statistics.waiting), (10_000, 50_000));
     assert!(read < 21_000, "{read} rows");
 
-    let over = "update transactions set state = 'cancelled', next_attempt_at = null, completed_at = now()
+    let over =
+        "update transactions set state = 'cancelled', next_attempt_at = null, completed_at = now()
         where next_attempt_at < now() and amount > 100";
     sqlx::query(over).execute(&pool).await.unwrap();
     let statistics = gateway.statistics().await.unwrap();
