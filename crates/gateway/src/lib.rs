@@ -13,11 +13,9 @@ mod operations;
 mod posting;
 mod queries;
 mod recovery;
-
-use std::sync::Arc;
+mod wake_ups;
 
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
 use accept::Accept;
 pub use accept::{SubmitError, Submitted};
@@ -34,6 +32,7 @@ pub use posting::{
 };
 pub use queries::{Cursor, Filter, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
+pub use wake_ups::WakeUps;
 
 /// Accepts transactions and answers queries about them. Cheap to clone.
 #[derive(Clone)]
@@ -42,17 +41,18 @@ pub struct Gateway {
     accept: Accept,
     commits: Commits,
     changes: Changes,
+    wake_ups: WakeUps,
 }
 
 impl Gateway {
-    /// An engine on a migrated database. `wake` is notified of every commit that creates jobs, so that a
-    /// [`Worker`] in the same process does not wait for its poll interval.
-    pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
+    /// An engine on a migrated database. After every commit that creates jobs it wakes the dispatchers, so
+    /// that no [`Worker`] has to look for them.
+    pub fn new(pool: PgPool, wake_ups: WakeUps) -> Self {
         let commits = Commits::default();
         let commit_pool = BoundedPool::new(pool.clone(), COMMIT_TIMEOUT);
-        let accept = Accept::new(commit_pool, wake, commits.clone());
+        let accept = Accept::new(commit_pool, wake_ups.clone(), commits.clone());
         let pool = BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT);
-        Self { accept, commits, changes: Changes::new(pool.clone()), pool }
+        Self { accept, commits, changes: Changes::new(pool.clone()), pool, wake_ups }
     }
 
     /// The feed of all changes to transactions. It is read only while it has listeners.

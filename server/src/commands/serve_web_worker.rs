@@ -7,11 +7,11 @@ use ::simulator::Simulator;
 use app::Setting;
 use axum::Router;
 use gateway::{
-    AdmissionLimits, Gateway, HttpPostingClient, Worker, WorkerSettings,
+    AdmissionLimits, Gateway, HttpPostingClient, WakeUps, Worker, WorkerSettings,
     database::{self, WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT},
 };
 use sqlx::PgPool;
-use tokio::{net::TcpListener, sync::Notify, time::sleep};
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -109,9 +109,9 @@ async fn with_database(
         (None, None) => None,
     };
     let metrics = metrics::start()?;
-    let wake = Arc::new(Notify::new());
     let web_pool = database::for_clients(&pool(WEB_CONNECTIONS, WEB_ACQUIRE_TIMEOUT)?);
-    let gateway = Gateway::new(web_pool, wake.clone());
+    let wake_ups = WakeUps::announced(&web_pool);
+    let gateway = Gateway::new(web_pool, wake_ups.clone());
 
     let policy = settings.posting.policy();
     let worker = match (role, posting_url) {
@@ -132,7 +132,7 @@ async fn with_database(
                 },
                 grace: settings.shutdown_grace(),
             },
-            wake,
+            wake_ups,
         }),
         _ => None,
     };

@@ -12,15 +12,16 @@ use chrono::{DateTime, Utc};
 use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use futures::FutureExt;
 use rust_decimal::Decimal;
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
     database::{
         Batcher, BatcherError, BatcherLimits, BoundedPool, CommitFault, is_caused_by_one_row,
     },
-    job::{Job, POSTING},
+    job::{Job, POSTING, Queue},
     monitoring::Commits,
+    wake_ups::WakeUps,
 };
 
 const BATCHER_LIMITS: BatcherLimits =
@@ -68,11 +69,11 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// `wake` is notified of every commit, and `commits` learns how each one ended.
-    pub fn new(pool: BoundedPool, wake: Arc<Notify>, commits: Commits) -> Self {
+    /// Every commit wakes the dispatchers, and `commits` learns how each one ended.
+    pub fn new(pool: BoundedPool, wake_ups: WakeUps, commits: Commits) -> Self {
         let record = commits.clone();
         let batcher = Batcher::new(BATCHER_LIMITS, move |entries| {
-            let (pool, wake, commits) = (pool.clone(), wake.clone(), record.clone());
+            let (pool, wake_ups, commits) = (pool.clone(), wake_ups.clone(), record.clone());
             async move {
                 metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
                 let accepted = insert_with_retry(&pool, entries).await;
@@ -82,7 +83,7 @@ impl Accept {
                     Err(error) if is_caused_by_one_row(error) => {}
                     Err(error) => commits.record(Err(CommitFault::of(error))),
                 }
-                wake.notify_one();
+                wake_ups.new_job(Queue::Posting);
                 accepted
             }
             .boxed()

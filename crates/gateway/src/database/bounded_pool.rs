@@ -37,7 +37,8 @@ impl BoundedPool {
         &self.pool
     }
 
-    async fn with_timeout<T>(
+    /// Does something with a connection, within the timeout.
+    pub async fn with_connection<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -85,7 +86,9 @@ impl<'p> Executor<'p> for &'p BoundedPool {
     {
         let read = async move {
             let all: Vec<_> = self
-                .with_timeout(async |connection| connection.fetch_many(query).try_collect().await)
+                .with_connection(async |connection| {
+                    connection.fetch_many(query).try_collect().await
+                })
                 .await?;
             Ok::<_, Error>(stream::iter(all.into_iter().map(Ok)))
         };
@@ -97,7 +100,7 @@ impl<'p> Executor<'p> for &'p BoundedPool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(self.with_timeout(async |connection| connection.fetch_optional(query).await))
+        Box::pin(self.with_connection(async |connection| connection.fetch_optional(query).await))
     }
 
     fn prepare_with<'e>(
@@ -108,17 +111,15 @@ impl<'p> Executor<'p> for &'p BoundedPool {
     where
         'p: 'e,
     {
-        Box::pin(
-            self.with_timeout(async move |connection| {
-                connection.prepare_with(sql, parameters).await
-            }),
-        )
+        Box::pin(self.with_connection(async move |connection| {
+            connection.prepare_with(sql, parameters).await
+        }))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
     where
         'p: 'e,
     {
-        Box::pin(self.with_timeout(async move |connection| connection.describe(sql).await))
+        Box::pin(self.with_connection(async move |connection| connection.describe(sql).await))
     }
 }

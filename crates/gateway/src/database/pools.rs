@@ -54,9 +54,10 @@ pub fn for_clients(pool: &PgPool) -> PgPool {
     with(pool, &[("statement_timeout", "5s")])
 }
 
-/// A pool for the worker's lease and other statements that time out after about a second.
+/// A pool for the worker's lease and its looks around, which time out after about a second. Each look finds its
+/// few rows in an index, whatever the planner believes of the tables.
 pub fn for_heartbeat(pool: &PgPool) -> PgPool {
-    with(pool, &[("statement_timeout", "3s")])
+    with(pool, &[("enable_seqscan", "off"), ("statement_timeout", "3s")])
 }
 
 /// A pool for claims and the changes that follow them, each of which looks its rows up by a key. A join that
@@ -73,7 +74,7 @@ pub fn for_execution(pool: &PgPool) -> PgPool {
     )
 }
 
-/// A pool for apalis. Its changes to a job need not survive a crash of PostgreSQL: a lost fetch is repeated,
+/// A pool for fetches. What they change of a job need not survive a crash of PostgreSQL: a lost fetch is repeated,
 /// and the transaction's own row decides. So no statement waits for the disk. A fetch is planned once, for any
 /// number of jobs.
 pub fn for_dispatch(pool: &PgPool) -> PgPool {

@@ -9,7 +9,7 @@ mod dispatch;
 mod execution;
 mod heartbeat;
 mod http_client;
-mod pause_watch;
+mod job_queue;
 mod record;
 mod service;
 mod watchdog;

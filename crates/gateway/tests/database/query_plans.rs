@@ -122,6 +122,36 @@ async fn monitors_read_few_rows_however_many_transactions_are_due_and_attempts_h
     assert!(read < 500, "{read} rows");
 }
 
+#[tokio::test]
+async fn counting_what_waits_reads_no_more_with_more_that_waits() {
+    let pool = database().await;
+    sqlx::query(
+        "insert into transactions (id, principal, amount, currency, fingerprint, next_attempt_at)
+         select gen_random_uuid(), 'p', n, 'USD', sha256(n::text::bytea),
+            now() + case when n <= 12000 then interval '-1 minute' else interval '1 hour' end
+         from generate_series(1, 60000) n",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    sqlx::query("vacuum analyze transactions").execute(&pool).await.unwrap();
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let gateway = gateway(&one);
+    let before = rows_read(&one).await;
+    let statistics = gateway.statistics().await.unwrap();
+    let read = rows_read(&one).await - before;
+    assert_eq!((statistics.due, statistics.waiting), (10_000, 50_000));
+    assert!(read < 21_000, "{read} rows");
+
+    let over =
+        "update transactions set state = 'cancelled', next_attempt_at = null, completed_at = now()
+        where next_attempt_at < now() and amount > 100";
+    sqlx::query(over).execute(&pool).await.unwrap();
+    let statistics = gateway.statistics().await.unwrap();
+    assert_eq!((statistics.due, statistics.waiting), (100, 48_000), "exact if either is small");
+}
+
 /// Stores many transactions that are due.
 async fn store_pending(pool: &PgPool) {
     sqlx::query(

@@ -24,3 +24,5 @@ mod late_commit;
 mod poison_transactions;
 mod redeliveries;
 mod silent_connections;
+mod stranded_jobs;
+mod wake_ups;

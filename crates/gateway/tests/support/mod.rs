@@ -14,7 +14,7 @@ use domain::{Ending, Finding, State, Submission, TraceParent, backoff::Backoff, 
 use futures::future::BoxFuture;
 use gateway::{
     Admission, AdmissionLimits, BootInstant, EngineError, ExecutionResult, Executor, Gateway,
-    LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose,
+    LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose, WakeUps,
     database::{self, WORKER_ACQUIRE_TIMEOUT},
 };
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ pub fn submission(body: Value) -> Submission {
 }
 
 pub fn gateway(pool: &PgPool) -> Gateway {
-    Gateway::new(pool.clone(), Arc::new(Notify::new()))
+    Gateway::new(pool.clone(), WakeUps::default())
 }
 
 /// Stores a plain transaction and returns its id.
