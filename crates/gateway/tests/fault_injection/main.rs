@@ -24,3 +24,4 @@ mod late_commit;
 mod poison_transactions;
 mod redeliveries;
 mod silent_connections;
+mod unanswered_commits;
