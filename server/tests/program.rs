@@ -125,12 +125,11 @@ async fn the_program_raises_its_open_file_limit_to_the_hard_limit() {
 #[tokio::test]
 async fn a_database_that_can_never_be_used_ends_the_program_with_the_reason() {
     let good = database().await;
-    let (start, query) = good.split_once('?').unwrap();
-    let name = start.rsplit_once('/').unwrap().1;
+    let name = good.split_once('?').unwrap().0.rsplit_once('/').unwrap().1;
     for (url, reason) in [
         ("mysql://127.0.0.1/x".to_owned(), "postgres://"),
         (good.replace(name, "no_such_database"), "no_such_database"),
-        (format!("postgres://no_such_user@localhost/{name}?{query}"), "no_such_user"),
+        (good.replace("user=postgres", "user=no_such_user"), "no_such_user"),
     ] {
         let mut command = command(&["web"]);
         command.env("DATABASE_URL", &url);

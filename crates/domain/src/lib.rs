@@ -15,6 +15,7 @@ pub mod posting;
 pub mod protocol;
 pub mod submission;
 pub mod trace_parent;
+pub mod trace_state;
 pub mod transaction;
 
 pub use currency::Currency;
@@ -27,4 +28,5 @@ pub use protocol::{
 };
 pub use submission::{FieldError, Fingerprint, IdempotencyKey, Submission};
 pub use trace_parent::TraceParent;
+pub use trace_state::TraceState;
 pub use transaction::{Counts, Page, Principal, State, Transaction};

@@ -12,7 +12,9 @@ use super::{
     limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
     near_names::field_meant_by,
 };
-use crate::{Amount, Currency, TraceParent, date_time::read_date_time, json::pointer_to};
+use crate::{
+    Amount, Currency, TraceParent, TraceState, date_time::read_date_time, json::pointer_to,
+};
 
 /// A transaction that a client submits to be posted.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +53,9 @@ pub struct Submission {
     /// The trace of the request that submitted it, if any. Not part of the JSON body.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub trace_parent: Option<TraceParent>,
+    /// What the vendors of that trace keep in it. Not part of the JSON body.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub trace_state: Option<TraceState>,
 }
 
 /// What is wrong with one field.
@@ -131,6 +136,7 @@ impl Submission {
                 destination_account,
                 metadata,
                 trace_parent: None,
+                trace_state: None,
             }),
             _ => Err(fields.errors),
         }

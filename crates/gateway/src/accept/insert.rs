@@ -168,6 +168,15 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
         .iter()
         .map(|entry| entry.submission.trace_parent.map(|trace| trace.to_string()))
         .collect();
+    // It belongs to a traceparent, and is stored only with one.
+    let tracestates: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let submission = &entry.submission;
+            let state = submission.trace_parent.and(submission.trace_state.as_ref());
+            state.map(|state| state.as_str())
+        })
+        .collect();
     let fingerprints: Vec<_> = entries.iter().map(|entry| entry.fingerprint.as_bytes()).collect();
     let job_ids: Vec<_> = ids.iter().copied().map(Job::id_of).collect();
 
@@ -177,23 +186,23 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
             select * from unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::text[], $6::text[],
                 $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[],
-                $13::text[], $14::text[]
+                $13::text[], $14::text[], $16::text[]
             ) as given (
                 id, principal, reference, amount, currency, description,
                 occurred_at, source_account, destination_account, metadata, fingerprint, job_id,
-                idempotency_key, traceparent
+                idempotency_key, traceparent, tracestate
             )
         ),
         stored as (
             insert into transactions (
                 id, principal, reference, amount, currency, description,
                 occurred_at, source_account, destination_account, metadata, fingerprint,
-                idempotency_key, traceparent
+                idempotency_key, traceparent, tracestate
             )
             select
                 id, principal, reference, amount, currency, description,
                 occurred_at, source_account, destination_account, metadata::json, fingerprint,
-                idempotency_key, traceparent
+                idempotency_key, traceparent, tracestate
             from given
             on conflict do nothing
             returning id, submitted_at
@@ -222,6 +231,7 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
         &keys as &[Option<&str>],
         &traceparents as &[Option<String>],
         POSTING,
+        &tracestates as &[Option<&str>],
     )
     .fetch_all(pool)
     .await?;

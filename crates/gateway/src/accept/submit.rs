@@ -1,13 +1,17 @@
 //! Accepting a transaction: it is committed before the answer, and stored once however often it is sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{Fingerprint, IdempotencyKey, Principal, State, Submission, Transaction};
 use thiserror::Error;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::insert::{Accepted, Entry, StoreError};
 use crate::{CommitFault, EngineError, Gateway};
+
+/// How long a submission whose commit timed out is looked for. Its client is answered within two seconds.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The result of a submission.
 #[derive(Debug, Clone)]
@@ -132,7 +136,18 @@ impl Gateway {
                 }
                 Err(StoreError::Overloaded) => return Err(SubmitError::Overloaded),
                 Err(StoreError::TimedOut) => {
-                    return Err(SubmitError::Unconfirmed { id, source: None });
+                    // It may be committed all the same: only its answer may be late, or lost.
+                    let found = self.find_replayed(id, principal, &submission, &fingerprint);
+                    return match timeout(LOOK_UP_TIMEOUT, found).await {
+                        Ok(Ok(Some(transaction))) => {
+                            // An id of ours cannot have been stored earlier.
+                            let is_new =
+                                submission.id.is_none() && transaction.transaction_id == id;
+                            Ok(accepted(transaction, !is_new))
+                        }
+                        Ok(Err(refused)) if !refused.retryable() => Err(refused),
+                        _ => Err(SubmitError::Unconfirmed { id, source: None }),
+                    };
                 }
                 Err(StoreError::Database(error)) => {
                     return Err(SubmitError::Unconfirmed { id, source: Some(error) });

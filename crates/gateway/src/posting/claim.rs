@@ -92,7 +92,7 @@ pub async fn claim(
         )
         select
             id, posts, fence, attempts, verifications, doubt_since, doubt_window, begins,
-            amount, currency, description, occurred_at, metadata::text as metadata, submitted_at, traceparent,
+            amount, currency, description, occurred_at, metadata::text as metadata, submitted_at, traceparent, tracestate,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
@@ -139,6 +139,7 @@ pub async fn claim(
                         None => TraceParent::of_transaction(row.id),
                         Some(text) => text.parse().map_err(|_| unreadable("traceparent"))?,
                     },
+                    trace_state: row.tracestate.and_then(|text| text.parse().ok()),
                 },
                 fence: row.fence,
                 progress: Progress {

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use chrono::{DateTime, Utc};
 use domain::{Amount, Ending, Finding, protocol::POST_WITHIN};
 use futures::{FutureExt, future::BoxFuture};
-use reqwest::{Body, Client, Response, StatusCode, header, redirect};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, header, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
@@ -84,9 +84,8 @@ impl PostingService for HttpPostingClient {
                 .post(format!("{}/transactions", self.base))
                 .header(header::CONTENT_TYPE, "application/json")
                 .header("idempotency-key", posting_request.id.to_string())
-                .header("traceparent", traceparent(posting_request))
                 .body(Body::wrap(body));
-            match request.send().await {
+            match traced(request, posting_request).send().await {
                 Err(error) => broken(&error, &send_state),
                 Ok(response) => answered(response).await,
             }
@@ -96,11 +95,9 @@ impl PostingService for HttpPostingClient {
 
     fn verify<'a>(&'a self, posting_request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
-            let request = self
-                .client
-                .get(format!("{}/transactions/{}", self.base, posting_request.id))
-                .header("traceparent", traceparent(posting_request));
-            let response = match request.send().await {
+            let request =
+                self.client.get(format!("{}/transactions/{}", self.base, posting_request.id));
+            let response = match traced(request, posting_request).send().await {
                 Ok(response) => response,
                 Err(error) => {
                     let (finding, error) = (Finding::Failed, Some(explain(&error)));
@@ -122,9 +119,14 @@ impl PostingService for HttpPostingClient {
     }
 }
 
-/// Each request is a span of its own.
-fn traceparent(posting_request: &PostingRequest) -> String {
-    posting_request.trace_parent.from_span(rand::random()).to_string()
+/// Continues the submission's trace. Each request is a span of its own.
+fn traced(request: RequestBuilder, posting_request: &PostingRequest) -> RequestBuilder {
+    let span = posting_request.trace_parent.from_span(rand::random());
+    let request = request.header("traceparent", span.to_string());
+    match &posting_request.trace_state {
+        Some(state) => request.header("tracestate", state.as_str()),
+        None => request,
+    }
 }
 
 fn not_written(error: String) -> PostAnswer {

@@ -25,4 +25,5 @@ mod poison_transactions;
 mod redeliveries;
 mod silent_connections;
 mod stranded_jobs;
+mod unanswered_commits;
 mod wake_ups;

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use domain::{Ending, Finding, State, Submission, TraceParent, backoff::Backoff, protocol::Policy};
+use domain::{
+    Ending, Finding, State, Submission, TraceParent, TraceState, backoff::Backoff, protocol::Policy,
+};
 use futures::future::BoxFuture;
 use gateway::{
     Admission, AdmissionLimits, BootInstant, EngineError, ExecutionResult, Executor, Gateway,
@@ -163,8 +165,8 @@ pub struct Scripted {
     answers: Mutex<VecDeque<PostAnswer>>,
     sightings: Mutex<VecDeque<LookupAnswer>>,
     requests: Mutex<Vec<&'static str>>,
-    /// The trace of each request.
-    pub traces: Mutex<Vec<TraceParent>>,
+    /// The trace of each request, and its state.
+    pub traces: Mutex<Vec<(TraceParent, Option<TraceState>)>>,
     /// Notified when a POST has arrived.
     pub arrived: Notify,
     /// While set, a POST waits for it before it is answered.
@@ -215,7 +217,7 @@ impl PostingService for Scripted {
     ) -> BoxFuture<'a, PostAnswer> {
         Box::pin(async move {
             self.requests.lock().unwrap().push("post");
-            self.traces.lock().unwrap().push(posting.trace_parent);
+            self.traces.lock().unwrap().push((posting.trace_parent, posting.trace_state.clone()));
             self.arrived.notify_one();
             let hold = self.hold.lock().unwrap().clone();
             if let Some(hold) = hold {
@@ -228,7 +230,7 @@ impl PostingService for Scripted {
     fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         Box::pin(async move {
             self.requests.lock().unwrap().push("verify");
-            self.traces.lock().unwrap().push(posting.trace_parent);
+            self.traces.lock().unwrap().push((posting.trace_parent, posting.trace_state.clone()));
             let sighting = self.sightings.lock().unwrap().pop_front();
             sighting.expect("a verification beyond the script")
         })

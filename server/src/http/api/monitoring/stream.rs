@@ -47,8 +47,8 @@ struct StreamEvent {
 }
 
 /// The data of an event, which is one line of JSON.
-#[derive(ToSchema)]
-#[schema(untagged)]
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
 #[expect(dead_code, reason = "for the API's document: axum writes events itself")]
 enum EventData {
     /// The transactions that changed.

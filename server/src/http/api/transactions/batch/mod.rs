@@ -106,11 +106,13 @@ async fn submit(
             "is for a single transaction; in a batch, each transaction has a field idempotencyKey";
         return Err(Problem::bad_idempotency_key(detail));
     }
+    let trace_state = trace_parent::state_of(&headers);
     let trace_parent = trace_parent::of(&headers);
     let read = |line: Result<Value, Problem>| {
         let mut submission = Submission::from_json(&line?).map_err(Problem::invalid)?;
         idempotency_key::require(key_required, &submission)?;
         submission.trace_parent = trace_parent;
+        submission.trace_state = trace_state.clone();
         Ok(submission)
     };
     let results = submit_all(&gateway, batch.lines.into_iter().map(read).collect()).await;
