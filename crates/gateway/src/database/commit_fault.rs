@@ -35,8 +35,12 @@ impl CommitFault {
             Some("22021" | "22P05") => Self::Encoding,
             // A lock's time-out, a statement's.
             Some("55P03" | "57014") => Self::TimedOut,
-            // Connection exceptions, too many connections, shutting down or starting up.
-            Some(code) if ["08", "53300", "57P"].iter().any(|class| code.starts_with(class)) => {
+            // Connection exceptions, no such account or database, too many connections, shutting down or starting up.
+            Some(code)
+                if ["08", "28", "3D", "53300", "57P"]
+                    .iter()
+                    .any(|class| code.starts_with(class)) =>
+            {
                 Self::Unreachable
             }
             Some(_) => Self::Refused,

@@ -93,7 +93,9 @@ impl Gateway {
     pub async fn check_commits(&self) -> Result<(), CommitFault> {
         let (commits, ping) = tokio::join!(self.commits.check(&self.pool), self.ping());
         match (commits, ping) {
-            (Ok(()) | Err(CommitFault::TimedOut), Err(_)) => Err(CommitFault::Unreachable),
+            (Ok(()) | Err(CommitFault::TimedOut | CommitFault::Refused), Err(_)) => {
+                Err(CommitFault::Unreachable)
+            }
             (commits, _) => commits,
         }
     }
