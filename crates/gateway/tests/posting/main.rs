@@ -6,6 +6,8 @@
 mod support;
 
 mod admission;
+mod doubt;
 mod execution;
+mod fixture;
 mod trace;
 mod worker;
