@@ -23,7 +23,7 @@ pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
 pub use money::Amount;
 pub use posting::{Circuits, Pause, PostingStatus};
 pub use protocol::{
-    Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
+    AnswerBody, Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
     breaker::{self, Circuit},
 };
 pub use submission::{FieldError, Fingerprint, IdempotencyKey, Submission};

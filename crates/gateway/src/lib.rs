@@ -24,13 +24,16 @@ use database::{BoundedPool, COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT};
 pub use error::EngineError;
 pub use job::Purpose;
 use monitoring::Commits;
-pub use monitoring::{Change, Changes, Health, Listener, Statistics, Status, TableStatistics};
+pub use monitoring::{
+    Change, Changes, Health, Listener, OlderThan, Statistics, Status, TableStatistics, Unfinished,
+};
 pub use operations::{BulkRetry, InterventionError};
 pub use posting::{
     Admission, AdmissionLimits, BootInstant, ExecutionResult, Executor, HttpPostingClient,
-    LookupAnswer, PostAnswer, PostingRequest, PostingService, Worker, WorkerSettings,
+    LookupAnswer, PostAnswer, PostingRequest, PostingService, RequiredFields, Worker,
+    WorkerSettings,
 };
-pub use queries::{Cursor, Filter, MAX_PAGE};
+pub use queries::{Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
 pub use wake_ups::WakeUps;
 

@@ -122,7 +122,10 @@ async fn with_database(
                 WEB_ACQUIRE_TIMEOUT,
             )?),
             apalis_pool: database::for_dispatch(&pool(APALIS_CONNECTIONS, WORKER_ACQUIRE_TIMEOUT)?),
-            posting: Arc::new(HttpPostingClient::new(&posting_url, policy.timeout)?),
+            posting: Arc::new(
+                HttpPostingClient::new(&posting_url, policy.timeout)?
+                    .requiring(settings.posting.required_fields()),
+            ),
             settings: WorkerSettings {
                 policy,
                 limits: AdmissionLimits {

@@ -313,9 +313,14 @@ impl Service {
         assert!(self.program.post_json("/transactions", &entry).await.status().is_success());
     }
 
+    /// What its ledger holds, and what has arrived.
+    pub async fn audit(&self) -> Value {
+        self.program.read("/admin/audit").await
+    }
+
     /// How many POSTs and verifications have arrived.
     pub async fn requests(&self) -> (u64, u64) {
-        let audit = self.program.read("/admin/audit").await;
+        let audit = self.audit().await;
         let count = |name: &str| audit["requests"][name].as_u64().unwrap();
         (count("post"), count("get"))
     }

@@ -77,16 +77,16 @@ fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> Str
         (State::Pending, Some(due)) => format!("Next attempt {due}."),
         (State::Pending, None) => "Waiting for its next attempt.".to_owned(),
         (State::Processing, _) if in_flight => {
-            format!("Attempt {} is in flight.", attempts.len())
+            format!("Attempt {} is in flight.", last.map_or(1, |last| last.number))
         }
         (State::Processing, _) if unknown => "Outcome unknown, verifying.".to_owned(),
         (State::Processing, _) => "Claimed by a worker.".to_owned(),
         (State::Completed, _) => format!("Posted, {took} after it was submitted."),
         (State::Failed, _) => format!("Not posted, after {attempt_count} and {took}."),
         (State::InDoubt, Some(due)) => {
-            format!("Outcome unknown, verifying: no attempts are left; next check {due}.")
+            format!("In doubt: the outcome is unknown, verifying; next check {due}.")
         }
-        (State::InDoubt, None) => "Outcome unknown, verifying: no attempts are left.".to_owned(),
+        (State::InDoubt, None) => "In doubt: the outcome is unknown, verifying.".to_owned(),
         (State::Rejected, _) => "Rejected by screening; nothing was sent.".to_owned(),
         (State::Cancelled, _) => "Cancelled; nothing was sent.".to_owned(),
     }
@@ -117,10 +117,13 @@ mod tests {
         if let (Value::Object(whole), Value::Object(more)) = (&mut whole, transaction) {
             whole.extend(more);
         }
-        let attempts: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| {
-                json!({"number": 1, "startedAt": START, "outcome": outcome, "verifications": []})
+        let attempts: Vec<_> = (1..)
+            .zip(outcomes)
+            .map(|(number, outcome)| {
+                json!({
+                    "number": number, "startedAt": START, "outcome": outcome, "verifications": [],
+                    "verificationCount": 0,
+                })
             })
             .collect();
         let detail = json!({"transaction": whole, "attempts": attempts, "interventions": []});
@@ -148,7 +151,7 @@ mod tests {
         assert!(paused(&unknown).starts_with("Outcome unknown, verifying"));
         assert_eq!(
             sentence(State::InDoubt, due(), &unknown),
-            "Outcome unknown, verifying: no attempts are left; next check in 3 s."
+            "In doubt: the outcome is unknown, verifying; next check in 3 s."
         );
     }
 
@@ -168,7 +171,12 @@ mod tests {
             detail.attempts[0].verifications = serde_json::from_value(verifications).unwrap();
             describe(&detail, now(), false)
         };
-        let seen = |finding| json!([{"startedAt": START, "endedAt": START, "finding": finding}]);
+        let seen = |finding| {
+            json!([{
+                "startedAt": START, "endedAt": START, "firstStartedAt": START, "count": 1,
+                "finding": finding,
+            }])
+        };
         assert_eq!(
             sentence("another amount", seen(Finding::Mismatch)),
             "An operator must resolve it: another amount."
@@ -180,7 +188,7 @@ mod tests {
         // Nothing is due while a verification is in flight, either.
         assert_eq!(
             sentence("the outcome is unknown", seen(Finding::Failed)),
-            "Outcome unknown, verifying: no attempts are left."
+            "In doubt: the outcome is unknown, verifying."
         );
     }
 

@@ -36,11 +36,13 @@ pub fn Timeline(
         events.sort_by_key(|(at, _)| *at);
         events.into_iter().map(|(_, event)| event).collect_view()
     };
-    let not_sent = Signal::derive(move || {
-        detail.read().attempts.is_empty().then(|| "Nothing has been sent yet.".to_owned())
+    let note = Signal::derive(move || match detail.read().attempts.first().map(|it| it.number) {
+        None => Some("Nothing has been sent yet.".to_owned()),
+        Some(1) => None,
+        Some(number) => Some(format!("{} earlier attempts are not shown.", number - 1)),
     });
     view! {
-        <p class="text-muted not-empty:mb-2">{not_sent}</p>
+        <p class="text-muted not-empty:mb-2">{note}</p>
         <ol class="timeline" aria-label="Timeline">
             {events}
         </ol>

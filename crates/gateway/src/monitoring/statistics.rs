@@ -3,7 +3,11 @@
 
 use domain::{Counts, PostingStatus};
 
-use super::{counts::counts, posting_status::posting};
+use super::{
+    counts::counts,
+    posting_status::posting,
+    unfinished::{Unfinished, unfinished},
+};
 use crate::{EngineError, Gateway, job};
 
 /// Due pending transactions, and those that wait, are counted up to this number of each. Of the other kind there
@@ -25,6 +29,8 @@ pub struct Statistics {
     pub waiting: u64,
     /// How long ago the oldest due pending transaction became due.
     pub oldest_due_age: f64,
+    /// The transactions that are not final, by age.
+    pub unfinished: Unfinished,
     /// Whether posting is paused, and the circuit breakers of the live workers.
     pub posting: PostingStatus,
     /// Jobs in each apalis queue. A bulk retry is counted until it is finished.
@@ -120,6 +126,7 @@ impl Gateway {
             due: due.unsigned_abs(),
             waiting: (pending.pending - due).max(0).unsigned_abs(),
             oldest_due_age: pending.oldest_due_age,
+            unfinished: unfinished(&self.pool).await?,
             posting: posting(&self.pool).await?,
             jobs: self.jobs().await?,
             tables: self.tables().await?,

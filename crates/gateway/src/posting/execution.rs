@@ -264,8 +264,14 @@ impl Executor {
         if let Some(permit) = permit
             && (outcome != Outcome::NotSent || BootInstant::now() < send_deadline)
         {
-            permit.report(outcome);
+            permit.report(&answer.ending);
         }
+        let step = match step {
+            Step::Verify if !self.admission.may_verify_at_once() => {
+                execution.postpone_verification(claim.now(), rand::random())
+            }
+            step => step,
+        };
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
@@ -283,6 +289,7 @@ impl Executor {
         );
         metrics::counter!("onceward_verifications_total", "finding" => lookup.finding.as_str())
             .increment(1);
+        self.admission.report_verification(lookup.finding);
         if lookup.finding == Finding::Mismatch {
             tracing::error!(transaction_id = %claim.request.id, "the posting service has another entry under this id");
         }

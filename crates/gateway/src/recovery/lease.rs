@@ -11,7 +11,7 @@ use super::{ReclaimCause, reclaim};
 use crate::{
     database::{BoundedPool, interval},
     job::Queue,
-    monitoring::Attempts,
+    monitoring::Requests,
 };
 
 /// How long a worker that does not renew its lease still counts as alive. Longer than [`RENEWAL`], the
@@ -25,25 +25,30 @@ const SILENT: Duration = Duration::from_secs(10);
 /// Claims that one statement reclaims.
 const BATCH: i64 = 500;
 
-/// Begins or renews the lease of a worker, and records the state of its circuit breaker and its attempts of
+/// Begins or renews the lease of a worker, and records the state of its circuit breaker and its requests of
 /// the last minute.
 pub async fn renew(
     pool: &BoundedPool,
     worker_id: Uuid,
     circuit: Circuit,
-    attempts: Attempts,
+    requests: Requests,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into workers (id, expires_at, circuit, attempts_ended, attempts_posted)
-         values ($1, clock_timestamp() + $2, $3, $4, $5)
+        "insert into workers (id, expires_at, circuit, attempts_ended, attempts_posted,
+            verifications_ended, verifications_failed)
+         values ($1, clock_timestamp() + $2, $3, $4, $5, $6, $7)
          on conflict (id) do update set
             expires_at = excluded.expires_at, circuit = excluded.circuit,
-            attempts_ended = excluded.attempts_ended, attempts_posted = excluded.attempts_posted",
+            attempts_ended = excluded.attempts_ended, attempts_posted = excluded.attempts_posted,
+            verifications_ended = excluded.verifications_ended,
+            verifications_failed = excluded.verifications_failed",
         worker_id,
         interval(LEASE)?,
         circuit.as_str(),
-        i64::from(attempts.ended),
-        i64::from(attempts.posted),
+        i64::from(requests.attempts),
+        i64::from(requests.posted),
+        i64::from(requests.verifications),
+        i64::from(requests.failed_verifications),
     )
     .execute(pool)
     .await?;

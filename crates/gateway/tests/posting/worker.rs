@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Principal, State, backoff::Backoff, protocol::Policy};
 use futures::future::join_all;
-use gateway::{Gateway, HttpPostingClient, WakeUps, Worker, WorkerSettings};
+use gateway::{Gateway, HttpPostingClient, RequiredFields, WakeUps, Worker, WorkerSettings};
 use serde_json::json;
 use simulator::{Faults, Simulator, SimulatorConfig};
 use sqlx::PgPool;
@@ -21,6 +21,8 @@ const POLICY: Policy = Policy {
     visibility: Duration::from_millis(100),
     backoff: Backoff { base: Duration::from_millis(20), max: Duration::from_millis(200) },
     in_doubt_backoff: Backoff { base: Duration::from_millis(20), max: Duration::from_millis(200) },
+    doubt_after: Duration::from_secs(300),
+    confirms_posts: false,
 };
 
 async fn simulator(faults: Faults) -> (Simulator, tempfile::TempDir) {
@@ -48,17 +50,25 @@ impl Running {
 }
 
 fn worker(pool: &PgPool, simulator: &Simulator, wake_ups: WakeUps) -> Running {
+    worker_with(POLICY, RequiredFields::default(), pool, simulator, wake_ups)
+}
+
+fn worker_with(
+    policy: Policy,
+    required: RequiredFields,
+    pool: &PgPool,
+    simulator: &Simulator,
+    wake_ups: WakeUps,
+) -> Running {
     let base = format!("http://{}", simulator.addr());
     let worker = Worker {
         pool: pool.clone(),
         heartbeat_pool: support::another(pool),
         apalis_pool: support::another(pool),
-        posting: Arc::new(HttpPostingClient::new(&base, POLICY.timeout).unwrap()),
-        settings: WorkerSettings {
-            policy: POLICY,
-            limits: support::LIMITS,
-            grace: Duration::from_secs(5),
-        },
+        posting: Arc::new(
+            HttpPostingClient::new(&base, policy.timeout).unwrap().requiring(required),
+        ),
+        settings: WorkerSettings { policy, limits: support::LIMITS, grace: Duration::from_secs(5) },
         wake_ups,
     };
     let stop = CancellationToken::new();
@@ -117,6 +127,9 @@ async fn each_transaction_is_posted_once_under_every_fault() {
         verification_failure_rate: 0.05,
         visibility_lag_ms: 50,
         garbage_rate: 0.03,
+        accepted_rate: 0.03,
+        accepted_lost_rate: 0.03,
+        wrong_success_rate: 0.05,
         rate_limit_rate: 0.03,
         latency_median_ms: 5,
         ..Faults::none()
@@ -258,4 +271,50 @@ async fn a_paused_worker_with_a_backlog_hardly_loads_the_database() {
     }
     let commits = commits_of_an_idle_worker(&pool).await;
     assert!(commits < 40, "{commits} commits in five seconds of a pause");
+}
+
+/// Otherwise each of them would be looked up again and again for as long as this lasts, and look as if it were to be
+/// posted soon.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_verification_can_decide_transactions_are_in_doubt_slowly_verified_and_posted_once_it_can()
+ {
+    let pool = database().await;
+    let wake_ups = WakeUps::default();
+    let gateway = Gateway::new(pool.clone(), wake_ups.clone());
+    let (simulator, _folder) = simulator(Faults {
+        pre_write_failure_rate: 0.3,
+        post_write_failure_rate: 0.3,
+        says_little: true,
+        verification_failure_rate: 0.0,
+        ..Faults::none()
+    })
+    .await;
+    let policy = Policy { doubt_after: Duration::from_secs(1), ..POLICY };
+    let required = RequiredFields { amount: true, currency: true };
+    let running = worker_with(policy, required, &pool, &simulator, wake_ups);
+    submit(&gateway, 200).await;
+    // Those that failed after the write cannot be verified: the entry that is shown has no amount.
+    let unsettled = async {
+        let mut listener = gateway.changes().listen().await;
+        loop {
+            let counts = gateway.counts().await.unwrap();
+            if counts.in_doubt > 20 && counts.in_doubt + counts.completed == 200 {
+                return;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), listener.next()).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), unsettled).await.expect("not in doubt");
+    let errors: Vec<Option<String>> =
+        sqlx::query_scalar("select distinct error from transactions where state = 'in_doubt'")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let [Some(error)] = errors.as_slice() else { panic!("{errors:?}") };
+    assert!(error.ends_with("the answer has no amount"), "{error}");
+    simulator.handle().set_faults(Faults::none()).unwrap();
+    assert_eq!(all_final(&gateway).await, 200);
+    let audit = simulator.handle().audit();
+    assert_eq!((audit.distinct_ids, audit.duplicated_count), (200, 0));
+    running.stop().await;
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use domain::{
-    Ending, Finding, State, Submission, TraceParent, TraceState, backoff::Backoff, protocol::Policy,
+    AnswerBody, Ending, Finding, State, Submission, TraceParent, TraceState, backoff::Backoff,
+    protocol::Policy,
 };
 use futures::future::BoxFuture;
 use gateway::{
@@ -32,6 +33,8 @@ pub const POLICY: Policy = Policy {
     visibility: Duration::from_secs(1),
     backoff: Backoff { base: Duration::from_millis(500), max: Duration::from_secs(60) },
     in_doubt_backoff: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(600) },
+    doubt_after: Duration::from_secs(300),
+    confirms_posts: false,
 };
 
 pub const LIMITS: AdmissionLimits =
@@ -186,9 +189,9 @@ impl Scripted {
         self
     }
 
-    /// Scripts an answer with this status and a readable body for the next POST.
+    /// Scripts an answer with this status and a body that agrees for the next POST.
     pub fn answers_status(self: &Arc<Self>, status: u16) -> &Arc<Self> {
-        self.answers(Ending::Answered { status, readable: true, retry_after: None })
+        self.answers(Ending::Answered { status, body: AnswerBody::Agrees, retry_after: None })
     }
 
     /// Scripts the finding of the next verification.

@@ -17,6 +17,7 @@ use tokio::process::Command;
 
 use crate::{
     Fallible,
+    observation::health,
     testbed::{Requirements, Size, Testbed, own_postgres::OwnPostgres},
 };
 
@@ -63,6 +64,9 @@ pub enum Scenario {
     HostilePostingService,
     /// the posting service refuses some transactions permanently
     Refusals,
+    /// the posting service shows the id alone, confirms with nothing, with a 202, or with what is no
+    /// confirmation
+    SaysLittle,
     /// a hostile posting service, kills, stops, and restarts of PostgreSQL
     Everything,
 }
@@ -148,6 +152,14 @@ impl Scenario {
                 visibility_lag_ms: 500,
                 ..Faults::default()
             },
+            Self::SaysLittle => Faults {
+                says_little: true,
+                accepted_rate: 0.03,
+                accepted_lost_rate: 0.02,
+                wrong_success_rate: 0.04,
+                late_write_delay_ms: 2_500,
+                ..Faults::default()
+            },
             _ => Faults::default(),
         }
     }
@@ -192,6 +204,7 @@ impl Scenario {
             Self::PostingServiceGone => service_faults::nothing_listens(testbed).await,
             Self::PostingServiceResets => service_faults::everything_is_reset(testbed).await,
             Self::Refusals => Ok(()),
+            Self::SaysLittle => health::watch(testbed).await,
             Self::Everything => mixed_faults::everything(testbed).await,
         }
     }
@@ -200,6 +213,7 @@ impl Scenario {
     pub async fn check(self, testbed: &mut Testbed) -> Fallible<()> {
         match self {
             Self::Refusals => service_faults::check_refusals(testbed).await,
+            Self::SaysLittle => health::check_at_the_end(testbed).await,
             _ => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use domain::Circuit;
-use gateway::{Gateway, Health, Status};
+use gateway::{Gateway, Health, OlderThan, Status};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -164,7 +164,14 @@ fn example_of_healthy() -> Value {
         retry_count: Some(1),
         in_doubt: Some(0),
         error_rate: Some(0.05),
+        verification_failure_rate: Some(0.0),
         oldest_pending_seconds: Some(0.2),
+        oldest_unfinished_seconds: Some(75.0),
+        unfinished_older_than: Some(
+            [(60, 1), (300, 0), (3600, 0)]
+                .map(|(seconds, count)| OlderThan { seconds, count })
+                .into(),
+        ),
         paused: Some(false),
         workers: Some(1),
         circuit: Some(Circuit::Closed),
