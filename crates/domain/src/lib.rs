@@ -4,6 +4,7 @@
 //! [`protocol`] decides the next step; the `gateway` crate carries it out. The crate builds for WASM,
 //! so that the browser's forms and the REST API validate with the same code.
 
+pub mod error_text;
 pub mod intervention;
 pub mod json;
 pub mod money;

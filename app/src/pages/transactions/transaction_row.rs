@@ -1,6 +1,6 @@
 //! One transaction in the list.
 
-use domain::Transaction;
+use domain::{Transaction, error_text::cause_first};
 use leptos::prelude::*;
 
 use crate::components::{
@@ -26,9 +26,10 @@ pub fn TransactionRow(
     let attempt_count = Signal::derive(move || attempts.get().to_string());
     let latest = transaction.clone();
     let error = Signal::derive(move || latest.read().error.clone());
-    let shown = move || {
+    // The column shows only the beginning; the whole error is in the title.
+    let cause = move || {
         let error = error.read();
-        error.as_deref().map(|error| view! { <OutsideText text=error/> })
+        error.as_deref().map(|error| view! { <OutsideText text=cause_first(error)/> })
     };
     let error = Signal::derive(move || error.read().as_deref().map(isolated));
 
@@ -71,7 +72,7 @@ pub fn TransactionRow(
                 <span class="only-stacked">" attempts"</span>
             </td>
             <td role="cell" class="column-error truncate text-muted" title=error>
-                {shown}
+                {cause}
             </td>
             <td role="cell" class="column-time text-muted tabular-nums">
                 <RelativeTime at=submitted_at/>

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Outcome, State, Window,
+    Outcome, State, Window, error_text,
     protocol::{DoubtReason, Failure, Step},
 };
 use uuid::Uuid;
@@ -41,16 +41,15 @@ impl Evidence {
             Self::None => None,
             Self::Attempt { outcome: Outcome::Posted, .. } => None,
             Self::Attempt { answer, .. } => Some(match (&answer.transport_error, &answer.ending) {
-                (_, domain::Ending::Answered { status, .. }) => match &answer.excerpt {
-                    Some(excerpt) => format!("the posting service answered {status}: {excerpt}"),
-                    None => format!("the posting service answered {status}"),
-                },
+                (_, domain::Ending::Answered { status, .. }) => {
+                    error_text::answered(*status, answer.excerpt.as_deref())
+                }
                 (Some(error), _) => error.clone(),
                 (None, _) => "no answer from the posting service".to_owned(),
             }),
             Self::Verification { lookup, .. } => {
                 let error = lookup.error.as_deref()?;
-                Some(format!("verification: {error}"))
+                Some(error_text::of_verification(error))
             }
         }
     }
