@@ -6,6 +6,7 @@
 
 pub mod currency;
 pub mod date_time;
+pub mod error_text;
 pub mod intervention;
 pub mod json;
 pub mod money;

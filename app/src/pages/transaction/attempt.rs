@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use crate::components::{
     clock::Clock,
+    outside_text::OutsideText,
     time_format,
     timestamp::{AbsoluteTime, TimeOfDay},
 };
@@ -25,13 +26,13 @@ pub fn attempt_event(attempt: Attempt) -> impl IntoView {
                 {status.map(|status| view! { <span class="tabular-nums">{status}</span> })}
                 {attempt
                     .transport_error
-                    .map(|error| view! { <span class="break-words">{error}</span> })}
+                    .map(|text| view! { <span class="break-words"><OutsideText text/></span> })}
                 <span class="event-time"><AbsoluteTime at=started_at/> <Elapsed from=started_at to=ended_at/></span>
             </div>
             {attempt
                 .answer_excerpt
                 .filter(|excerpt| !excerpt.trim().is_empty())
-                .map(|excerpt| view! { <pre class="code">{excerpt}</pre> })}
+                .map(|text| view! { <pre class="code"><OutsideText text/></pre> })}
             {earlier_verifications(attempt.verification_count, &attempt.verifications)}
             {verification_list(number, attempt.verifications)}
         </li>
@@ -74,7 +75,7 @@ fn verification(verification: Verification) -> impl IntoView {
                 "Verification: "
                 <span class="state-label">{finding_label(finding)}</span>
             </span>
-            {answer.map(|answer| view! { <span class="break-words">{answer}</span> })}
+            {answer.map(|text| view! { <span class="break-words"><OutsideText text/></span> })}
             {repeated}
             <span class="event-time">
                 <TimeOfDay at=started_at/>

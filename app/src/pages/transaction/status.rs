@@ -5,7 +5,7 @@ use domain::{Finding, Outcome, State, protocol::QUARANTINED};
 use leptos::prelude::*;
 
 use crate::{
-    components::{clock::Clock, time_format},
+    components::{clock::Clock, outside_text::OutsideText, time_format},
     feed::LiveFeed,
     server_functions::queries::TransactionDetail,
 };
@@ -20,22 +20,24 @@ pub fn StatusSummary(
     let live = expect_context::<LiveFeed>();
     let paused = move || live.posting().is_some_and(|posting| posting.paused.is_some());
     let sentence = Signal::derive(move || describe(&detail.read(), clock.now(), paused()));
+    // It follows "An operator must resolve it".
+    let why = Signal::derive(move || operator_needed(&detail.read()).map(str::to_owned));
+    let why = move || why.get().map(|text| view! { ": " <OutsideText text/> "." });
     // In a final state the error is the reason; before, it is only that of the latest attempt.
+    let is_final = Signal::derive(move || detail.read().transaction.status.is_final());
     let error = Signal::derive(move || {
         let detail = detail.read();
-        let transaction = &detail.transaction;
-        // The sentence then contains the error.
-        let error = transaction.error.as_ref().filter(|_| operator_needed(&detail).is_none())?;
-        Some(if transaction.status.is_final() {
-            error.clone()
-        } else {
-            format!("Last error: {error}")
-        })
+        // If an operator is needed, the sentence above contains the error.
+        detail.transaction.error.clone().filter(|_| operator_needed(&detail).is_none())
     });
+    let error = move || {
+        let last = (!is_final.get()).then_some("Last error: ");
+        error.get().map(|text| view! { {last} <OutsideText text/> })
+    };
     let state = Signal::derive(move || detail.read().transaction.status.as_str().to_owned());
     view! {
         <div class="status-summary" data-state=state>
-            <p>{sentence}</p>
+            <p>{sentence} {why}</p>
             <p class="text-muted break-words">{error}</p>
         </div>
     }
@@ -53,8 +55,8 @@ fn operator_needed(detail: &TransactionDetail) -> Option<&str> {
 }
 
 fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> String {
-    if let Some(why) = operator_needed(detail) {
-        return format!("An operator must resolve it: {why}.");
+    if operator_needed(detail).is_some() {
+        return "An operator must resolve it".to_owned();
     }
     let TransactionDetail { transaction, attempts, .. } = detail;
     let last = attempts.last();
@@ -169,7 +171,8 @@ mod tests {
             let error = json!({"error": error});
             let mut detail = detail(State::InDoubt, error, &[Some(Outcome::Unknown)]);
             detail.attempts[0].verifications = serde_json::from_value(verifications).unwrap();
-            describe(&detail, now(), false)
+            let why = operator_needed(&detail).map(|why| format!(": {why}."));
+            describe(&detail, now(), false) + &why.unwrap_or_default()
         };
         let seen = |finding| {
             json!([{

@@ -4,7 +4,7 @@ use domain::{Intervened, State, Verification};
 use leptos::prelude::*;
 
 use crate::{
-    components::{state_badge::state_label, timestamp::AbsoluteTime},
+    components::{outside_text::OutsideText, state_badge::state_label, timestamp::AbsoluteTime},
     pages::transaction::attempt::{attempt_event, verification_list},
     server_functions::queries::TransactionDetail,
 };
@@ -65,11 +65,11 @@ fn intervention_event(intervened: Intervened) -> impl IntoView {
     view! {
         <li class="event event-intervention">
             <div class="event-head">
-                <span><strong class="font-medium">{done.to_owned()}</strong> " by " {principal}</span>
+                <span><strong class="font-medium">{done.to_owned()}</strong> " by " <OutsideText text=principal/></span>
                 {change}
                 <span class="event-time"><AbsoluteTime at/></span>
             </div>
-            {reason.map(|reason| view! { <p class="break-words">"“" {reason} "”"</p> })}
+            {reason.map(|text| view! { <p class="break-words">"“" <OutsideText text/> "”"</p> })}
         </li>
     }
 }

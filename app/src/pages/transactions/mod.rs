@@ -5,6 +5,7 @@
 mod cursor;
 mod empty_list;
 mod form_field;
+mod ignored_filters;
 mod list;
 mod list_address;
 mod new_id;

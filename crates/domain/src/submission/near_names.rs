@@ -108,7 +108,7 @@ pub fn field_meant_by(name: &str) -> Option<&'static str> {
     nearest(name, &FIELDS).or_else(|| {
         let normalized = normalize(name);
         let is_synonym = |known: &&str| is_near(&normalized, known);
-        let found = SYNONYMS.iter().find(|(_, names)| names.iter().any(|known| is_synonym(&known)));
+        let found = SYNONYMS.iter().find(|(_, names)| names.iter().any(&is_synonym));
         found.map(|(field, _)| *field)
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Outcome, State, Window,
+    Outcome, State, Window, error_text,
     protocol::{DoubtReason, Failure, Step},
 };
 use uuid::Uuid;
@@ -42,18 +42,14 @@ impl Evidence {
             Self::Attempt { outcome: Outcome::Posted, .. } => None,
             Self::Attempt { answer, .. } => Some(match (&answer.transport_error, &answer.ending) {
                 (_, domain::Ending::Answered { status, .. }) => {
-                    let success =
-                        if (200..300).contains(status) { ", not confirmed yet" } else { "" };
-                    let excerpt = answer.excerpt.as_deref();
-                    let excerpt = excerpt.map_or_else(String::new, |text| format!(": {text}"));
-                    format!("the posting service answered {status}{success}{excerpt}")
+                    error_text::answered(*status, answer.excerpt.as_deref())
                 }
                 (Some(error), _) => error.clone(),
                 (None, _) => "no answer from the posting service".to_owned(),
             }),
             Self::Verification { lookup, .. } => {
                 let error = lookup.error.as_deref()?;
-                Some(format!("verification: {error}"))
+                Some(error_text::of_verification(error))
             }
         }
     }
