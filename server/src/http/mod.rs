@@ -6,12 +6,12 @@ mod api;
 mod body_limits;
 mod middleware;
 mod openapi;
+mod pages;
 mod problem;
 mod request;
 mod state;
 mod webhook_secrets;
 
-use app::{App, shell};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -20,19 +20,16 @@ use axum::{
     routing::get,
 };
 use gateway::Gateway;
-use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
-    limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
 
-use api::monitoring::{health, home, metrics};
+use api::monitoring::{health, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
     deadline, load_shedding, problem_rendering,
@@ -47,23 +44,6 @@ pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
 /// Every route of the web side.
 pub fn router(state: WebState) -> Router {
-    let context = {
-        let (gateway, setting) = (state.gateway.clone(), state.setting.clone());
-        move || {
-            provide_context(gateway.clone());
-            provide_context(setting.clone());
-        }
-    };
-    let render = {
-        let options = state.options.clone();
-        move || shell(options.clone())
-    };
-    let pages = Router::new()
-        .leptos_routes_with_context(&state, generate_route_list(App), context.clone(), render)
-        .fallback(leptos_axum::file_and_error_handler_with_context::<WebState, _>(context, shell))
-        .layer(from_fn(home::status_for_programs))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-
     let (api, document) =
         openapi::router().merge(api::routes(state.simulator.is_some())).split_for_parts();
     let api = api
@@ -104,7 +84,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn(deadline::enforce))
         .layer(from_fn(same_origin::enforce))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    api.merge(pages).layer(around).with_state(state)
+    api.merge(pages::routes(&state)).layer(around).with_state(state)
 }
 
 /// The probes and metrics of a worker. The web side reports the metrics of the database: there are many workers.
