@@ -6,6 +6,7 @@ mod api;
 mod body_limits;
 mod middleware;
 mod openapi;
+mod page_files;
 mod pages;
 mod problem;
 mod request;
@@ -36,9 +37,11 @@ use middleware::{
     request_id::{self, REQUEST_ID},
     request_metrics, same_origin,
 };
+use page_files::FromPageFiles;
 use problem::Problem;
 
 pub use middleware::load_shedding::is_probe;
+pub use page_files::PageFiles;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
@@ -66,7 +69,7 @@ pub fn router(state: WebState) -> Router {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        // The page's script and style have no version in their names, so a browser must revalidate them.
+        // What may be kept says so itself.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
@@ -75,7 +78,7 @@ pub fn router(state: WebState) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_event_stream)),
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(may_be_compressed)),
         )
         .layer(from_fn(request_metrics::measure))
         .layer(from_fn(problem_rendering::render))
@@ -109,15 +112,16 @@ pub fn refusal() -> Router {
         .layer(map_request(request_id::drop_unfit))
 }
 
-/// Compression would hold events back.
-fn is_not_event_stream(
+/// Compression would hold events back, and the page's files are compressed already.
+fn may_be_compressed(
     _: axum::http::StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
-    _: &axum::http::Extensions,
+    extensions: &axum::http::Extensions,
 ) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    !kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    let is_event_stream = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+    !is_event_stream && extensions.get::<FromPageFiles>().is_none()
 }
 
 async fn unknown_path() -> Problem {

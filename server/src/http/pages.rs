@@ -6,7 +6,7 @@ use axum::{
     Form, Router,
     body::Body,
     extract::{Request, State},
-    http::{StatusCode, request::Parts},
+    http::{Method, StatusCode, request::Parts},
     middleware::from_fn,
     response::{IntoResponse, Redirect, Response},
     routing::post,
@@ -30,8 +30,12 @@ pub fn routes(state: &WebState) -> Router<WebState> {
             document(state),
         )
         .route("/", post(submit));
-    let rendered = rendered
-        .fallback(file_and_error_handler_with_context::<WebState, _>(context(state), shell));
+    // Files that are not in memory are looked for on disk.
+    let rendered = match state.page_files.is_empty() {
+        true => rendered
+            .fallback(file_and_error_handler_with_context::<WebState, _>(context(state), shell)),
+        false => rendered.fallback(file_or_error),
+    };
     rendered
         .layer(from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
@@ -49,6 +53,17 @@ fn context(state: &WebState) -> impl Fn() + Clone + Send + Sync + 'static {
 fn document(state: &WebState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static {
     let options = state.options.clone();
     move || shell(options.clone()).into_any()
+}
+
+/// The file at the path of a request; otherwise the page that says that there is none.
+async fn file_or_error(State(state): State<WebState>, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if matches!(*method, Method::GET | Method::HEAD)
+        && let Some(file) = state.page_files.answer(path, request.headers())
+    {
+        return file;
+    }
+    render_app_async_with_context(context(&state), document(&state))(request).await
 }
 
 /// The form that submits a transaction, posted by the browser itself: the page's WASM is not running. A form that is
