@@ -159,9 +159,14 @@ async fn with_database(
             serve(listener, router, &stop, settings.shutdown_grace(), limits).await;
             return Ok(());
         }
+        let mut options = leptos_options::options(addr)?;
+        let page_files = http::PageFiles::read(&mut options).map_err(|error| {
+            format!("{}: cannot read the page's files: {error}", options.site_root)
+        })?;
         let web = http::WebState {
             gateway,
-            options: leptos_options::options(addr)?,
+            options,
+            page_files,
             setting: Setting {
                 simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
                 max_attempts: settings.posting.posting_max_attempts,

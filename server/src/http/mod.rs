@@ -6,12 +6,13 @@ mod api;
 mod body_limits;
 mod middleware;
 mod openapi;
+mod page_files;
+mod pages;
 mod problem;
 mod request;
 mod state;
 mod webhook_secrets;
 
-use app::{App, shell};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -20,51 +21,33 @@ use axum::{
     routing::get,
 };
 use gateway::Gateway;
-use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
     decompression::RequestDecompressionLayer,
-    limit::RequestBodyLimitLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
 
-use api::monitoring::{health, home, metrics};
+use api::monitoring::{health, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
     content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
     request_metrics, same_origin, selected_representation,
 };
+use page_files::FromPageFiles;
 use problem::Problem;
 
 pub use middleware::load_shedding::is_probe;
+pub use page_files::PageFiles;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
 /// Every route of the web side.
 pub fn router(state: WebState) -> Router {
-    let context = {
-        let (gateway, setting) = (state.gateway.clone(), state.setting.clone());
-        move || {
-            provide_context(gateway.clone());
-            provide_context(setting.clone());
-        }
-    };
-    let render = {
-        let options = state.options.clone();
-        move || shell(options.clone())
-    };
-    let pages = Router::new()
-        .leptos_routes_with_context(&state, generate_route_list(App), context.clone(), render)
-        .fallback(leptos_axum::file_and_error_handler_with_context::<WebState, _>(context, shell))
-        .layer(from_fn(home::status_for_programs))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-
     let (api, document) =
         openapi::router().merge(api::routes(state.simulator.is_some())).split_for_parts();
     let api = api
@@ -87,7 +70,7 @@ pub fn router(state: WebState) -> Router {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        // The page's script and style have no version in their names, so a browser must revalidate them.
+        // What may be kept says so itself.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
@@ -97,7 +80,7 @@ pub fn router(state: WebState) -> Router {
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(map_response(selected_representation::state))
         .layer(
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_event_stream)),
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(may_be_compressed)),
         )
         .layer(from_fn(request_metrics::measure))
         .layer(from_fn(problem_rendering::render))
@@ -108,7 +91,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    api.merge(pages).layer(around).with_state(state)
+    api.merge(pages::routes(&state)).layer(around).with_state(state)
 }
 
 /// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the
@@ -134,15 +117,16 @@ pub fn refusal() -> Router {
         .layer(map_request(request_id::drop_unfit))
 }
 
-/// Compression would hold events back.
-fn is_not_event_stream(
+/// Compression would hold events back, and the page's files are compressed already.
+fn may_be_compressed(
     _: axum::http::StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
-    _: &axum::http::Extensions,
+    extensions: &axum::http::Extensions,
 ) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    !kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    let is_event_stream = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+    !is_event_stream && extensions.get::<FromPageFiles>().is_none()
 }
 
 async fn unknown_path() -> Problem {

@@ -3,6 +3,7 @@
 //! The page of one transaction is in [`transaction`](crate::pages::transaction).
 
 mod cursor;
+mod draft;
 mod empty_list;
 mod form_field;
 mod ignored_filters;
