@@ -2,6 +2,7 @@
 //! transaction.
 
 mod change_feed;
+mod change_page;
 mod commits;
 mod counts;
 mod health;

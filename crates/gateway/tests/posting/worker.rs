@@ -96,7 +96,7 @@ async fn some_processing(gateway: &Gateway) {
 
 /// Waits, change by change, until every transaction is final, and returns how many are completed.
 async fn all_final(gateway: &Gateway) -> u64 {
-    let mut listener = gateway.changes().listen().await;
+    let mut listener = gateway.changes().listen(None).await.unwrap();
     let waiting = async {
         loop {
             let counts = gateway.counts().await.unwrap();
