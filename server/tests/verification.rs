@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use support::{Program, Service, database};
 
 /// How much more the page may take for very many verifications than for a few.
-const MORE_BYTES: usize = 60_000;
+const MORE_BYTES: usize = 100_000;
 
 async fn attempts(program: &Program, id: &str, query: &str) -> Value {
     program.read(&format!("/api/transactions/{id}/attempts{query}")).await

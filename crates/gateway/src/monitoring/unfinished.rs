@@ -32,8 +32,8 @@ pub struct OlderThan {
     pub count: u64,
 }
 
-/// Reads the ages of the transactions that are not final: at most [`COUNTED`] entries of an index for each state, however
-/// many there are.
+/// Reads the ages of the transactions that are not final: at most [`COUNTED`] entries of an index for each state,
+/// however many there are. By `now()`: an index is not searched by the volatile `clock_timestamp()`.
 pub async fn unfinished(pool: &BoundedPool) -> Result<Unfinished, EngineError> {
     let row = sqlx::query!(
         r#"with oldest as (
@@ -47,7 +47,7 @@ pub async fn unfinished(pool: &BoundedPool) -> Result<Unfinished, EngineError> {
             select submitted_at from unnest(array['pending', 'processing', 'in_doubt']) as s (state)
             cross join lateral (
                 select submitted_at from transactions t
-                where t.state = s.state and submitted_at < clock_timestamp() - make_interval(secs => ($1::float8[])[1])
+                where t.state = s.state and submitted_at < now() - make_interval(secs => ($1::float8[])[1])
                 order by submitted_at
                 limit $2
             ) t
@@ -56,7 +56,7 @@ pub async fn unfinished(pool: &BoundedPool) -> Result<Unfinished, EngineError> {
             coalesce(extract(epoch from (select age from oldest)), 0)::float8 as "oldest_seconds!",
             array(
                 select count(old) from unnest($1::float8[]) with ordinality as l (seconds, n)
-                left join old on submitted_at < clock_timestamp() - make_interval(secs => seconds)
+                left join old on submitted_at < now() - make_interval(secs => seconds)
                 group by n order by n
             ) as "counts!""#,
         &LIMITS_SECONDS.map(f64::from),
