@@ -295,7 +295,7 @@ async fn where_no_verification_can_decide_transactions_are_in_doubt_slowly_verif
     submit(&gateway, 200).await;
     // Those that failed after the write cannot be verified: the entry that is shown has no amount.
     let unsettled = async {
-        let mut listener = gateway.changes().listen().await;
+        let mut listener = gateway.changes().listen(None).await.unwrap();
         loop {
             let counts = gateway.counts().await.unwrap();
             if counts.in_doubt > 20 && counts.in_doubt + counts.completed == 200 {
