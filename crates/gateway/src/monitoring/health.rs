@@ -131,7 +131,7 @@ impl Gateway {
                 coalesce(sum(added) filter (where state = 'pending' and tried), 0)::bigint
                     as "retry_count!",
                 coalesce(sum(added) filter (where state = 'in_doubt'), 0)::bigint as "in_doubt!",
-                (select count(*) from transactions where claimed_by is not null) as "in_flight!",
+                claimed_transactions() as "in_flight!",
                 (select coalesce(extract(epoch from clock_timestamp() - min(next_attempt_at)), 0)
                  from transactions where state = 'pending')::float8 as "oldest_pending_seconds!",
                 (select coalesce(1 - sum(attempts_posted) / nullif(sum(attempts_ended), 0), 0)

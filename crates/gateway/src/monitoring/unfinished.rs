@@ -33,7 +33,7 @@ pub struct OlderThan {
 }
 
 /// Reads the ages of the transactions that are not final: at most [`COUNTED`] entries of an index for each state,
-/// however many there are. By `now()`: an index is not searched by the volatile `clock_timestamp()`.
+/// however many there are.
 pub async fn unfinished(pool: &BoundedPool) -> Result<Unfinished, EngineError> {
     let row = sqlx::query!(
         r#"with oldest as (
@@ -44,13 +44,8 @@ pub async fn unfinished(pool: &BoundedPool) -> Result<Unfinished, EngineError> {
             ) as age
         ),
         old as (
-            select submitted_at from unnest(array['pending', 'processing', 'in_doubt']) as s (state)
-            cross join lateral (
-                select submitted_at from transactions t
-                where t.state = s.state and submitted_at < now() - make_interval(secs => ($1::float8[])[1])
-                order by submitted_at
-                limit $2
-            ) t
+            select submitted_at
+            from oldest_unfinished(now() - make_interval(secs => ($1::float8[])[1]), $2) as o (submitted_at)
         )
         select
             coalesce(extract(epoch from (select age from oldest)), 0)::float8 as "oldest_seconds!",

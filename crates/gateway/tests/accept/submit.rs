@@ -44,7 +44,7 @@ async fn every_field_comes_back_as_it_was_sent() {
             "amount": amount, "currency": "USD", "reference": format!("order {amount}"),
             "description": "Überweisung ✓", "timestamp": "2026-01-31T12:00:00.123456Z",
             "sourceAccount": "acc_1", "destinationAccount": "acc_2",
-            "metadata": {"nul": "a\u{0}b", "deep": [{"x": null}]},
+            "metadata": {"control": "a\u{1}b", "deep": [{"x": null}]},
         });
         let answered = submit(&gateway, body).await.unwrap().transaction;
         let stored = gateway.transaction(answered.transaction_id).await.unwrap().unwrap();

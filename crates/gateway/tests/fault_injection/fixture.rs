@@ -90,7 +90,7 @@ impl<'a> Fixture<'a> {
         // So long that no retry becomes due during the test.
         let backoff = Backoff { base: Duration::from_secs(600), max: Duration::from_secs(600) };
         // So that the windows can pass many times.
-        let doubt_after = Duration::from_secs(86_400);
+        let doubt_after = Duration::from_secs(365 * 86_400);
         let policy = Policy { max_attempts, backoff, doubt_after, ..POLICY };
         let (ledger, pool) = (Ledger::new(), env.pool());
         Self {
