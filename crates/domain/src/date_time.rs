@@ -10,7 +10,7 @@ pub fn read_date_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
     let at = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_rfc3339(&format!("{text}Z")))
         .map_err(|_| {
-            "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z; without an offset it is UTC"
+            "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z (without an offset it is UTC)"
         })?
         .to_utc();
     match (0..=9999).contains(&at.year()) {

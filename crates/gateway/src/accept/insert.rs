@@ -26,8 +26,8 @@ use crate::{
 
 const BATCHER_LIMITS: BatcherLimits =
     BatcherLimits { max_queued: 4096, max_statements: 2, max_extra_statements: 2, max_calls: 256 };
-/// How long a submission waits for its commit before its client is answered that it is not confirmed.
-const ACCEPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long a submission waits for its commit before it is looked up.
+const ACCEPT_TIMEOUT: Duration = Duration::from_millis(1300);
 
 /// A submission that is to be stored.
 pub struct Entry {

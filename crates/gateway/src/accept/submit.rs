@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Fingerprint, IdempotencyKey, Principal, State, Submission, Transaction};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 
 use super::insert::{Accepted, Entry, StoreError};
@@ -12,6 +12,8 @@ use crate::{CommitFault, EngineError, Gateway};
 
 /// How long a submission whose commit timed out is looked for. Its client is answered within two seconds.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_millis(200);
+/// The look-ups at once. Each that is not answered costs a connection.
+static LOOK_UPS: Semaphore = Semaphore::const_new(4);
 
 /// The result of a submission.
 #[derive(Debug, Clone)]
@@ -137,8 +139,11 @@ impl Gateway {
                 Err(StoreError::Overloaded) => return Err(SubmitError::Overloaded),
                 Err(StoreError::TimedOut) => {
                     // It may be committed all the same: only its answer may be late, or lost.
-                    let found = self.find_replayed(id, principal, &submission, &fingerprint);
-                    return match timeout(LOOK_UP_TIMEOUT, found).await {
+                    let found = timeout(LOOK_UP_TIMEOUT, async {
+                        let _permit = LOOK_UPS.acquire().await;
+                        self.find_replayed(id, principal, &submission, &fingerprint).await
+                    });
+                    return match found.await {
                         Ok(Ok(Some(transaction))) => {
                             // An id of ours cannot have been stored earlier.
                             let is_new =
