@@ -7,11 +7,13 @@
 //! listeners of a process.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 use domain::{Counts, PostingStatus, Transaction};
+use futures::FutureExt;
 use tokio::{
     sync::{Mutex, broadcast},
     time::sleep,
@@ -113,12 +115,14 @@ async fn read(pool: BoundedPool, listeners: Weak<broadcast::Sender<Change>>) {
         posting_read_at: now,
     };
     while let Some(sender) = listeners.upgrade() {
-        match reading.next().await {
-            Ok(Some(change)) => {
+        // Listeners would wait for ever for a reader that has panicked.
+        match AssertUnwindSafe(reading.next()).catch_unwind().await {
+            Ok(Ok(Some(change))) => {
                 let _ = sender.send(change);
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the change feed could not be read"),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the change feed could not be read"),
+            Err(_) => tracing::error!("reading the change feed panicked"),
         }
         drop(sender);
         sleep(POLL_INTERVAL).await;

@@ -1,7 +1,7 @@
 //! Dispatch: apalis workers fetch jobs and hand them to [`Executor::run_job`]. They are supervised and
 //! restarted here.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
@@ -137,8 +137,10 @@ async fn supervise(
         });
         let watchdog = Watchdog::new();
         let name = format!("{worker_id}-{queue}-{restart}");
+        let worker = start(name, stop, watchdog.clone());
         let result = tokio::select! {
-            result = start(name, stop, watchdog.clone()) => Some(result),
+            // A panic is logged where it happens.
+            result = AssertUnwindSafe(worker).catch_unwind() => Some(result.ok()),
             () = watchdog.timed_out() => None,
         };
         if shutdown.is_cancelled() {

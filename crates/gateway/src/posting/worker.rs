@@ -1,7 +1,7 @@
 //! A worker: it dispatches jobs until it is stopped, beside its heartbeat, the pause watch and housekeeping,
 //! and releases what it still holds at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use domain::protocol::Policy;
 use sqlx::PgPool;
@@ -24,6 +24,7 @@ use crate::{
     database::{BoundedPool, WEB_STATEMENT_TIMEOUT, WORKER_STATEMENT_TIMEOUT},
     job::Purpose,
     recovery::{housekeeping, lease},
+    restart::restarted,
 };
 
 /// Executions in flight for each request that may be in flight at once: the other executions are settling
@@ -87,12 +88,21 @@ impl Worker {
             let (admission, executor) = (admission.clone(), executor.clone());
             let (pool, stop) = (pool.clone(), stop.clone());
             async move {
+                let heartbeat = || {
+                    heartbeat::run(
+                        &heartbeat_pool,
+                        worker_id,
+                        &executor,
+                        &admission,
+                        &policy,
+                        &stop,
+                    )
+                };
+                let pause_watch = || pause_watch::follow(&heartbeat_pool, &admission);
                 tokio::select! {
-                    () = heartbeat::run(
-                        &heartbeat_pool, worker_id, &executor, &admission, &policy, &stop,
-                    ) => {}
-                    () = pause_watch::follow(&heartbeat_pool, &admission) => {}
-                    () = housekeeping::run_forever(&pool) => {}
+                    () = restarted("heartbeat", heartbeat) => {}
+                    () = restarted("pause watch", pause_watch) => {}
+                    () = restarted("housekeeping", || housekeeping::run_forever(&pool)) => {}
                 }
             }
         });
@@ -118,7 +128,14 @@ impl Worker {
         queues.spawn(dispatch_bulk_retries(apalis_pool, worker_id, self.pool, shutdown.clone()));
         tokio::select! {
             () = async {
-                while queues.join_next().await.is_some() {}
+                while let Some(ended) = queues.join_next().await {
+                    // Without its dispatcher nothing in this queue would be posted.
+                    if let Err(error) = ended
+                        && error.is_panic()
+                    {
+                        resume_unwind(error.into_panic());
+                    }
+                }
                 executions.close();
                 executions.wait().await;
             } => {}
