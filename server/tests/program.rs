@@ -5,43 +5,8 @@ mod support;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::{Program, command, database};
+use support::{Data, Program, command, database, run_to_end};
 use tokio::process::Command;
-
-async fn run_to_end(mut command: Command) -> (bool, String) {
-    let output = command.output().await.unwrap();
-    (output.status.success(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// A folder that the account of PostgreSQL can reach when the tests run as root.
-struct Data(tempfile::TempDir);
-
-impl Data {
-    fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("onceward").tempdir_in("/tmp").unwrap();
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self) -> &std::path::Path {
-        self.0.path()
-    }
-
-    fn pid_file(&self) -> std::path::PathBuf {
-        self.path().join("postgres/cluster/postmaster.pid")
-    }
-}
-
-impl Drop for Data {
-    /// A failed test leaves a PostgreSQL running that no later start takes over.
-    fn drop(&mut self) {
-        let Ok(text) = std::fs::read_to_string(self.pid_file()) else { return };
-        if let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGQUIT);
-        }
-    }
-}
 
 #[tokio::test]
 async fn without_a_database_url_onceward_runs_its_own_postgresql() {

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     load::LoadSettings,
+    migrate::MigrateSettings,
     settings::{Settings, WorkerSettings},
     simulator::SimulatorSettings,
 };
@@ -31,6 +32,9 @@ pub enum Command {
     Web(Settings),
     /// A worker, which posts, without pages or API. Any number on one database
     Worker(WorkerSettings),
+    /// Bring the database's schema up to date, as its owner, and exit. `serve`, `web` and `worker` do so
+    /// themselves at their start if they may
+    Migrate(MigrateSettings),
     /// The simulated posting service, which misbehaves on demand
     Simulator(SimulatorSettings),
     /// Submit at a fixed rate, wait until everything is final, and audit. The exit code is 1 if anything

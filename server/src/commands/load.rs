@@ -7,6 +7,7 @@ use loadgen::LoadConfig;
 
 use super::{
     fatal::Fatal,
+    print::print,
     settings::values::{duration, http_url, positive},
 };
 
@@ -44,9 +45,9 @@ pub async fn run(settings: LoadSettings) -> Result<ExitCode, Fatal> {
     })
     .await?;
     if settings.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print(serde_json::to_string_pretty(&report)?)?;
     } else {
-        println!("{report}");
+        print(&report)?;
     }
     Ok(ExitCode::from(report.exit_code()))
 }

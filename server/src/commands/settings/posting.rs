@@ -6,7 +6,6 @@ use clap::{Args, value_parser};
 use domain::{backoff::Backoff, protocol::Policy};
 
 use super::values::positive;
-use crate::commands::role::Role;
 
 /// How a worker posts.
 #[derive(Debug, Clone, Args)]
@@ -44,16 +43,6 @@ pub struct PostingSettings {
 }
 
 impl PostingSettings {
-    /// How many requests to the posting service a process can have in flight.
-    pub fn max_requests_in_flight(&self, role: Role) -> u64 {
-        match role {
-            Role::Web => 0,
-            Role::Both | Role::Worker { .. } => {
-                u64::from(self.posting_concurrency) + u64::from(self.verification_concurrency)
-            }
-        }
-    }
-
     /// The protocol's settings. A transaction in doubt is verified ten times more slowly than attempts
     /// are retried.
     pub fn policy(&self) -> Policy {

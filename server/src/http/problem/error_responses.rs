@@ -18,8 +18,14 @@ use crate::http::body_limits::MAX_BODY_BYTES;
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 /// The codes of every operation.
-const ANY: [Code; 5] =
-    [Code::CrossSite, Code::MethodNotAllowed, Code::Internal, Code::Overloaded, Code::Unavailable];
+const ANY: [Code; 6] = [
+    Code::CrossSite,
+    Code::MethodNotAllowed,
+    Code::Internal,
+    Code::Overloaded,
+    Code::Starting,
+    Code::Unavailable,
+];
 
 /// Names the codes of groups of operations, in addition to those of every operation.
 macro_rules! problems {
@@ -130,6 +136,7 @@ pub fn example(code: Code) -> serde_json::Value {
         ]),
         Code::Internal => Problem::internal(""),
         Code::Overloaded => SubmitError::Overloaded.into(),
+        Code::Starting => Problem::starting("waiting for the database: Connection refused"),
         Code::Unavailable => Problem::unavailable("the database does not answer"),
     };
     json!(problem.document(Some(EXAMPLE_REQUEST_ID.to_owned())))

@@ -114,7 +114,7 @@ async fn health(State(gateway): State<Gateway>) -> Response {
         error_responses::Any,
     ),
 )]
-async fn live() -> &'static str {
+pub async fn live() -> &'static str {
     "alive"
 }
 
