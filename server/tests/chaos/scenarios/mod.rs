@@ -3,6 +3,7 @@
 
 mod connection_faults;
 mod database_faults;
+mod log_faults;
 mod lone_worker;
 mod mixed_faults;
 mod process_faults;
@@ -55,6 +56,8 @@ pub enum Scenario {
     HostilePostingService,
     /// the posting service refuses some transactions permanently
     Refusals,
+    /// no process can write its log: the disk is full, nobody reads the pipe, its reader is gone
+    LogDiskFull,
     /// a hostile posting service, kills, stops, and restarts of PostgreSQL
     Everything,
 }
@@ -106,6 +109,7 @@ impl Scenario {
             proxied: matches!(self, Self::CutConnections | Self::StopWorker),
             faults: self.faults(),
             rate_limit_per_s: self.rate_limit_per_s(size).await?,
+            logs_fail: self == Self::LogDiskFull,
         })
     }
 
@@ -172,6 +176,7 @@ impl Scenario {
             Self::PostingServiceGone => service_faults::nothing_listens(testbed).await,
             Self::PostingServiceResets => service_faults::everything_is_reset(testbed).await,
             Self::Refusals => Ok(()),
+            Self::LogDiskFull => log_faults::restart_without_log(testbed).await,
             Self::Everything => mixed_faults::everything(testbed).await,
         }
     }
@@ -180,6 +185,7 @@ impl Scenario {
     pub async fn check(self, testbed: &mut Testbed) -> Fallible<()> {
         match self {
             Self::Refusals => service_faults::check_refusals(testbed).await,
+            Self::LogDiskFull => log_faults::check(testbed).await,
             _ => Ok(()),
         }
     }
