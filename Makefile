@@ -61,8 +61,9 @@ load: build ## puts a fresh release under load, then audits it; options: LOAD="-
 chaos: setup ## runs every fault test with real processes; options: CHAOS="--transactions 500 --seed 1"
 	@cargo test --quiet -p server --test chaos -- --full $(CHAOS)
 
-audit: ## checks the dependencies' licences, sources and known vulnerabilities (needs cargo-deny)
+audit: ## checks the dependencies' licences, sources and known vulnerabilities (needs cargo-deny), and the API's document (needs npx)
 	@cargo deny check
+	@scripts/lint-openapi
 
 openapi: setup ## rewrites docs/openapi.json, after a change to a route or its documentation
 	@UPDATE_OPENAPI=1 cargo test --quiet -p server --bin onceward openapi

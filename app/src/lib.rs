@@ -19,6 +19,9 @@ use leptos_router::{
 };
 
 pub use crate::components::page_context::Setting;
+#[cfg(feature = "ssr")]
+pub use crate::server_functions::submit::submit_form;
+pub use crate::server_functions::submit::{FormValues, SubmissionError};
 use crate::{
     components::{header::Header, page_context::provide_page_context},
     feed::provide_live_feed,

@@ -108,10 +108,15 @@ export async function failed(request: APIRequestContext, posting: Posting, descr
 }
 
 /** A transaction in doubt: the posting service holds another amount under its id. */
-export async function inDoubt(request: APIRequestContext, posting: Posting, id: string): Promise<void> {
+export async function inDoubt(
+  request: APIRequestContext,
+  posting: Posting,
+  id: string,
+  description = "In doubt",
+): Promise<void> {
   await posting.holds({ id, amount: 7, currency: "USD", description: "of another program" });
   await posting.fails();
-  await submitByApi(request, { id });
+  await submitByApi(request, { id, description });
   await reaches(request, id, "in_doubt");
   await posting.works();
 }

@@ -23,10 +23,14 @@ test("without JavaScript, a bad amount shows its error, and the fields keep thei
     Metadata: '{"order": "12345"}',
   };
 
-  await page.goto("/");
+  await page.goto("/?status=failed");
   await fill(page, typed);
+  const answered = page.waitForResponse((response) => response.request().method() === "POST");
   await submit(page);
 
+  expect((await answered).status()).toBe(422);
+  // The address says nothing about what was typed.
+  await expect(page).toHaveURL("/?status=failed");
   await expectError(page, "Amount");
   for (const [label, value] of Object.entries(typed)) {
     await expect(field(page, label)).toHaveValue(value);

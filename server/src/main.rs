@@ -14,9 +14,8 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
 use commands::{
-    command_line::{Cli, Command},
+    command_line::{self, Cli, Command},
     fatal::Fatal,
     load, migrate,
     role::Role,
@@ -28,7 +27,7 @@ use listener::open_files;
 use telemetry::log::Log;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = command_line::read();
     let mut log = match Log::start() {
         Ok(log) => log,
         Err(error) => {
@@ -54,7 +53,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fatal> {
             }
             Command::Migrate(settings) => migrate::run(settings).await,
             Command::Simulator(settings) => simulator::run(settings).await,
-            Command::Load(settings) => load::run(settings).await,
+            Command::Load(settings) => Ok(load::run(settings).await),
         }
     });
     // Tasks still running have had their grace period; a blocking task must not keep the program alive.

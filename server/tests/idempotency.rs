@@ -127,6 +127,56 @@ async fn a_key_is_read_quoted_as_in_the_draft_and_unquoted() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_probably_meant_as_a_field_or_the_key_is_refused_and_nothing_is_stored() {
+    let (service, database) = (Service::start().await, database().await);
+    let web = Program::start(service.command("web", &database)).await;
+    let amount = json!({"amount": 5, "currency": "USD"});
+    let send = async |path: &str, header: Option<&str>, body: &Value| {
+        let mut request = web.post(path).header("content-type", "application/json");
+        if let Some(name) = header {
+            request = request.header(name, "order-1");
+        }
+        contract(request.body(body.to_string()).send().await.unwrap()).await
+    };
+    for (path, body) in [
+        ("/api/transactions", amount.clone()),
+        ("/api/transactions/batch", json!([amount.clone()])),
+    ] {
+        for header in ["x-idempotency-key", "idempotency-token", "idempotencykey"] {
+            let answer = send(path, Some(header), &body).await;
+            assert_eq!(answer["status"], 400, "{header}");
+            assert_eq!(answer["body"]["code"], "idempotency_key_misnamed", "{header}");
+        }
+        for query in ["?idempotencyKey=k", "?Idempotency-Key=k"] {
+            let answer = send(&format!("{path}{query}"), None, &body).await;
+            assert_eq!(answer["body"]["code"], "idempotency_key_misnamed", "{query}");
+        }
+    }
+    let with = |name: &str| {
+        let mut body = amount.clone();
+        body[name] = json!("a");
+        body
+    };
+    let misspelt = send("/api/transactions", None, &with("idempotency_key")).await;
+    insta::assert_snapshot!("misspelt_field", redacted(misspelt, &[]));
+    let lines = send("/api/transactions/batch", None, &json!([with("source_account")])).await;
+    let problem = &lines["body"]["data"][0]["problem"];
+    assert_eq!(
+        problem["errors"],
+        json!([{"pointer": "/source_account", "message": "is not a field; did you mean sourceAccount?"}])
+    );
+    assert_eq!(rows(&database).await, 0);
+    let answer = send("/api/transactions", Some("x-api-key"), &with("user_id")).await;
+    assert_eq!((answer["status"].as_u64(), rows(&database).await), (Some(202), 1));
+    let of_sender = json!({
+        "transaction_id": "t", "source_account": "a", "destination_account": "b",
+        "amount": 1500, "currency": "USD", "idempotency_key": "k", "sourceAccount": "x",
+    });
+    let announced = send("/v1/webhooks/transactions", Some("x-idempotency-key"), &of_sender).await;
+    assert_eq!((announced["status"].as_u64(), rows(&database).await), (Some(202), 2));
+}
+
+#[tokio::test]
 async fn where_a_key_is_required_nothing_is_stored_without_one() {
     let (service, database) = (Service::start().await, database().await);
     let mut command = service.command("web", &database);

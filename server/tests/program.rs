@@ -118,12 +118,37 @@ async fn the_program_raises_its_open_file_limit_to_the_hard_limit() {
 }
 
 #[tokio::test]
+async fn a_database_that_can_never_be_used_ends_the_program_with_the_reason() {
+    let good = database().await;
+    let name = good.split_once('?').unwrap().0.rsplit_once('/').unwrap().1;
+    for (url, reason) in [
+        ("mysql://127.0.0.1/x".to_owned(), "postgres://"),
+        (good.replace(name, "no_such_database"), "no_such_database"),
+        (good.replace("user=postgres", "user=no_such_user"), "no_such_user"),
+    ] {
+        let mut command = command(&["web"]);
+        command.env("DATABASE_URL", &url);
+        let (ok, error) = run_to_end(command).await;
+        assert!(!ok && error.contains("DATABASE_URL") && error.contains(reason), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_loopback_is_listened_on() {
+    let mut command = command(&["web"]);
+    command.env("DATABASE_URL", database().await).env("LEPTOS_SITE_ADDR", "localhost:0");
+    let web = Program::start(command).await;
+    assert_eq!(web.get("/livez").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn an_invalid_setting_is_refused_at_the_start_by_its_name() {
     for (arguments, name, value) in [
         (["serve"], "LEPTOS_SITE_ADDR", "0.0.0.0:3000"),
         (["serve"], "SIMULATOR_ADDR", "0.0.0.0:8080"),
         (["web"], "LEPTOS_SITE_ADDR", "nowhere"),
         (["worker"], "POSTING_URL", "not a url"),
+        (["worker"], "POSTING_URL", "http://127.0.0.1/?a=b"),
         (["worker"], "POSTING_TIMEOUT_MS", "-5"),
     ] {
         let mut command = command(&arguments);

@@ -14,7 +14,9 @@ use crate::server_functions::{json_codec::Answer, load_error::LoadError};
 #[derive(Clone, Copy)]
 pub struct FormAction {
     path: &'static str,
+    plain_path: Option<&'static str>,
     pending: RwSignal<bool>,
+    to_send: Option<Callback<FormData, FormData>>,
     on_answer: Callback<Answer>,
 }
 
@@ -22,7 +24,19 @@ impl FormAction {
     /// Posts to the server function at `path`, and calls `on_answer` with its answer.
     pub fn new(path: &'static str, on_answer: impl Fn(Answer) + Send + Sync + 'static) -> Self {
         let pending = RwSignal::new(false);
-        Self { path, pending, on_answer: Callback::new(on_answer) }
+        let on_answer = Callback::new(on_answer);
+        Self { path, plain_path: Some(path), pending, to_send: None, on_answer }
+    }
+
+    /// While WASM is not running, the browser posts the form to the address of its page, which
+    /// answers with the page itself.
+    pub fn posting_to_its_page(self) -> Self {
+        Self { plain_path: None, ..self }
+    }
+
+    /// Sends what `to_send` makes of the form's data.
+    pub fn sending(self, to_send: impl Fn(FormData) -> FormData + Send + Sync + 'static) -> Self {
+        Self { to_send: Some(Callback::new(to_send)), ..self }
     }
 
     /// The value of `aria-disabled`: "true" while the form waits for an answer. `disabled` would
@@ -37,6 +51,10 @@ impl FormAction {
         let data = form.and_then(|form| FormData::new_with_form(&form).ok());
         let Some(data) = data.filter(|_| !self.pending.get_untracked()) else { return };
         self.pending.set(true);
+        let data = match self.to_send {
+            Some(to_send) => to_send.run(data),
+            None => data,
+        };
         spawn_local(async move {
             let answer = post(self.path, data).await.unwrap_or_else(|error| {
                 Err(format!("No answer: {error}. Check the result before you try again."))
@@ -63,7 +81,7 @@ pub fn PostForm(
     view! {
         <form
             method="post"
-            action=action.path
+            action=action.plain_path
             node_ref=node_ref
             on:submit=move |event| action.submit(event)
         >

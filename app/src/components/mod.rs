@@ -1,4 +1,5 @@
-//! What several pages use: the header, forms and dialogs, and how states, amounts and times are shown.
+//! What several pages use: the header, forms and dialogs, and how states, amounts, times and text from outside
+//! are shown.
 //!
 //! What only one page uses is in that page's folder under [`pages`](crate::pages).
 
@@ -8,6 +9,7 @@ pub mod error_message;
 pub mod form;
 pub mod header;
 pub mod money;
+pub mod outside_text;
 pub mod page_context;
 pub mod posting_bar;
 pub mod reason_field;

@@ -8,6 +8,7 @@ use crate::{
     components::{
         dialog::{Dialog, DialogFooter, close, focus_soon},
         form::{FormAction, PostForm},
+        outside_text::OutsideText,
         reason_field::ReasonField,
         time_format,
     },
@@ -61,11 +62,11 @@ pub fn PostingBar(
 ) -> impl IntoView {
     let (form, error) = pause_form(|| focus_soon("pause-button"));
     // Two memos, so that a change of one does not make a screen reader announce the other again.
-    let paused = Memo::new(move |_| status.read().as_ref()?.paused.as_ref().map(pause_notice));
+    let paused = Memo::new(move |_| status.read().as_ref()?.paused.clone());
     let trouble = Memo::new(move |_| trouble_notice(status.read().as_ref()?.circuits));
     let pause = move || {
         let since = paused.get();
-        since.map(|since| view! { <strong>"Posting is paused"</strong> {since} })
+        since.map(|since| view! { <strong>"Posting is paused"</strong> {pause_notice(since)} })
     };
     let resume = move || {
         paused.read().is_some().then(|| {
@@ -108,11 +109,15 @@ fn pause_form(done: fn()) -> (FormAction, RwSignal<Option<String>>) {
     (form, error)
 }
 
-fn pause_notice(pause: &Pause) -> String {
+fn pause_notice(pause: Pause) -> impl IntoView {
     let Pause { paused_at, paused_by, reason } = pause;
-    let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let since = time_format::absolute(*paused_at);
-    format!(" since {since} by {paused_by}{reason}. Transactions are still accepted and queued.")
+    let reason = reason.map(|text| view! { " (" <OutsideText text/> ")" });
+    view! {
+        {format!(" since {} by ", time_format::absolute(paused_at))}
+        <OutsideText text=paused_by/>
+        {reason}
+        ". Transactions are still accepted and queued."
+    }
 }
 
 fn trouble_notice(circuits: Circuits) -> Option<String> {

@@ -60,7 +60,7 @@ impl FeedConnection {
 /// An open EventSource with its callbacks. Closed when dropped.
 struct Stream {
     source: EventSource,
-    _callbacks: [Closure<dyn Fn(Event)>; 5],
+    _callbacks: [Closure<dyn Fn(Event)>; 6],
 }
 
 impl Stream {
@@ -91,6 +91,7 @@ impl Stream {
                     }
                 }),
             )?,
+            on("gap", Box::new(move |_| connection.feed.notify(FeedEvent::Gap)))?,
             on(
                 "counts",
                 Box::new(move |event| {

@@ -21,6 +21,8 @@ pub enum Connection {
 pub enum FeedEvent<'a> {
     /// The connection has opened, for the first time or again. All earlier changes were missed.
     Opened,
+    /// The page was so far behind that the server left changes out.
+    Gap,
     /// These transactions changed, each in its latest version.
     Changed(&'a [Transaction]),
 }

@@ -9,6 +9,8 @@ use crate::server_functions::{json_codec::JsonAnswer, load_error::LoadError};
 
 /// The maximum number of transactions in a list.
 pub const LIST_LENGTH: usize = 50;
+/// The maximum number of attempts on a transaction's page.
+pub const SHOWN_ATTEMPTS: u32 = 50;
 
 /// One page of the list, newest first: the transactions in `status`, from `cursor` on. An invalid
 /// cursor counts as absent.
@@ -41,7 +43,7 @@ pub async fn count_transactions() -> Result<Counts, LoadError> {
 pub struct TransactionDetail {
     /// The transaction.
     pub transaction: Transaction,
-    /// Its attempts, first to last.
+    /// Its latest attempts, first to last.
     pub attempts: Vec<Attempt>,
     /// The interventions of operators, first to last.
     pub interventions: Vec<Intervened>,
@@ -50,7 +52,8 @@ pub struct TransactionDetail {
 impl TransactionDetail {
     /// Whether any attempt may have reached the posting service, including one in flight.
     pub fn may_have_been_sent(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.outcome != Some(Outcome::NotSent))
+        self.transaction.attempts > 0
+            || self.attempts.iter().any(|attempt| attempt.outcome != Some(Outcome::NotSent))
     }
 }
 
@@ -63,7 +66,7 @@ pub async fn find_transaction(
     let gateway = expect_context::<gateway::Gateway>();
     // In this order, an attempt or intervention between the queries is shown, not missed.
     let Some(transaction) = gateway.transaction(id).await? else { return Ok(None) };
-    let attempts = gateway.attempts(id).await?;
+    let attempts = gateway.latest_attempts(id, SHOWN_ATTEMPTS).await?;
     let interventions = gateway.interventions(id).await?;
     Ok(Some(TransactionDetail { transaction, attempts, interventions }))
 }

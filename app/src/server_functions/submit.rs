@@ -9,6 +9,7 @@ use crate::server_functions::json_codec::{Json, JsonAnswer};
 
 /// The values of the form, field by field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FormValues {
     /// The id of the transaction. The page generates one per transaction, so that a form that is
     /// sent several times is stored once.
@@ -25,8 +26,8 @@ pub struct FormValues {
     pub metadata: String,
 }
 
-/// Why a form was not accepted. Where WASM is not running, it travels in the page's address, and
-/// the page shows the form with the values that were sent.
+/// Why a form was not accepted. It never travels in an address, which ends in histories and in logs
+/// of proxies: where WASM is not running, the form's page itself is the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionError {
     /// The errors, field by field; an empty pointer stands for the form as a whole.
@@ -36,9 +37,14 @@ pub struct SubmissionError {
 }
 
 impl SubmissionError {
-    /// The error of one field.
+    /// The error of one field, or of a value in it; of the form as a whole if the pointer is empty.
     pub fn at(&self, pointer: &str) -> Option<&str> {
-        let error = self.errors.iter().find(|error| error.pointer == pointer)?;
+        let error = self.errors.iter().find(|error| {
+            let below = error.pointer.strip_prefix(pointer);
+            below.is_some_and(|below| {
+                below.is_empty() || !pointer.is_empty() && below.starts_with('/')
+            })
+        })?;
         Some(&error.message)
     }
 
@@ -64,8 +70,8 @@ impl FromServerFnError for SubmissionError {
     }
 }
 
-/// Stores the form as a transaction and answers with its id. A plain form post, which a browser
-/// sends while WASM is not running, is redirected to the transaction's page.
+/// Stores the form as a transaction and answers with its id. This is for the page's WASM; while that
+/// is not running, the browser posts the form to its page, which calls [`submit_form`].
 #[server(output = JsonAnswer)]
 pub async fn submit_transaction(
     /// See [`FormValues::id`].
@@ -81,33 +87,34 @@ pub async fn submit_transaction(
     /// A JSON object.
     metadata: String,
 ) -> Result<Uuid, SubmissionError> {
+    use crate::server_functions::plain_form_post::{is_plain, set_status};
+
     let typed = FormValues { id, amount, currency, description, reference, metadata };
-    let stored = store(typed).await;
-    respond(&stored);
-    stored
+    let stored = submit_form(&expect_context::<gateway::Gateway>(), typed).await;
+    stored.map_err(|error| {
+        // A form that was not accepted is not a failure of the server.
+        set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY);
+        // Leptos would put the error of a plain form post into an address.
+        let typed = if is_plain() { FormValues::default() } else { error.typed };
+        SubmissionError { typed, ..error }
+    })
 }
 
+/// Stores the form as a transaction, and returns its id.
+///
+/// # Errors
+/// If the form is not accepted, or the database did not confirm it.
 #[cfg(feature = "ssr")]
-async fn store(typed: FormValues) -> Result<Uuid, SubmissionError> {
+pub async fn submit_form(
+    gateway: &gateway::Gateway,
+    typed: FormValues,
+) -> Result<Uuid, SubmissionError> {
     let submission = match parse(&typed) {
         Ok(submission) => submission,
         Err(errors) => return Err(SubmissionError { errors, typed }),
     };
-    let gateway = expect_context::<gateway::Gateway>();
     let submitted = gateway.submit(&domain::Principal::anonymous(), submission).await;
     Ok(submitted.map_err(|error| explain(&error, typed))?.transaction.transaction_id)
-}
-
-/// A form that was not accepted is not a failure of the server.
-#[cfg(feature = "ssr")]
-fn respond(stored: &Result<Uuid, SubmissionError>) {
-    use crate::server_functions::plain_form_post::{is_plain, set_status};
-
-    match stored {
-        Ok(id) if is_plain() => leptos_axum::redirect(&format!("/transactions/{id}")),
-        Ok(_) => {}
-        Err(_) => set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY),
-    }
 }
 
 /// Parses the form as the JSON body of the REST API, by the same rules.
@@ -207,6 +214,15 @@ mod tests {
         assert_eq!(pointers(&typed("-1", "XXZ", "{")), ["/amount", "/currency", "/metadata"]);
         assert_eq!(pointers(&typed("1", "USD", "[1]")), ["/metadata"]);
         assert!(parse(&typed("1", "USD", r#"{"order_id": "12345"}"#)).is_ok());
+    }
+
+    #[test]
+    fn an_error_within_the_metadata_is_shown_at_its_field() {
+        let typed = typed("1", "USD", r#"{"notes": ["\u0000"]}"#);
+        let answer = SubmissionError { errors: parse(&typed).unwrap_err(), typed };
+        assert_eq!(answer.errors[0].pointer, "/metadata/notes/0");
+        assert_eq!(answer.at("/metadata"), Some("must not contain the character U+0000"));
+        assert_eq!((answer.at(""), answer.at("/meta")), (None, None));
     }
 
     #[test]

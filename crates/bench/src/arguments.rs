@@ -58,6 +58,9 @@ pub enum Part {
     /// Pages of the list
     #[value(name = "7")]
     Pages,
+    /// A fleet: the delay from accepted to posted by other processes, and its statements while it is idle
+    #[value(name = "8")]
+    Fleet,
     /// Far more requests than can be accepted
     Overload,
     /// PostgreSQL stopped under load
@@ -89,6 +92,7 @@ impl Arguments {
                 waiting: 300_000,
                 held: 10_000,
                 pages: 100,
+                idle: seconds(20),
                 overload: seconds(20),
                 outage: seconds(10),
             },
@@ -102,6 +106,7 @@ impl Arguments {
                 waiting: 30_000,
                 held: 1_000,
                 pages: 20,
+                idle: seconds(10),
                 overload: seconds(4),
                 outage: seconds(3),
             },
@@ -130,6 +135,8 @@ pub struct Scale {
     pub held: usize,
     /// Pages that are read with each filter.
     pub pages: usize,
+    /// How long an idle fleet's statements are counted.
+    pub idle: Duration,
     /// The overload.
     pub overload: Duration,
     /// How long PostgreSQL is stopped.

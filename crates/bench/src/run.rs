@@ -10,6 +10,7 @@ use crate::error::Fallible;
 use crate::report::figures::Figures;
 use crate::report::output;
 use crate::scenarios::drain;
+use crate::scenarios::fleet;
 use crate::scenarios::history;
 use crate::scenarios::latency;
 use crate::scenarios::list_pages;
@@ -23,7 +24,7 @@ use crate::scenarios::throughput;
 const EXCERPT: usize = 300;
 /// Figure 2's rate.
 const LATENCY_PER_SECOND: f64 = 1_000.0;
-/// Figure 4's rate.
+/// The rate of figures 4 and 8.
 const DELAY_PER_SECOND: f64 = 200.0;
 
 /// Measures the selected parts, prints the report, and writes it if the run was complete. The other
@@ -64,6 +65,10 @@ pub async fn run(arguments: &Arguments) -> Fallible<()> {
         if included(Part::Delay) {
             let delay = delay(&testbed, None).await;
             figures.record("4", delay, |figures, delay| figures.delay.push(delay));
+        }
+        if included(Part::Fleet) {
+            let fleet = fleet::measure(&testbed, DELAY_PER_SECOND, testbed.scale.delay).await;
+            figures.record("8", fleet, |figures, fleet| figures.fleet.push(fleet));
         }
         if included(Part::History) {
             let template = Some(history::TEMPLATE);

@@ -4,6 +4,9 @@
 //! [`protocol`] decides the next step; the `gateway` crate carries it out. The crate builds for WASM,
 //! so that the browser's forms and the REST API validate with the same code.
 
+pub mod currency;
+pub mod date_time;
+pub mod error_text;
 pub mod intervention;
 pub mod json;
 pub mod money;
@@ -13,15 +16,18 @@ pub mod posting;
 pub mod protocol;
 pub mod submission;
 pub mod trace_parent;
+pub mod trace_state;
 pub mod transaction;
 
+pub use currency::Currency;
 pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
-pub use money::{Amount, Currency};
+pub use money::Amount;
 pub use posting::{Circuits, Pause, PostingStatus};
 pub use protocol::{
-    Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
+    AnswerBody, Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
     breaker::{self, Circuit},
 };
 pub use submission::{FieldError, Fingerprint, IdempotencyKey, Submission};
 pub use trace_parent::TraceParent;
+pub use trace_state::TraceState;
 pub use transaction::{Counts, Page, Principal, State, Transaction};

@@ -1,4 +1,4 @@
-//! Amounts and currencies. An amount is an exact decimal from the wire to the table and back.
+//! Amounts. An amount is an exact decimal from the wire to the table and back.
 
 use std::fmt;
 
@@ -74,6 +74,12 @@ impl Amount {
         self.0.scale()
     }
 
+    /// Whether the text of a JSON number, or of a string of the same form, has this value, however it is
+    /// written: with other zeros at its end, or with an exponent. `None` if it is not a number.
+    pub fn has_value(self, text: &str) -> Option<bool> {
+        is_json_number(text).then(|| normal_form(text) == normal_form(&self.to_string()))
+    }
+
     /// The value, with its scale.
     pub fn as_decimal(self) -> Decimal {
         self.0
@@ -89,6 +95,22 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// A number without the zeros at its ends: whether it is negative, its digits, and the exponent of the last one.
+/// `None` if its exponent is beyond all measure.
+fn normal_form(number: &str) -> Option<(bool, String, i64)> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let written: String = [integer, fraction].concat();
+    let digits = written.trim_start_matches('-').trim_start_matches('0');
+    let kept = digits.trim_end_matches('0');
+    if kept.is_empty() {
+        return Some((false, String::new(), 0));
+    }
+    let exponent: i64 = exponent.parse::<i32>().ok()?.into();
+    let exponent = exponent - fraction.len() as i64 + (digits.len() - kept.len()) as i64;
+    Some((number.starts_with('-'), kept.to_owned(), exponent))
 }
 
 fn significant(digits: impl Iterator<Item = u8>) -> usize {
@@ -113,55 +135,6 @@ fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|e| all_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
-/// An ISO 4217 currency, by its alphabetic code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Currency(iso_currency::Currency);
-
-/// Why a text is not a currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be a currency code of ISO 4217 in capitals, such as USD")]
-pub struct UnknownCurrency;
-
-impl Currency {
-    /// Reads a code such as `USD`.
-    ///
-    /// # Errors
-    /// [`UnknownCurrency`] if ISO 4217 does not list the code.
-    pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
-        iso_currency::Currency::from_code(code).map(Self).ok_or(UnknownCurrency)
-    }
-
-    /// The code, three capital letters.
-    pub fn code(self) -> &'static str {
-        self.0.code()
-    }
-
-    /// How many decimals its minor unit allows; `None` where ISO 4217 defines none, as for gold.
-    pub fn decimals(self) -> Option<u32> {
-        self.0.exponent().map(u32::from)
-    }
-}
-
-impl TryFrom<String> for Currency {
-    type Error = UnknownCurrency;
-    fn try_from(code: String) -> Result<Self, UnknownCurrency> {
-        Self::parse(&code)
-    }
-}
-
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.code().to_owned()
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -176,6 +149,25 @@ mod tests {
             assert_eq!(serde_json::to_string(&amount).unwrap(), text);
             assert_eq!(serde_json::from_str::<Amount>(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_value_is_recognised_however_it_is_written() {
+        let amount = Amount::parse("100.50").unwrap();
+        for text in
+            ["100.5", "100.50", "100.50000000000000000000", "1.005e2", "10050E-2", "1005e-1"]
+        {
+            assert_eq!(amount.has_value(text), Some(true), "{text}");
+        }
+        for text in
+            ["100.51", "-100.50", "0", "0.00", "10050", "100.50000000000001", "1e999999999999"]
+        {
+            assert_eq!(amount.has_value(text), Some(false), "{text}");
+        }
+        for text in ["", "100,50", "0100.50", "+100.50", "100.50 USD"] {
+            assert_eq!(amount.has_value(text), None, "{text}");
+        }
+        assert_eq!(Amount::parse("1e3").unwrap().has_value("1000.00"), Some(true));
     }
 
     #[test]
@@ -201,15 +193,6 @@ mod tests {
     #[test]
     fn equal_values_are_equal_amounts() {
         assert_eq!(Amount::parse("1.50").unwrap(), Amount::parse("1.5").unwrap());
-    }
-
-    #[test]
-    fn currencies_know_their_decimals() {
-        assert_eq!(Currency::parse("USD").unwrap().decimals(), Some(2));
-        assert_eq!(Currency::parse("JPY").unwrap().decimals(), Some(0));
-        assert_eq!(Currency::parse("BHD").unwrap().decimals(), Some(3));
-        assert!(Currency::parse("XXZ").is_err());
-        assert!(Currency::parse("usd").is_err());
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Object, ObjectBuilder, RefOr, Schema,
-        schema::{SchemaType, Type},
+        schema::{SchemaFormat, SchemaType, Type},
     },
 };
 
@@ -32,14 +32,37 @@ impl ToSchema for Amount {
 
 impl PartialSchema for Currency {
     fn schema() -> RefOr<Schema> {
-        let codes: Vec<_> =
-            iso_currency::Currency::iter().map(|currency| currency.code()).collect();
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .description(Some("An ISO 4217 currency, by its alphabetic code."))
-            .enum_values(Some(codes))
-            .into()
+        let all = iso_currency::Currency::iter().map(|currency| currency.code());
+        let description = "An ISO 4217 currency, by its alphabetic code. Stored transactions may have one that \
+            is withdrawn meanwhile.";
+        currency(description, all.collect())
     }
+}
+
+/// The currency of a submission: one that [`Currency::parse`] accepts.
+pub struct AcceptedCurrency;
+
+impl PartialSchema for AcceptedCurrency {
+    fn schema() -> RefOr<Schema> {
+        let all = iso_currency::Currency::iter().map(|currency| currency.code());
+        let description = "An ISO 4217 currency that is in use, by its alphabetic code. XXX and XTS are no \
+            currencies; withdrawn ones are refused, with the date and the currency that replaced it.";
+        currency(description, all.filter(|code| Currency::parse(code).is_ok()).collect())
+    }
+}
+
+impl ToSchema for AcceptedCurrency {
+    fn name() -> Cow<'static, str> {
+        "AcceptedCurrency".into()
+    }
+}
+
+fn currency(description: &str, codes: Vec<&'static str>) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .enum_values(Some(codes))
+        .into()
 }
 
 impl ToSchema for Currency {
@@ -68,10 +91,16 @@ impl ToSchema for IdempotencyKey {
     }
 }
 
+/// The format of an exact decimal, in OpenAPI's registry: generators choose their language's decimal type.
+pub(crate) fn decimal() -> SchemaFormat {
+    SchemaFormat::Custom("decimal".to_owned())
+}
+
 pub(crate) fn number() -> Object {
     let largest = 10_f64.powi(MAX_SIGNIFICANT_DIGITS as i32) - 1.0;
     ObjectBuilder::new()
         .schema_type(Type::Number)
+        .format(Some(decimal()))
         .description(Some(format!(
             "An exact decimal in units of the currency, with the digits that were sent: 100.50 stays \
              100.50. At most {MAX_SIGNIFICANT_DIGITS} significant digits, and no more decimals than \

@@ -23,7 +23,9 @@ pub enum State {
     Completed,
     /// Refused, or proven absent with no attempts left, never merely unknown. Final.
     Failed,
-    /// The outcome is unknown and no attempts are left; verification continues.
+    /// The outcome is unknown, and no attempts are left or verification has failed for long: verification
+    /// continues. Or an operator must decide: the posting service has a different entry, or the transaction
+    /// is quarantined.
     InDoubt,
     /// Rejected by screening; nothing was ever sent. Final.
     Rejected,

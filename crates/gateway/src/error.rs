@@ -5,13 +5,13 @@ use std::sync::Arc;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::database::BatcherError;
+use crate::database::{BatcherError, CommitFault};
 
 /// Why a query failed, or an execution was interrupted.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// PostgreSQL did not answer, or answered with an error.
-    #[error("the database does not answer")]
+    #[error("{}", answer_of(.0))]
     Database(#[source] Arc<sqlx::Error>),
     /// A row holds a value that this version cannot read.
     #[error("transaction {id} has an unreadable {column}")]
@@ -23,7 +23,20 @@ pub enum EngineError {
     },
 }
 
+/// What PostgreSQL answered, for clients.
+fn answer_of(error: &sqlx::Error) -> &'static str {
+    match CommitFault::of(error) {
+        fault if fault.is_refusal() => fault.reason(),
+        _ => CommitFault::Unreachable.reason(),
+    }
+}
+
 impl EngineError {
+    /// Whether PostgreSQL has answered that it carried nothing out.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Database(error) if CommitFault::of(error).is_refusal())
+    }
+
     /// Whether a retry may succeed.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::Database(_))

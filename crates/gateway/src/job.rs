@@ -25,6 +25,40 @@ impl Purpose {
     }
 }
 
+/// An apalis queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Transactions to post.
+    Posting,
+    /// Transactions to verify.
+    Verification,
+    /// Bulk retries.
+    BulkRetries,
+}
+
+impl Queue {
+    /// All queues, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Posting, Self::Verification, Self::BulkRetries];
+
+    /// The name under which apalis knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Posting => POSTING,
+            Self::Verification => VERIFICATION,
+            Self::BulkRetries => BULK_RETRIES,
+        }
+    }
+}
+
+impl From<Purpose> for Queue {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Post => Self::Posting,
+            Purpose::Verify => Self::Verification,
+        }
+    }
+}
+
 /// The queue of [`Purpose::Post`].
 pub const POSTING: &str = "transactions";
 /// The queue of [`Purpose::Verify`].

@@ -14,41 +14,49 @@ mod posting;
 mod queries;
 mod recovery;
 mod restart;
-
-use std::sync::Arc;
+mod wake_ups;
 
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
 use accept::Accept;
 pub use accept::{SubmitError, Submitted};
+pub use database::CommitFault;
 use database::{BoundedPool, COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT};
 pub use error::EngineError;
 pub use job::Purpose;
-pub use monitoring::{Change, Changes, Health, Listener, Statistics, Status, TableStatistics};
+use monitoring::Commits;
+pub use monitoring::{
+    Change, Changes, Health, Listener, OlderThan, Statistics, Status, TableStatistics, Unfinished,
+};
 pub use operations::{BulkRetry, InterventionError};
 pub use posting::{
     Admission, AdmissionLimits, BootInstant, ExecutionResult, Executor, HttpPostingClient,
-    LookupAnswer, PostAnswer, PostingRequest, PostingService, Worker, WorkerSettings,
+    LookupAnswer, PostAnswer, PostingRequest, PostingService, RequiredFields, Worker,
+    WorkerSettings,
 };
-pub use queries::{Cursor, Filter, MAX_PAGE};
+pub use queries::{Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
+pub use wake_ups::WakeUps;
 
 /// Accepts transactions and answers queries about them. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     pool: BoundedPool,
     accept: Accept,
+    commits: Commits,
     changes: Changes,
+    wake_ups: WakeUps,
 }
 
 impl Gateway {
-    /// An engine on a migrated database. `wake` is notified of every commit that creates jobs, so that a
-    /// [`Worker`] in the same process does not wait for its poll interval.
-    pub fn new(pool: PgPool, wake: Arc<Notify>) -> Self {
-        let accept = Accept::new(BoundedPool::new(pool.clone(), COMMIT_TIMEOUT), wake);
+    /// An engine on a migrated database. After every commit that creates jobs it wakes the dispatchers, so
+    /// that no [`Worker`] has to look for them.
+    pub fn new(pool: PgPool, wake_ups: WakeUps) -> Self {
+        let commits = Commits::default();
+        let commit_pool = BoundedPool::new(pool.clone(), COMMIT_TIMEOUT);
+        let accept = Accept::new(commit_pool, wake_ups.clone(), commits.clone());
         let pool = BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT);
-        Self { accept, changes: Changes::new(pool.clone()), pool }
+        Self { accept, commits, changes: Changes::new(pool.clone()), pool, wake_ups }
     }
 
     /// The feed of all changes to transactions. It is read only while it has listeners.

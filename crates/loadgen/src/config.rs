@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::error::LoadError;
+use crate::interrupts::Interrupts;
 
 /// The settings of a run. [`LoadConfig::new`] sets the usual values.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct LoadConfig {
     pub max_in_flight: usize,
     /// The most connections at once. The default is below the usual limit of open files.
     pub max_connections: usize,
+    /// How to end the run early.
+    pub interrupts: Interrupts,
 }
 
 impl LoadConfig {
@@ -44,6 +47,7 @@ impl LoadConfig {
             seed: 0,
             max_in_flight: 10_000,
             max_connections: 512,
+            interrupts: Interrupts::default(),
         }
     }
 

@@ -36,6 +36,18 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// A word for programs, which stays the same.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Setting { .. } => "setting",
+            Self::Client(_) => "client",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Ledger { .. } => "ledger",
+            Self::Internal(_) => "internal",
+        }
+    }
+
     pub(crate) fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Internal(Box::new(error))
     }

@@ -5,13 +5,15 @@
 //! (coordinated omission). A request that may not have arrived, or was answered with 429 or 503, is
 //! repeated with the same id and content, which Onceward promises to be safe. When all are
 //! answered, the run waits until every accepted transaction is final, and then compares what
-//! Onceward reports with the posting service's ledger.
+//! Onceward reports with the posting service's ledger. A run that is interrupted reports and audits what it has
+//! submitted by then.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod audit;
 mod config;
 mod error;
+mod interrupts;
 mod open_loop;
 mod pacing;
 mod polling;
@@ -30,6 +32,7 @@ use tokio::time::Instant;
 use audit::{Findings, Ledger};
 pub use config::LoadConfig;
 pub use error::LoadError;
+pub use interrupts::Interrupts;
 use polling::{FinalStates, ReportedState};
 use progress::Progress;
 pub use report::{Examples, FailedReason, Latency, Report, SentLate};
@@ -59,8 +62,20 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     let deadline = start + config.duration + config.wait;
     let tally = open_loop::offer(&config, &client, &target, start, deadline, &progress).await?;
     let all_answered_at = Instant::now();
+    let Interrupts { first, second } = &config.interrupts;
+    let stopped_early = first.is_cancelled();
+    let (deadline, stop_waiting) = if stopped_early {
+        tracing::info!(
+            "no more is submitted; waiting until everything accepted is final. Ctrl-C again ends the waiting"
+        );
+        (deadline.min(all_answered_at + config.wait), second)
+    } else {
+        (deadline, first)
+    };
+    let accepted = &tally.accepted;
     let final_states =
-        polling::wait_until_final(&client, &target, &tally.accepted, deadline, &progress).await;
+        polling::wait_until_final(&client, &target, accepted, deadline, stop_waiting, &progress)
+            .await;
     progress.finish();
     let ledger = audit::read_ledger(&client, &ledger_url, deadline).await?;
     let findings =
@@ -75,13 +90,15 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
         ledger: ledger_url,
         seed: config.seed,
         offered_rate: config.rate,
+        stopped_early,
         all_final_after_ms: since(start),
         all_final_after_offering_ms: since(all_answered_at),
         ..Report::default()
     };
     // The interval after the last request belongs to the run: otherwise ten requests at ten per
     // second would count as eleven per second.
-    let offering = all_answered_at.duration_since(start).max(config.duration);
+    let least = if stopped_early { Duration::ZERO } else { config.duration };
+    let offering = all_answered_at.duration_since(start).max(least);
     put_tally(&mut report, &tally, offering);
     put_states(&mut report, &final_states);
     put_findings(&mut report, findings, &ledger);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::LoadConfig;
 use crate::error::LoadError;
+use crate::interrupts::Interrupts;
 use crate::pacing;
 use crate::progress::Progress;
 use crate::tally::{Outcome, Submitted, Tally};
@@ -37,9 +38,11 @@ struct Submitter {
     connections: Semaphore,
     /// When submissions that are not accepted are given up.
     deadline: Instant,
+    interrupts: Interrupts,
 }
 
-/// Offers all transactions, each when it is due, and returns when the last one has its outcome.
+/// Offers all transactions, each when it is due, and returns when the last one has its outcome. The first
+/// interrupt ends it early.
 pub(crate) async fn offer(
     config: &LoadConfig,
     client: &Client,
@@ -53,7 +56,9 @@ pub(crate) async fn offer(
         url: format!("{target}/api/transactions"),
         connections: Semaphore::new(config.max_connections),
         deadline,
+        interrupts: config.interrupts.clone(),
     });
+    let stop = &config.interrupts.first;
     let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
     let mut tally = Tally::new().map_err(LoadError::internal)?;
     let mut submissions = JoinSet::new();
@@ -61,7 +66,7 @@ pub(crate) async fn offer(
     let mut due_times =
         pacing::due_times(start, config.rate, config.total()).map_err(LoadError::internal)?;
     let mut number = 0;
-    while let Some(due) = due_times.recv().await {
+    while let Some(due) = stop.run_until_cancelled(due_times.recv()).await.flatten() {
         while let Some(submitted) = submissions.try_join_next() {
             record(submitted, &mut tally, progress)?;
         }
@@ -69,7 +74,9 @@ pub(crate) async fn offer(
             Ok(permit) => permit,
             Err(_) => {
                 tally.in_flight_bound_hits += 1;
-                in_flight.clone().acquire_owned().await.map_err(LoadError::internal)?
+                let free = Arc::clone(&in_flight).acquire_owned();
+                let Some(permit) = stop.run_until_cancelled(free).await else { break };
+                permit.map_err(LoadError::internal)?
             }
         };
         let transaction = Transaction::draw(config.seed, number);
@@ -104,16 +111,22 @@ async fn submit(
     _permit: OwnedSemaphorePermit,
 ) -> Result<Submitted, LoadError> {
     let body = transaction.body().map_err(LoadError::internal)?;
+    let Interrupts { first, second } = &submitter.interrupts;
+    let stopped =
+        || Outcome::GaveUp { last_failure: "no answer when the run was stopped".to_owned() };
     let mut send_delay = None;
     let mut waited_for_connection = false;
     let mut repeats = 0;
     let mut last_failure = None;
     let outcome = loop {
         waited_for_connection |= submitter.connections.available_permits() == 0;
-        let connection = submitter.connections.acquire().await.map_err(LoadError::internal)?;
+        let connection = second.run_until_cancelled(submitter.connections.acquire()).await;
+        let Some(connection) = connection else { break stopped() };
+        let connection = connection.map_err(LoadError::internal)?;
         send_delay.get_or_insert_with(|| due.elapsed());
-        let answer = submitter.send(body.clone()).await;
+        let answer = second.run_until_cancelled(submitter.send(body.clone())).await;
         drop(connection);
+        let Some(answer) = answer else { break stopped() };
         let (failure, pause) = match answer {
             Answer::Accepted => break Outcome::Accepted { latency: due.elapsed() },
             Answer::Rejected { status } => break Outcome::Rejected { status },
@@ -129,8 +142,10 @@ async fn submit(
         if now + pause >= submitter.deadline {
             break Outcome::GaveUp { last_failure: failure };
         }
+        if first.run_until_cancelled(sleep(pause)).await.is_none() {
+            break Outcome::GaveUp { last_failure: failure };
+        }
         last_failure = Some(failure);
-        sleep(pause).await;
         repeats += 1;
     };
     let send_delay = send_delay.unwrap_or_default();

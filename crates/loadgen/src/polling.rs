@@ -8,6 +8,7 @@ use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::progress::Progress;
@@ -67,13 +68,14 @@ struct Polled {
     not_found: u32,
 }
 
-/// Polls every transaction until it is final or the deadline passes. A poll that fails, for example
-/// while Onceward restarts, is repeated.
+/// Polls every transaction until it is final, the deadline passes, or the waiting is stopped; there is one round at
+/// least. A poll that fails, for example while Onceward restarts, is repeated.
 pub(crate) async fn wait_until_final(
     client: &Client,
     target: &str,
     accepted: &[Transaction],
     deadline: Instant,
+    stop: &CancellationToken,
     progress: &Progress,
 ) -> FinalStates {
     let mut states: HashMap<Uuid, ReportedState> =
@@ -112,7 +114,9 @@ pub(crate) async fn wait_until_final(
             if Instant::now() + pause >= deadline {
                 break;
             }
-            sleep(pause).await;
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                break;
+            }
         }
     }
     let all_final_at = states.values().all(ReportedState::is_final).then(Instant::now);

@@ -23,6 +23,8 @@ pub struct Report {
     /// Accepted requests per second, from the first due time to the last answer.
     pub accepted_rate: f64,
 
+    /// Whether the submissions were stopped before their time.
+    pub stopped_early: bool,
     /// Submitted transactions.
     pub offered: u64,
     /// Transactions answered with 2xx.
@@ -132,17 +134,19 @@ pub struct Examples {
 }
 
 impl Report {
-    /// 0 if Onceward kept its promise for every accepted transaction, otherwise 1. A plain `failed`
-    /// keeps it. A run in which nothing was accepted proves nothing and is 1 too.
+    /// 0 if Onceward kept its promise for every accepted transaction; a plain `failed` keeps it. 1 if one is
+    /// lost or duplicated. 2 if there is anything else wrong, or nothing is shown because a transaction is
+    /// not final, or none was accepted.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let broken = self.lost
-            + self.duplicated
-            + self.wrongly_failed
-            + self.mismatched
-            + self.in_doubt
-            + self.unfinished;
-        u8::from(broken > 0 || self.accepted == 0)
+        let unproven = self.wrongly_failed + self.mismatched + self.in_doubt + self.unfinished;
+        if self.lost + self.duplicated > 0 {
+            1
+        } else if unproven > 0 || self.accepted == 0 {
+            2
+        } else {
+            0
+        }
     }
 
     /// Keeps the most frequent failure reasons, in that order.
@@ -177,20 +181,23 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_plain_failure_exits_with_0_and_each_broken_promise_with_1() {
+    fn the_exit_code_is_1_for_lost_and_duplicated_alone_and_a_plain_failure_is_0() {
         assert_eq!(good().exit_code(), 0);
         let rejected = Report { rejected: 3, gave_up: 2, ..good() };
         assert_eq!(rejected.exit_code(), 0);
-        for broken in [
-            Report { lost: 1, ..good() },
-            Report { duplicated: 1, ..good() },
+        for broken in
+            [Report { lost: 1, ..good() }, Report { duplicated: 1, in_doubt: 1, ..good() }]
+        {
+            assert_eq!(broken.exit_code(), 1, "{broken:?}");
+        }
+        for unproven in [
             Report { wrongly_failed: 1, ..good() },
             Report { mismatched: 1, ..good() },
             Report { in_doubt: 1, ..good() },
             Report { unfinished: 1, ..good() },
             Report { accepted: 0, ..good() },
         ] {
-            assert_eq!(broken.exit_code(), 1, "{broken:?}");
+            assert_eq!(unproven.exit_code(), 2, "{unproven:?}");
         }
     }
 

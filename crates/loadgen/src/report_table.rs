@@ -12,7 +12,13 @@ impl fmt::Display for Report {
         writeln!(out, "Onceward         {}", self.target)?;
         writeln!(out, "posting service  {}", self.ledger)?;
         writeln!(out)?;
-        row(out, "offered", self.offered, &format!("{:.1} per second", self.offered_rate))?;
+        let stopped = if self.stopped_early { ", stopped early" } else { "" };
+        row(
+            out,
+            "offered",
+            self.offered,
+            &format!("{:.1} per second{stopped}", self.offered_rate),
+        )?;
         row(out, "accepted", self.accepted, &format!("{:.1} per second", self.accepted_rate))?;
         row(out, "rejected", self.rejected, &counted(&self.rejected_by_status))?;
         row(out, "gave up", self.gave_up, &counted(&self.gave_up_reasons))?;

@@ -102,7 +102,7 @@ async fn a_failed_transaction_with_an_entry_is_wrongly_failed() {
     let (report, stub) = run(4, script).await;
     assert_eq!(findings(&report), [0, 0, 1, 0, 0, 0]);
     assert_eq!(report.examples.wrongly_failed[0].to_string(), stub.id_of(1));
-    assert_eq!(report.exit_code(), 1);
+    assert_eq!(report.exit_code(), 2);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn an_entry_with_another_amount_or_currency_is_a_mismatch() {
     let (report, stub) = run(4, script).await;
     assert_eq!(findings(&report), [0, 0, 0, 2, 0, 0]);
     assert_eq!(report.examples.mismatched[0].to_string(), stub.id_of(1));
-    assert_eq!(report.exit_code(), 1);
+    assert_eq!(report.exit_code(), 2);
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn transactions_that_are_not_final_at_the_deadline_are_reported_by_their_s
     assert_eq!(findings(&report), [0, 0, 0, 0, 1, 2]);
     assert_eq!((report.completed, report.cancelled, report.screened), (1, 1, 1));
     assert_eq!(report.all_final_after_ms, None);
-    assert_eq!(report.exit_code(), 1);
+    assert_eq!(report.exit_code(), 2);
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn a_request_that_is_never_accepted_is_given_up_at_the_deadline() {
     let report = loadgen::run(config).await.unwrap();
     assert_eq!((report.offered, report.accepted, report.gave_up), (3, 0, 3));
     assert_eq!(report.gave_up_reasons.values().sum::<u64>(), 3);
-    assert_eq!(report.exit_code(), 1, "a run in which nothing was accepted proves nothing");
+    assert_eq!(report.exit_code(), 2, "a run in which nothing was accepted proves nothing");
 }
 
 #[tokio::test]

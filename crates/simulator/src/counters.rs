@@ -16,6 +16,9 @@ pub(crate) enum FaultKind {
     PreWriteFailure,
     Hang,
     LateWrite,
+    Accepted,
+    AcceptedLost,
+    WrongSuccess,
     ResetAfterWrite,
     PostWriteFailure,
     Garbage,
@@ -25,7 +28,7 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    const ALL: [(Self, &'static str); 13] = [
+    const ALL: [(Self, &'static str); 16] = [
         (Self::Outage, "outage"),
         (Self::RateLimit, "rateLimit"),
         (Self::Refusal, "refusal"),
@@ -33,6 +36,9 @@ impl FaultKind {
         (Self::PreWriteFailure, "preWriteFailure"),
         (Self::Hang, "hang"),
         (Self::LateWrite, "lateWrite"),
+        (Self::Accepted, "accepted"),
+        (Self::AcceptedLost, "acceptedLost"),
+        (Self::WrongSuccess, "wrongSuccess"),
         (Self::ResetAfterWrite, "resetAfterWrite"),
         (Self::PostWriteFailure, "postWriteFailure"),
         (Self::Garbage, "garbage"),

@@ -21,7 +21,8 @@ pub(crate) struct Submission {
 /// Why a body is not a valid submission.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidBody {
-    #[error("the body is not a transaction: {0}")]
+    /// It cannot be read: what is wrong, worded to follow its subject.
+    #[error("the body {0}")]
     Malformed(String),
     #[error("`{0}` is missing")]
     Missing(&'static str),
@@ -43,8 +44,10 @@ struct Body {
 impl Submission {
     /// Reads the body of a POST. Unknown fields are ignored, as in the real service.
     pub(crate) fn from_json(body: &[u8]) -> Result<Self, InvalidBody> {
-        let body: Body = serde_json::from_slice(body)
-            .map_err(|error| InvalidBody::Malformed(error.to_string()))?;
+        let body = domain::json::read(body)
+            .map_err(|unreadable| InvalidBody::Malformed(unreadable.to_string()))?;
+        let body: Body = serde_json::from_value(body)
+            .map_err(|error| InvalidBody::Malformed(format!("is not a transaction: {error}")))?;
         let amount = match body.amount {
             None => return Err(InvalidBody::Missing("amount")),
             Some(Value::Number(amount)) => amount,

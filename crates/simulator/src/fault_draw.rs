@@ -38,6 +38,12 @@ pub(crate) enum PostFate {
     Hang,
     /// No answer, saved later.
     LateWrite,
+    /// 202, saved later.
+    Accepted,
+    /// 202, nothing saved.
+    AcceptedLost,
+    /// 200 with a body that is no confirmation, nothing saved.
+    WrongSuccess(WrongSuccess),
     /// Saved, no answer.
     ResetAfterWrite,
     /// Saved, 500.
@@ -46,6 +52,23 @@ pub(crate) enum PostFate {
     Garbage,
     /// Saved, 201.
     Clean,
+}
+
+/// What a success that is no confirmation says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WrongSuccess {
+    /// An error.
+    Error,
+    /// A list with the entry.
+    List,
+    /// The entry of another id.
+    OtherId,
+    /// The entry with another amount.
+    OtherAmount,
+}
+
+impl WrongSuccess {
+    const ALL: [Self; 4] = [Self::Error, Self::List, Self::OtherId, Self::OtherAmount];
 }
 
 /// What happens to a GET by id.
@@ -84,6 +107,13 @@ pub(crate) fn post(seed: u64, id: &str, nth: u64, faults: &Faults) -> PostPlan {
     let garbage = random.hits(faults.garbage_rate);
     let refused = RequestRandom::new(seed, "refusal", id, 0).hits(faults.refusal_rate);
 
+    let latency_ms = random.latency_ms(faults.latency_median_ms, faults.latency_sigma);
+    // Drawn last, so that the numbers of earlier versions stay as they were.
+    let accepted = random.hits(faults.accepted_rate);
+    let accepted_lost = random.hits(faults.accepted_lost_rate);
+    let wrong_success = random.hits(faults.wrong_success_rate);
+    let wrong = WrongSuccess::ALL[random.0.random_range(0..WrongSuccess::ALL.len())];
+
     let fates = [
         (rate_limited, PostFate::RateLimited),
         (refused, PostFate::Refused),
@@ -91,14 +121,14 @@ pub(crate) fn post(seed: u64, id: &str, nth: u64, faults: &Faults) -> PostPlan {
         (fail_before, PostFate::FailBeforeWrite),
         (hang, PostFate::Hang),
         (late, PostFate::LateWrite),
+        (accepted, PostFate::Accepted),
+        (accepted_lost, PostFate::AcceptedLost),
+        (wrong_success, PostFate::WrongSuccess(wrong)),
         (reset_after, PostFate::ResetAfterWrite),
         (fail_after, PostFate::FailAfterWrite),
         (garbage, PostFate::Garbage),
     ];
-    PostPlan {
-        latency_ms: random.latency_ms(faults.latency_median_ms, faults.latency_sigma),
-        fate: first_hit(&fates).unwrap_or(PostFate::Clean),
-    }
+    PostPlan { latency_ms, fate: first_hit(&fates).unwrap_or(PostFate::Clean) }
 }
 
 /// Draws what happens to the `nth` GET of `id`, counting from 0.

@@ -14,8 +14,8 @@ const WIDEST_SIGMA: f64 = 5.0;
 /// Rates are probabilities from 0 to 1, each drawn independently. If several hit one request, the
 /// first in this list decides, which is the order in which a request meets them:
 /// `outage`, `rate_limit`, `refusal`, then after the latency `reset_before_write`,
-/// `pre_write_failure`, `hang`, `late_write`, and after the write `reset_after_write`,
-/// `post_write_failure`, `garbage`.
+/// `pre_write_failure`, `hang`, `late_write`, `accepted`, `accepted_lost`, `wrong_success`, and after
+/// the write `reset_after_write`, `post_write_failure`, `garbage`.
 ///
 /// In JSON the names are in camelCase, and unknown names are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -47,8 +47,15 @@ pub struct Faults {
     /// after that, even if its client has disconnected. The delay counts from the reset, so it
     /// compares directly with a client's settle window.
     pub late_write_rate: f64,
-    /// How long after the reset a late write is applied.
+    /// How long after the reset, or after a 202, a late write is applied.
     pub late_write_delay_ms: u64,
+    /// A POST is answered with 202, and the write is applied `late_write_delay_ms` after that.
+    pub accepted_rate: f64,
+    /// A POST is answered with 202; nothing is saved.
+    pub accepted_lost_rate: f64,
+    /// A POST is answered with 200 and a body that is no confirmation of it: an error, a list,
+    /// another id, or another amount, by turns; nothing is saved.
+    pub wrong_success_rate: f64,
     /// The entry is saved, then the connection is reset without an answer.
     pub reset_after_write_rate: f64,
     /// The entry is saved, then the POST is answered with 500 and the same body as a failure before
@@ -64,6 +71,9 @@ pub struct Faults {
     pub verification_garbage_rate: f64,
     /// A GET by id is answered with 404 if the entry is younger than this.
     pub visibility_lag_ms: u64,
+    /// Answers say as little as they can: that to a POST is `{}`, that to a GET by id has the id
+    /// alone.
+    pub says_little: bool,
 }
 
 impl Default for Faults {
@@ -99,6 +109,9 @@ impl Faults {
             hang_ms: 60_000,
             late_write_rate: 0.0,
             late_write_delay_ms: 5_000,
+            accepted_rate: 0.0,
+            accepted_lost_rate: 0.0,
+            wrong_success_rate: 0.0,
             reset_after_write_rate: 0.0,
             post_write_failure_rate: 0.0,
             garbage_rate: 0.0,
@@ -106,6 +119,7 @@ impl Faults {
             verification_failure_rate: 0.0,
             verification_garbage_rate: 0.0,
             visibility_lag_ms: 0,
+            says_little: false,
         }
     }
 
@@ -149,6 +163,9 @@ impl Faults {
             ("preWriteFailureRate", self.pre_write_failure_rate),
             ("hangRate", self.hang_rate),
             ("lateWriteRate", self.late_write_rate),
+            ("acceptedRate", self.accepted_rate),
+            ("acceptedLostRate", self.accepted_lost_rate),
+            ("wrongSuccessRate", self.wrong_success_rate),
             ("resetAfterWriteRate", self.reset_after_write_rate),
             ("postWriteFailureRate", self.post_write_failure_rate),
             ("garbageRate", self.garbage_rate),
@@ -256,6 +273,8 @@ mod tests {
             (json!({"garbageRate": "often"}), "garbageRate"),
             (json!({"garbageRate": null}), "garbageRate"),
             (json!({"outage": 1}), "outage"),
+            (json!({"wrongSuccessRate": 2}), "wrongSuccessRate"),
+            (json!({"saysLittle": 0.5}), "saysLittle"),
             (json!({"hangMs": 1.5}), "hangMs"),
             (json!({"hangMs": -1}), "hangMs"),
             (json!({"visibilityLagMs": 86_400_001}), "visibilityLagMs"),

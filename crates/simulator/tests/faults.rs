@@ -165,6 +165,55 @@ async fn garbage_is_a_200_that_is_not_json_and_has_saved() {
 }
 
 #[tokio::test]
+async fn an_accepted_post_is_answered_202_and_written_later_or_never() {
+    let faults = Faults { accepted_rate: 1.0, late_write_delay_ms: FOREVER_MS, ..Faults::none() };
+    let lab = Lab::start(faults).await;
+    assert_eq!(lab.post_status("a").await, StatusCode::ACCEPTED);
+    assert_eq!((lab.rows().await, lab.handle().audit().late_writes_pending), (0, 1));
+    lab.handle().set_faults(Faults { late_write_delay_ms: 1, ..faults }).unwrap();
+    assert_eq!(lab.post_status("b").await, StatusCode::ACCEPTED);
+    until("the late write is applied", || lab.handle().audit().entries == 1).await;
+    lab.handle().set_faults(Faults { accepted_lost_rate: 1.0, ..Faults::none() }).unwrap();
+    assert_eq!(lab.post_status("c").await, StatusCode::ACCEPTED);
+    assert_eq!((lab.rows().await, lab.handle().audit().late_writes_pending), (1, 1));
+    assert_eq!((lab.injected("accepted"), lab.injected("acceptedLost")), (2, 1));
+}
+
+#[tokio::test]
+async fn a_wrong_success_is_a_200_that_confirms_nothing_and_saves_nothing() {
+    let lab = Lab::start(Faults { wrong_success_rate: 1.0, ..Faults::none() }).await;
+    let mut kinds = [false; 4];
+    for n in 0..100 {
+        let id = format!("txn_{n}");
+        let answer = lab.post(&id).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let said: Value = answer.json().await.unwrap();
+        let kind = [
+            !said["error"].is_null(),
+            said.is_array(),
+            said["id"].is_string() && said["id"] != id.as_str(),
+            said["id"] == id.as_str() && !said["amount"].is_null(),
+        ];
+        assert!(kind.contains(&true), "{said}");
+        kinds = std::array::from_fn(|n| kinds[n] || kind[n]);
+    }
+    assert_eq!(kinds, [true; 4]);
+    assert_eq!((lab.rows().await, lab.injected("wrongSuccess")), (0, 100));
+}
+
+#[tokio::test]
+async fn a_service_that_says_little_confirms_with_an_empty_object_and_shows_the_id_alone() {
+    let lab = Lab::start(Faults { says_little: true, ..Faults::none() }).await;
+    let answer = lab.post("a").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(answer.json::<Value>().await.unwrap(), serde_json::json!({}));
+    let found: Value = lab.get("/transactions/a").await.unwrap().json().await.unwrap();
+    assert_eq!(found, serde_json::json!({"id": "a"}));
+    assert_eq!(lab.get_status("/transactions/b").await, StatusCode::NOT_FOUND);
+    assert_eq!(lab.rows().await, 1);
+}
+
+#[tokio::test]
 async fn an_outage_resets_every_request_except_the_one_that_ends_it() {
     let lab = Lab::start(Faults { outage: true, ..Faults::none() }).await;
     assert!(is_reset(&mut lab.post_raw("a").await).await);

@@ -78,6 +78,35 @@ async fn an_invalid_body_is_400_and_saves_nothing() {
     assert_eq!((audit.entries, audit.requests.invalid, audit.requests.post), (0, 7, 0));
 }
 
+/// JSON in a string in JSON, level in level. serde_json reads the string as if it were the JSON itself, and begins
+/// to count the depth anew.
+fn nested_by_a_reserved_name(levels: usize) -> String {
+    let mut json = "0".to_owned();
+    for _ in 0..levels {
+        // A backslash that is written as an escape adds five bytes at each level; `\\\\` would double them.
+        let string = json.replace('\\', "\\u005c").replace('"', "\\u0022");
+        let (open, close) = ("[".repeat(120), "]".repeat(120));
+        json = format!(r#"{open}{{"$serde_json::private::RawValue":"{string}"}}{close}"#);
+    }
+    json
+}
+
+#[tokio::test]
+async fn json_that_is_nested_by_a_reserved_name_is_refused_and_ends_nothing() {
+    let lab = Lab::start(Faults::none()).await;
+    let deep = nested_by_a_reserved_name(200);
+    for field in ["metadata", "amount"] {
+        let body = format!(r#"{{"id":"a","currency":"USD","{field}":{deep}}}"#);
+        let answer = lab.posting(body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        let problem = answer.json::<Value>().await.unwrap()["error"].to_string();
+        assert!(problem.contains("reserved"), "{problem}");
+    }
+    let faults = lab.client.put(lab.url("/admin/faults")).body(format!(r#"{{"hangRate":{deep}}}"#));
+    assert_eq!(faults.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(lab.post_status("b").await, StatusCode::CREATED);
+}
+
 #[tokio::test]
 async fn an_unknown_id_and_an_unknown_path_are_404() {
     let lab = Lab::start(Faults::none()).await;

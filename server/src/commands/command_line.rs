@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    load::LoadSettings,
+    load::{self, LoadSettings},
     migrate::MigrateSettings,
     settings::{Settings, WorkerSettings},
     simulator::SimulatorSettings,
@@ -37,9 +37,22 @@ pub enum Command {
     Migrate(MigrateSettings),
     /// The simulated posting service, which misbehaves on demand
     Simulator(SimulatorSettings),
-    /// Submit at a fixed rate, wait until everything is final, and audit. The exit code is 1 if anything
-    /// is lost or duplicated
+    /// Submit at a fixed rate, wait until everything is final, and audit. Ctrl-C ends the submissions, a second
+    /// one the waiting. The exit code is 1 if anything is lost or duplicated, and 2 after any other failure
     Load(LoadSettings),
+}
+
+/// Reads the command line. If it is wrong, or asks for help, says so and ends the program.
+pub fn read() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        let is_load = arguments.first().is_some_and(|command| command == "load");
+        if error.use_stderr() && is_load && arguments.iter().any(|argument| argument == "--json") {
+            let _ = load::print_error_as_json("usage", error.render().to_string().trim_end());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The Leptos options, which name the folder of the browser's files.
 
 use std::{
-    env,
+    env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use leptos::config::{LeptosOptions, get_configuration};
+use config::{Case, Config, ConfigError, Environment, File, FileFormat};
+use leptos::config::LeptosOptions;
 
 use super::fatal::Fatal;
 
@@ -22,8 +23,7 @@ pub fn options(site_addr: SocketAddr) -> Result<LeptosOptions, Fatal> {
         .map(|folder| folder.join("Leptos.toml"))
         .find(|file| file.is_file())
         .ok_or("Leptos.toml is neither in the working folder nor beside the program")?;
-    let path = file.to_str().ok_or("the path of Leptos.toml is not UTF-8")?;
-    let mut options = get_configuration(Some(path))?.leptos_options;
+    let mut options = read(&fs::read_to_string(&file)?)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     options.site_root = folder.join(options.site_root.as_ref()).to_string_lossy().into();
     options.site_addr = site_addr;
@@ -31,6 +31,25 @@ pub fn options(site_addr: SocketAddr) -> Result<LeptosOptions, Fatal> {
         tracing::warn!(site_root = %options.site_root, "the browser's files are missing: pages have neither style nor script");
     }
     Ok(options)
+}
+
+/// Reads the options of the file, and of the environment, which overrides it. Leptos's own reader would refuse a
+/// LEPTOS_SITE_ADDR with a name, which Onceward resolves.
+fn read(toml: &str) -> Result<LeptosOptions, ConfigError> {
+    let file = Config::builder().add_source(File::from_str(toml, FileFormat::Toml)).build()?;
+    let mut packages = file.get_array("workspace.metadata.leptos")?.into_iter();
+    let options = packages.next().unwrap_or_default().into_table()?;
+    let variables = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name != "LEPTOS_SITE_ADDR")
+        .collect();
+    let environment = Environment::with_prefix("LEPTOS").convert_case(Case::Kebab);
+    options
+        .into_iter()
+        .try_fold(Config::builder(), |builder, (name, value)| builder.set_default(name, value))?
+        .add_source(environment.source(Some(variables)))
+        .build()?
+        .try_deserialize()
 }
 
 fn folders() -> Vec<PathBuf> {

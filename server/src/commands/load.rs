@@ -1,9 +1,16 @@
 //! `onceward load`: the load generator and its audit.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Args;
-use loadgen::LoadConfig;
+use loadgen::{Interrupts, LoadConfig, LoadError, Report};
+use serde::Serialize;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     fatal::Fatal,
@@ -29,25 +36,76 @@ pub struct LoadSettings {
     /// The URL of the posting service, whose ledger is audited
     #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080", value_parser = http_url)]
     pub posting_url: String,
-    /// Print the report as JSON
+    /// Print the report as JSON; an error too
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs the load, prints the report, and returns its exit code.
-pub async fn run(settings: LoadSettings) -> Result<ExitCode, Fatal> {
-    let report = loadgen::run(LoadConfig {
+/// The exit code of a run without a report.
+const NO_REPORT: u8 = 2;
+
+/// Runs the load, prints the report or why there is none, and returns the exit code.
+pub async fn run(settings: LoadSettings) -> ExitCode {
+    let json = settings.json;
+    let (printed, exit_code) = match load(settings).await {
+        Ok(report) if json => (print_json(&report), report.exit_code()),
+        Ok(report) => (print(&report), report.exit_code()),
+        Err(error) if json => (print_error_as_json(error.code(), &error.to_string()), NO_REPORT),
+        Err(error) => (Err(error.into()), NO_REPORT),
+    };
+    match printed {
+        Ok(()) => ExitCode::from(exit_code),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "onceward: {error}");
+            ExitCode::from(NO_REPORT)
+        }
+    }
+}
+
+/// Prints an error where `--json` promises JSON.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print_error_as_json(code: &str, message: &str) -> Result<(), Fatal> {
+    print_json(&json!({ "error": { "code": code, "message": message } }))
+}
+
+async fn load(settings: LoadSettings) -> Result<Report, LoadError> {
+    loadgen::run(LoadConfig {
         rate: settings.rate,
         duration: settings.duration,
         wait: settings.wait,
         progress: !settings.json,
+        interrupts: interrupts(),
         ..LoadConfig::new(settings.url, settings.posting_url)
     })
-    .await?;
-    if settings.json {
-        print(serde_json::to_string_pretty(&report)?)?;
-    } else {
-        print(&report)?;
-    }
-    Ok(ExitCode::from(report.exit_code()))
+    .await
+}
+
+/// What the first and the second Ctrl-C or SIGTERM end. The third ends the program.
+fn interrupts() -> Interrupts {
+    let interrupts = Interrupts::default();
+    let Interrupts { first, second } = interrupts.clone();
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        tracing::warn!("signals cannot be received: they end the program without a report");
+        return interrupts;
+    };
+    tokio::spawn(async move {
+        for step in [Some(first), Some(second), None] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            match step {
+                Some(step) => step.cancel(),
+                None => std::process::exit(130),
+            }
+        }
+    });
+    interrupts
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Fatal> {
+    print(serde_json::to_string_pretty(value)?)
 }

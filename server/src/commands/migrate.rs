@@ -1,9 +1,13 @@
 //! `onceward migrate`: brings the schema up to date as its owner, so that the other commands need no more than the
 //! rights to read and write.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     fatal::Fatal,
@@ -30,19 +34,27 @@ pub struct MigrateSettings {
 /// If it cannot be migrated.
 pub async fn run(settings: MigrateSettings) -> Result<ExitCode, Fatal> {
     let StopSignals { stop, .. } = StopSignals::listen()?;
-    let own_postgres = match &settings.database_url {
-        Some(_) => None,
-        None => Some(OwnPostgres::start(&settings.data).await?),
+    let prepared = match &settings.database_url {
+        Some(url) => prepare(url, &stop, |_| ()).await?,
+        None => prepare_own(&settings.data, &stop).await?,
     };
-    let own_url = own_postgres.as_ref().map(OwnPostgres::url);
-    let url = settings.database_url.or(own_url).unwrap_or_default();
-    let prepared = prepare(&url, &stop, |_| ()).await;
-    if let Some(own_postgres) = own_postgres {
-        own_postgres.stop().await;
-    }
-    if !prepared? {
+    if !prepared {
         return Ok(ExitCode::from(ENDED_AT_ONCE));
     }
     print("The schema is up to date.")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prepares the database of Onceward's own PostgreSQL, which runs meanwhile. Returns false if `stop` comes first.
+async fn prepare_own(data: &Path, stop: &CancellationToken) -> Result<bool, Fatal> {
+    let Some(own_postgres) = OwnPostgres::start(data, stop).await? else { return Ok(false) };
+    let url = own_postgres.url();
+    let done = CancellationToken::new();
+    let preparing = async {
+        let _done = done.clone().drop_guard();
+        prepare(&url, stop, |_| ()).await
+    };
+    let (prepared, supervised) = tokio::join!(preparing, own_postgres.supervise(stop, &done));
+    supervised.map_err(|error| format!("Onceward's own PostgreSQL: {error}"))?;
+    prepared
 }

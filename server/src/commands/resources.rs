@@ -9,8 +9,12 @@ const WEB_CONNECTIONS: u32 = 16;
 const WORKER_CONNECTIONS: u32 = 16;
 /// Connections for heartbeats and housekeeping.
 const HOUSEKEEPING_CONNECTIONS: u32 = 2;
-/// Connections for apalis's fetches and heartbeats.
+/// Connections for fetches.
 const APALIS_CONNECTIONS: u32 = 4;
+/// The connection over which a process announces jobs to others.
+const ANNOUNCING_CONNECTIONS: u32 = 1;
+/// The connection over which a worker hears what others announce.
+const LISTENING_CONNECTIONS: u32 = 1;
 
 /// What each part of a process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +41,13 @@ impl Resources {
         let posts = u64::from(posting.posting_concurrency);
         let verifications = u64::from(posting.verification_concurrency);
         let has_worker = role != Role::Web;
-        let worker_connections = WORKER_CONNECTIONS + HOUSEKEEPING_CONNECTIONS + APALIS_CONNECTIONS;
+        let worker_connections = WORKER_CONNECTIONS
+            + HOUSEKEEPING_CONNECTIONS
+            + APALIS_CONNECTIONS
+            + LISTENING_CONNECTIONS;
+        let web_connections = WEB_CONNECTIONS + ANNOUNCING_CONNECTIONS;
         let connections =
-            u64::from(WEB_CONNECTIONS + if has_worker { worker_connections } else { 0 });
+            u64::from(web_connections + if has_worker { worker_connections } else { 0 });
         // The simulator inside is the other end of each request.
         let files_per_request = if simulated { 2 } else { 1 };
         let requests = if has_worker { (posts + verifications) * files_per_request } else { 0 };

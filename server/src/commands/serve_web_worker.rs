@@ -8,16 +8,11 @@ use app::Setting;
 use axum::Router;
 use futures::FutureExt;
 use gateway::{
-    AdmissionLimits, Gateway, HttpPostingClient, Worker, WorkerSettings,
+    AdmissionLimits, Gateway, HttpPostingClient, WakeUps, Worker, WorkerSettings,
     database::{self, WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, watch},
-    task::JoinHandle,
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -34,7 +29,7 @@ use super::{
 use crate::{
     http,
     listener::{self, ConnectionLimits},
-    own_postgres::OwnPostgres,
+    own_postgres::{OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
 };
 
@@ -91,27 +86,31 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         }
         None => None,
     };
-    let own_postgres = match &settings.database_url {
-        Some(_) => None,
-        None => {
-            listening.iter().for_each(|listening| listening.wait_for("its own PostgreSQL starts"));
-            Some(OwnPostgres::start(&settings.data).await?)
-        }
+    let run = Run {
+        role,
+        settings: &settings,
+        simulated,
+        resources,
+        metrics,
+        listening,
+        stop: stop.clone(),
     };
-    let own_url = own_postgres.as_ref().map(OwnPostgres::url);
-    let url = settings.database_url.clone().or(own_url).unwrap_or_default();
-    let run = Run { role, settings: &settings, simulated, resources, metrics, listening, stop };
-    let result = tokio::select! {
-        // Its own PostgreSQL must not be left running, whatever happens.
-        result = AssertUnwindSafe(run.with_database(&url)).catch_unwind() => match result {
-            Ok(result) => result.map(|()| ExitCode::SUCCESS),
-            Err(_) => Err("a part of the program panicked; the log says where".into()),
-        },
-        () = at_once.cancelled() => Ok(ExitCode::from(ENDED_AT_ONCE)),
-    };
-    if let Some(own_postgres) = own_postgres {
-        own_postgres.stop().await;
+    if let Some(url) = &settings.database_url {
+        return run.until_at_once(url, OwnPostgresStatus::none(), &at_once).await;
     }
+    run.report("its own PostgreSQL starts");
+    let Some(own_postgres) = OwnPostgres::start(&settings.data, &stop).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (url, status) = (own_postgres.url(), own_postgres.status());
+    let ended = CancellationToken::new();
+    let program = async {
+        // Its own PostgreSQL must not be left running, whatever happens.
+        let _ended = ended.clone().drop_guard();
+        run.until_at_once(&url, status, &at_once).await
+    };
+    let (result, supervised) = tokio::join!(program, own_postgres.supervise(&stop, &ended));
+    supervised.map_err(|error| format!("Onceward's own PostgreSQL: {error}"))?;
     result
 }
 
@@ -145,14 +144,32 @@ impl Listening {
 }
 
 impl Run<'_> {
-    async fn with_database(self, url: &str) -> Result<(), Fatal> {
-        let Self { role, settings, simulated, resources, metrics, listening, stop } = self;
-        let report = |reason: String| {
-            listening.iter().for_each(|listening| listening.wait_for(&reason));
-        };
-        if !prepare(url, &stop, report).await? {
+    /// Tells clients what the start waits for.
+    fn report(&self, reason: &str) {
+        self.listening.iter().for_each(|listening| listening.wait_for(reason));
+    }
+
+    /// Runs until it ends, or is to end at once. A panic is an error.
+    async fn until_at_once(
+        self,
+        url: &str,
+        own_postgres: OwnPostgresStatus,
+        at_once: &CancellationToken,
+    ) -> Result<ExitCode, Fatal> {
+        tokio::select! {
+            result = AssertUnwindSafe(self.with_database(url, own_postgres)).catch_unwind() => match result {
+                Ok(result) => result.map(|()| ExitCode::SUCCESS),
+                Err(_) => Err("a part of the program panicked; the log says where".into()),
+            },
+            () = at_once.cancelled() => Ok(ExitCode::from(ENDED_AT_ONCE)),
+        }
+    }
+
+    async fn with_database(self, url: &str, own_postgres: OwnPostgresStatus) -> Result<(), Fatal> {
+        if !prepare(url, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
+        let Self { role, settings, simulated, resources, metrics, listening, stop } = self;
         let pool = |connections, acquire_timeout| {
             database::pool(url, connections, acquire_timeout)
                 .map_err(|error| format!("DATABASE_URL: {error}"))
@@ -166,9 +183,9 @@ impl Run<'_> {
             (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
             (None, None) => None,
         };
-        let wake = Arc::new(Notify::new());
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?);
-        let gateway = Gateway::new(web_pool, wake.clone());
+        let wake_ups = WakeUps::announced(&web_pool);
+        let gateway = Gateway::new(web_pool, wake_ups.clone());
 
         let policy = settings.posting.policy();
         let worker = match (role, posting_url) {
@@ -182,7 +199,10 @@ impl Run<'_> {
                     resources.apalis,
                     WORKER_ACQUIRE_TIMEOUT,
                 )?),
-                posting: Arc::new(HttpPostingClient::new(&posting_url, policy.timeout)?),
+                posting: Arc::new(
+                    HttpPostingClient::new(&posting_url, policy.timeout)?
+                        .requiring(settings.posting.required_fields()),
+                ),
                 settings: WorkerSettings {
                     policy,
                     limits: AdmissionLimits {
@@ -192,7 +212,7 @@ impl Run<'_> {
                     },
                     grace: settings.shutdown_grace(),
                 },
-                wake,
+                wake_ups,
             }),
             _ => None,
         };
@@ -206,9 +226,14 @@ impl Run<'_> {
                 ));
             }
             (Some(listening), Role::Both | Role::Web) => {
+                let mut options = leptos_options::options(listening.addr)?;
+                let page_files = http::PageFiles::read(&mut options).map_err(|error| {
+                    format!("{}: cannot read the page's files: {error}", options.site_root)
+                })?;
                 let web = http::WebState {
                     gateway,
-                    options: leptos_options::options(listening.addr)?,
+                    options,
+                    page_files,
                     setting: Setting {
                         simulator: simulator.as_ref().map(|simulator| simulator.addr().to_string()),
                         max_attempts: settings.posting.posting_max_attempts,
@@ -219,6 +244,7 @@ impl Run<'_> {
                     },
                     key_required: http::KeyRequired(settings.idempotency_key_required),
                     metrics,
+                    own_postgres,
                     simulator: simulator.as_ref().map(Simulator::handle),
                     stop: stop.clone(),
                 };

@@ -12,6 +12,7 @@ use simulator::{Faults, Simulator, SimulatorConfig};
 use super::{
     fatal::Fatal,
     loopback::refuse_beyond_loopback,
+    settings::values::listen_addr,
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::telemetry::log::announce;
@@ -24,7 +25,8 @@ pub struct SimulatorSettings {
         long,
         env = "SIMULATOR_ADDR",
         value_name = "SIMULATOR_ADDR",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_addr
     )]
     pub simulator_addr: SocketAddr,
     /// The folder that holds its ledger

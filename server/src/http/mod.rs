@@ -7,65 +7,49 @@ mod api;
 mod body_limits;
 mod middleware;
 mod openapi;
+mod page_files;
+mod pages;
 mod problem;
 mod request;
 pub mod starting;
 mod state;
 mod webhook_secrets;
 
-use app::{App, shell};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, header},
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn, from_fn_with_state, map_request, map_response},
     routing::get,
 };
 use gateway::Gateway;
-use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, generate_route_list};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
-    limit::RequestBodyLimitLayer,
+    decompression::RequestDecompressionLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
 
-use api::monitoring::{health, home, metrics};
+use api::monitoring::{health, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
-    deadline, load_shedding, problem_rendering,
+    content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
-    request_metrics, same_origin,
+    request_metrics, same_origin, selected_representation,
 };
+use page_files::FromPageFiles;
 use problem::Problem;
 
 pub use middleware::load_shedding::is_probe;
+pub use page_files::PageFiles;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
 /// Every route of the web side.
 pub fn router(state: WebState) -> Router {
-    let context = {
-        let (gateway, setting) = (state.gateway.clone(), state.setting.clone());
-        move || {
-            provide_context(gateway.clone());
-            provide_context(setting.clone());
-        }
-    };
-    let render = {
-        let options = state.options.clone();
-        move || shell(options.clone())
-    };
-    let pages = Router::new()
-        .leptos_routes_with_context(&state, generate_route_list(App), context.clone(), render)
-        .fallback(leptos_axum::file_and_error_handler_with_context::<WebState, _>(context, shell))
-        .layer(from_fn(home::status_for_programs))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-
     let (api, document) =
         openapi::router().merge(api::routes(state.simulator.is_some())).split_for_parts();
     let api = api
@@ -88,7 +72,7 @@ pub fn router(state: WebState) -> Router {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        // The page's script and style have no version in their names, so a browser must revalidate them.
+        // What may be kept says so itself.
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-cache"),
@@ -96,8 +80,9 @@ pub fn router(state: WebState) -> Router {
         .layer(map_request(request_id::drop_unfit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(map_response(selected_representation::state))
         .layer(
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_event_stream)),
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(may_be_compressed)),
         )
         .layer(from_fn(request_metrics::measure))
         .layer(from_fn(problem_rendering::render))
@@ -105,11 +90,14 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
         .layer(from_fn(same_origin::enforce))
+        .layer(from_fn(content_encoding::normalize))
+        .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    api.merge(pages).layer(around).with_state(state)
+    api.merge(pages::routes(&state)).layer(around).with_state(state)
 }
 
-/// The probes and metrics of a worker. The web side reports the metrics of the database: there are many workers.
+/// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the
+/// same ones, and the web side does so already.
 pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))
@@ -131,15 +119,16 @@ pub fn refusal() -> Router {
         .layer(map_request(request_id::drop_unfit))
 }
 
-/// Compression would hold events back.
-fn is_not_event_stream(
+/// Compression would hold events back, and the page's files are compressed already.
+fn may_be_compressed(
     _: axum::http::StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
-    _: &axum::http::Extensions,
+    extensions: &axum::http::Extensions,
 ) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    !kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    let is_event_stream = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+    !is_event_stream && extensions.get::<FromPageFiles>().is_none()
 }
 
 async fn unknown_path() -> Problem {

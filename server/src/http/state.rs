@@ -8,7 +8,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::webhook_secrets::WebhookSecrets;
+use super::{page_files::PageFiles, webhook_secrets::WebhookSecrets};
+use crate::own_postgres::OwnPostgresStatus;
 
 /// The state that the handlers share.
 #[derive(Clone, FromRef)]
@@ -17,6 +18,8 @@ pub struct WebState {
     pub gateway: Gateway,
     /// Leptos's options.
     pub options: LeptosOptions,
+    /// The files of the page.
+    pub page_files: PageFiles,
     /// The setup of this process, as the pages show it.
     pub setting: Setting,
     /// How inbound webhooks must be signed.
@@ -25,6 +28,8 @@ pub struct WebState {
     pub key_required: KeyRequired,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
+    /// Whether Onceward's own PostgreSQL is down.
+    pub own_postgres: OwnPostgresStatus,
     /// The simulator, if it runs inside.
     pub simulator: Option<SimulatorHandle>,
     /// Cancelled when the program stops; otherwise open streams would delay the shutdown.

@@ -1,6 +1,6 @@
-//! The body of a request, whose unread rest is drained. hyper closes a connection with an unread body without saying
-//! so in the response: a client that is answered early, because it is refused, would lose its next request, or even
-//! that response.
+//! A request's body that reads and discards its unread rest when it is dropped. If a body is not read to its end, hyper
+//! closes the connection and does not announce that in the response. A client that is refused before its body is read
+//! would then lose its next request, or even the response.
 
 use std::{
     pin::Pin,

@@ -9,9 +9,6 @@ use std::{
 use nix::unistd::{Uid, User};
 use tokio::process::Command;
 
-/// The folder for the account's files if it cannot reach Onceward's folder.
-const REACHABLE: &str = "/var/lib/onceward";
-
 /// The account that PostgreSQL runs as.
 pub enum Account {
     /// The one that Onceward runs as.
@@ -52,21 +49,25 @@ impl Account {
         }
     }
 
-    /// Creates a folder that only this account can enter.
+    /// Creates a folder that only this account can enter. A folder of root's, as a copy made by root is, is given to
+    /// the account with all that is in it.
     ///
     /// # Errors
     /// If it cannot be created, or exists and belongs to another account.
     pub fn make_dir(&self, path: &Path) -> io::Result<()> {
-        let owner = match self {
-            Self::Own => Uid::effective(),
-            Self::Other(user) => user.uid,
-        };
         if fs::symlink_metadata(path).is_err() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            if let Self::Other(user) = self {
-                lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-            }
         }
+        let metadata = fs::symlink_metadata(path)?;
+        let owner = match self {
+            Self::Own => Uid::effective(),
+            Self::Other(user) => {
+                if metadata.is_dir() && metadata.uid() == 0 {
+                    give(path, user)?;
+                }
+                user.uid
+            }
+        };
         let metadata = fs::symlink_metadata(path)?;
         if !metadata.is_dir() || metadata.uid() != owner.as_raw() {
             let message =
@@ -76,63 +77,57 @@ impl Account {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
     }
 
-    /// Returns the account's folder: `wanted` or, if the account cannot reach that (a checkout in root's home, for
-    /// example), a folder under `/var/lib/onceward` that `wanted` links to.
+    /// The first folder above `path` that this account cannot enter.
+    pub fn barred_by(&self, path: &Path) -> Option<PathBuf> {
+        let Self::Other(user) = self else { return None };
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.reverse();
+        above.into_iter().find(|folder| !can_enter(user, folder)).map(Path::to_path_buf)
+    }
+
+    /// Lets this account's group pass through a folder of root's that no group may enter so far.
     ///
     /// # Errors
-    /// If it cannot be created, or exists and can no longer be reached.
-    pub fn home(&self, wanted: &Path) -> io::Result<PathBuf> {
-        let home = match (self, fs::symlink_metadata(wanted)) {
-            (_, Ok(metadata)) if metadata.is_symlink() => fs::read_link(wanted)?,
-            (Self::Other(user), Ok(_)) if !can_reach(user, wanted) => {
-                let message =
-                    format!("the account {} cannot reach {}", user.name, wanted.display());
-                return Err(io::Error::other(message));
-            }
-            (Self::Other(user), Err(_)) if !can_reach(user, wanted) => {
-                let home = Path::new(REACHABLE).join(format!("{:016x}", hash(wanted)));
-                fs::create_dir_all(REACHABLE)?;
-                move_aside(&home)?;
-                std::os::unix::fs::symlink(&home, wanted)?;
-                tracing::info!(
-                    account = user.name, home = %home.display(),
-                    "PostgreSQL's account cannot reach ONCEWARD_DATA, so its files are in another folder, linked from there"
-                );
-                home
-            }
-            _ => wanted.to_path_buf(),
+    /// If the folder is another account's or another group's.
+    pub fn let_into(&self, folder: &Path) -> io::Result<()> {
+        let Self::Other(user) = self else { return Ok(()) };
+        let metadata = fs::symlink_metadata(folder)?;
+        if metadata.uid() != 0 || metadata.mode() & 0o070 != 0 {
+            return Err(io::Error::other("it is in use by another account or group"));
+        }
+        lchown(folder, None, Some(user.gid.as_raw()))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o010))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Own => "that Onceward runs as",
+            Self::Other(user) => &user.name,
+        }
+    }
+}
+
+/// Makes the account the owner of a folder and of all that is in it.
+fn give(path: &Path, user: &User) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), user)?;
+        }
+    }
+    lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+}
+
+/// It has no groups but its first one.
+fn can_enter(user: &User, folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|metadata| {
+        let may = if metadata.uid() == user.uid.as_raw() {
+            0o100
+        } else if metadata.gid() == user.gid.as_raw() {
+            0o010
+        } else {
+            0o001
         };
-        self.make_dir(&home)?;
-        Ok(home)
-    }
-}
-
-/// Moves the database of a deleted ONCEWARD_DATA out of the way of its successor.
-fn move_aside(home: &Path) -> io::Result<()> {
-    if !home.exists() {
-        return Ok(());
-    }
-    let aside = (1_u32..)
-        .map(|number| home.with_extension(format!("old{number}")))
-        .find(|path| !path.exists())
-        .ok_or_else(|| io::Error::other("every name for the older database is taken"))?;
-    tracing::warn!(aside = %aside.display(), "an older database was in this folder; it was moved and kept");
-    fs::rename(home, aside)
-}
-
-/// Whether an account can pass through every folder above a path.
-fn can_reach(user: &User, path: &Path) -> bool {
-    path.ancestors().skip(1).all(|folder| {
-        fs::metadata(folder).is_ok_and(|metadata| {
-            let owns = metadata.uid() == user.uid.as_raw() && metadata.mode() & 0o100 != 0;
-            owns || metadata.mode() & 0o001 != 0
-        })
-    })
-}
-
-/// A hash of a path (FNV-1a), which is stable across versions of Onceward.
-pub fn hash(path: &Path) -> u64 {
-    path.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        metadata.mode() & may != 0
     })
 }

@@ -16,6 +16,29 @@ pub enum OwnPostgresError {
     /// A file or folder could not be created.
     #[error("ONCEWARD_DATA: {}: {error}", path.display())]
     Folder { path: PathBuf, error: io::Error },
+    /// PostgreSQL's files name folders line by line.
+    #[error("ONCEWARD_DATA: {}: PostgreSQL does not work in a folder whose path has a line break", .0.display())]
+    LineBreak(PathBuf),
+    /// PostgreSQL's account cannot reach its files.
+    #[error(
+        "ONCEWARD_DATA: PostgreSQL runs as the account {account}, which cannot enter {}, and {}: set ONCEWARD_DATA to a folder \
+         that it can enter, or let it in (`chmod o+x`)", folder.display(), error
+    )]
+    Barred { account: String, folder: PathBuf, error: io::Error },
+    /// The folder links to the files of another ONCEWARD_DATA.
+    #[error(
+        "ONCEWARD_DATA: {} links to {}, which belongs to {}: remove the link to start with an empty database, or move that \
+         folder here in its place if it is this one's", link.display(), home.display(), owner
+    )]
+    NotItsOwn { link: PathBuf, home: PathBuf, owner: String },
+    /// A PostgreSQL that an earlier Onceward left behind does not stop.
+    #[error(
+        "the PostgreSQL of an earlier Onceward (process {pid}) does not stop: end it, then start again"
+    )]
+    DoesNotStop { pid: i32 },
+    /// The cluster is there no longer.
+    #[error("the cluster {} is gone", .0.display())]
+    Gone(PathBuf),
     /// One of PostgreSQL's programs failed.
     #[error("{program} failed: {output}")]
     Program { program: &'static str, output: String },
@@ -24,8 +47,20 @@ pub enum OwnPostgresError {
     Database(#[from] sqlx::Error),
 }
 
-impl From<io::Error> for OwnPostgresError {
-    fn from(error: io::Error) -> Self {
-        Self::Program { program: "pg_ctl", output: error.to_string() }
+impl OwnPostgresError {
+    /// Whether another try may succeed.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Program { .. } | Self::Database(_))
+    }
+
+    /// Whether PostgreSQL has no room on its disk. That ends when somebody makes room, however long it takes.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Program { output, .. } => output.contains("No space left on device"),
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().as_deref() == Some("53100")
+            }
+            _ => false,
+        }
     }
 }

@@ -1,212 +1,197 @@
 //! Onceward's own PostgreSQL, used if `DATABASE_URL` is unset. The first start creates it under `ONCEWARD_DATA`, on a
-//! socket that only its owner can reach. It stops with Onceward. If Onceward was killed and its PostgreSQL still
-//! runs, the next start takes it over.
+//! socket that only its owner can reach. It is started again if it ends, and stops with Onceward. If Onceward was
+//! killed and its PostgreSQL still runs, the next start stops it and starts it anew.
 
 mod account;
 mod error;
+mod home;
+mod postmaster;
+mod private_mount;
 mod programs;
+mod server;
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
-    path::{Path, PathBuf},
-    process::Output,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use tokio::{process::Command, time::sleep};
+use tokio::{process::Child, sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 
-use account::Account;
 use error::OwnPostgresError;
-use programs::Programs;
+use home::Home;
+use server::{NAME, PORT, Server};
 
-/// The name of the database and of its owner.
-const NAME: &str = "onceward";
-/// Part of the socket's name; nothing listens on a TCP port.
-const PORT: u16 = 5432;
-/// The longest socket path that every system allows, minus the socket's file name.
-const MAX_SOCKET_DIR_BYTES: usize = 80;
-/// How long PostgreSQL may take to start or stop.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// The settings that differ from PostgreSQL's defaults. Durability stays on, as by default.
-const SERVER_SETTINGS: [&str; 4] =
-    ["listen_addresses=", "max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"];
+/// If it has run for as long, the next failure is the first one.
+const STABLE: Duration = Duration::from_secs(30);
+/// The delay before the second start; it doubles each time.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// The longest delay between two starts.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// How many starts may fail in a row, in some two minutes, before Onceward ends.
+const MAX_FAILURES: u32 = 30;
 
 /// Onceward's own PostgreSQL, running.
 pub struct OwnPostgres {
-    programs: Programs,
-    account: Account,
-    cluster: PathBuf,
-    socket_dir: PathBuf,
-    /// Held as long as this process is alive; the system releases it however the process ends.
-    _lock: File,
+    server: Server,
+    /// Its process; none while it is down.
+    process: Option<Child>,
+    trouble: watch::Sender<Option<String>>,
+}
+
+/// Whether Onceward's own PostgreSQL is down, for health. Cheap to clone.
+#[derive(Clone)]
+pub struct OwnPostgresStatus(watch::Receiver<Option<String>>);
+
+impl OwnPostgresStatus {
+    /// The status where Onceward runs no PostgreSQL.
+    pub fn none() -> Self {
+        Self(watch::channel(None).1)
+    }
+
+    /// Why it is down, in a short sentence; `None` if it runs.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
 }
 
 impl OwnPostgres {
-    /// Starts the PostgreSQL under `data`, or takes it over.
+    /// Starts the PostgreSQL under `data`. Returns `None` if it is to stop before it runs.
     ///
     /// # Errors
     /// See [`OwnPostgresError`].
-    pub async fn start(data: &Path) -> Result<Self, OwnPostgresError> {
+    pub async fn start(
+        data: &Path,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, OwnPostgresError> {
         let folder = |error| OwnPostgresError::Folder { path: data.to_path_buf(), error };
         fs::create_dir_all(data).map_err(folder)?;
         let data = data.canonicalize().map_err(folder)?;
-        let lock = lock(&data)?;
-        let wanted = data.join("postgres");
-        let account = Account::choose(&wanted).map_err(folder)?;
-        let home = account.home(&wanted).map_err(folder)?;
-        let cluster = home.join("cluster");
-        let own = Self {
-            programs: Programs::find(&cluster)?,
-            account,
-            socket_dir: socket_dir(&home),
-            cluster,
-            _lock: lock,
+        if data.as_os_str().as_bytes().iter().any(|byte| b"\n\r".contains(byte)) {
+            return Err(OwnPostgresError::LineBreak(data));
+        }
+        let mut home = Home::lock(&data)?;
+        let cluster = home.cluster();
+        let Some(stopped) = stop.run_until_cancelled(postmaster::stop_leftover(&cluster)).await
+        else {
+            return Ok(None);
         };
-        own.account.make_dir(&own.socket_dir).map_err(folder)?;
-        if !own.cluster.exists() {
-            own.init(&home).await?;
-        }
-        if let Err(error) = own.bring_up(&home).await {
-            // It must not be left running without an Onceward.
-            own.stop().await;
-            return Err(error);
-        }
-        tracing::info!(url = own.url(), "Onceward's own PostgreSQL is running");
-        Ok(own)
-    }
-
-    /// Launches it or takes it over, and retries until it answers: a PostgreSQL that is stopping, or recovering from a
-    /// crash, needs time.
-    async fn bring_up(&self, home: &Path) -> Result<(), OwnPostgresError> {
-        let started_at = Instant::now();
-        loop {
-            if self.pg_ctl(&["status"]).await?.status.success() {
-                tracing::info!(cluster = %self.cluster.display(), "taking over the PostgreSQL that a killed Onceward left running");
-            } else {
-                self.launch(home).await?;
+        stopped?;
+        home.settle(&data)?;
+        let (trouble, _) = watch::channel(None);
+        let mut own = Self { server: Server::new(home)?, process: None, trouble };
+        let brought_up = stop.run_until_cancelled(async {
+            own.server.init().await?;
+            own.server.start(&mut own.process).await?;
+            own.server.create_database().await
+        });
+        match brought_up.await {
+            Some(Ok(())) => {
+                tracing::info!(url = own.url(), "Onceward's own PostgreSQL is running");
+                Ok(Some(own))
             }
-            match self.create_database().await {
-                Err(OwnPostgresError::Database(error))
-                    if is_starting_or_stopping(&error) && started_at.elapsed() < START_TIMEOUT =>
-                {
-                    sleep(Duration::from_millis(500)).await;
-                }
-                result => return result,
+            // It must not be left running without an Onceward.
+            Some(Err(error)) => {
+                own.stop().await;
+                Err(error)
+            }
+            None => {
+                own.stop().await;
+                Ok(None)
             }
         }
     }
 
     /// The connection URL.
     pub fn url(&self) -> String {
-        let host = self.socket_dir.to_string_lossy();
+        let host = self.server.socket_dir.to_string_lossy();
         format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}", percent_encoded(&host))
     }
 
-    /// Stops it. Sessions end; committed data stays.
-    pub async fn stop(self) {
-        match self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", "30"]).await {
-            Ok(output) if output.status.success() => tracing::info!("PostgreSQL stopped"),
-            Ok(output) => tracing::error!(output = output_text(&output), "PostgreSQL did not stop"),
-            Err(error) => tracing::error!(%error, "PostgreSQL did not stop"),
+    /// Whether it is down.
+    pub fn status(&self) -> OwnPostgresStatus {
+        OwnPostgresStatus(self.trouble.subscribe())
+    }
+
+    /// Starts it again whenever it ends, until nobody needs it any more, and then stops it. If it cannot be started,
+    /// cancels `stop`.
+    ///
+    /// # Errors
+    /// If it cannot be started again.
+    pub async fn supervise(
+        mut self,
+        stop: &CancellationToken,
+        unneeded: &CancellationToken,
+    ) -> Result<(), OwnPostgresError> {
+        let mut failures = 0;
+        let mut result = Ok(());
+        while let Some(process) = &mut self.process {
+            let started_at = Instant::now();
+            let Some(status) = unneeded.run_until_cancelled(process.wait()).await else { break };
+            self.process = None;
+            if stop.is_cancelled() {
+                break;
+            }
+            failures = if started_at.elapsed() > STABLE { 0 } else { failures + 1 };
+            let status = self.server.why_it_ended(status);
+            tracing::error!(status, "Onceward's own PostgreSQL ended and is started again");
+            match unneeded.run_until_cancelled(self.restart(&mut failures)).await {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::error!(%error, "Onceward's own PostgreSQL cannot be started again");
+                    stop.cancel();
+                    result = Err(error);
+                }
+            }
+        }
+        unneeded.cancelled().await;
+        self.stop().await;
+        result
+    }
+
+    /// Tries to start it until it runs, or cannot be started.
+    async fn restart(&mut self, failures: &mut u32) -> Result<(), OwnPostgresError> {
+        self.trouble.send_replace(Some(
+            "Onceward's own PostgreSQL ended and is being started again".to_owned(),
+        ));
+        loop {
+            if let Some(doublings) = failures.checked_sub(1) {
+                sleep(FIRST_DELAY.saturating_mul(1 << doublings.min(10)).min(LONGEST_DELAY)).await;
+            }
+            let error = match self.server.start(&mut self.process).await {
+                Ok(()) => {
+                    tracing::info!("Onceward's own PostgreSQL is running again");
+                    self.trouble.send_replace(None);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if let Some(process) = self.process.take() {
+                self.server.stop(process).await;
+            }
+            *failures += 1;
+            if error.is_disk_full() {
+                // It ends when somebody makes room, however long that takes.
+                *failures = (*failures).min(MAX_FAILURES / 2);
+                self.trouble.send_replace(Some(
+                    "Onceward's own PostgreSQL cannot be started: its disk is full".to_owned(),
+                ));
+            }
+            if !error.may_pass() || *failures >= MAX_FAILURES {
+                return Err(error);
+            }
+            tracing::warn!(%error, failures = *failures, "Onceward's own PostgreSQL did not start; it is tried again");
         }
     }
 
-    async fn init(&self, home: &Path) -> Result<(), OwnPostgresError> {
-        tracing::info!(cluster = %self.cluster.display(), "creating a PostgreSQL cluster");
-        // Created under another name first, so that an interrupted start leaves no half-made cluster.
-        let unfinished = home.join("cluster.unfinished");
-        let folder_error = |error| OwnPostgresError::Folder { path: unfinished.clone(), error };
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).map_err(folder_error)?;
+    async fn stop(mut self) {
+        if let Some(process) = self.process.take() {
+            self.server.stop(process).await;
         }
-        let mut initdb = self.command("initdb");
-        initdb.args(["--username", NAME, "--encoding", "UTF8", "--locale", "C"]);
-        // Only the owner can enter the socket's folder, and there is no TCP port.
-        initdb.args(["--auth-local", "trust", "--auth-host", "reject", "--pgdata"]);
-        initdb.arg(&unfinished);
-        succeeded("initdb", initdb.output().await)?;
-        fs::rename(&unfinished, &self.cluster).map_err(folder_error)
     }
-
-    async fn launch(&self, home: &Path) -> Result<(), OwnPostgresError> {
-        let mut options = format!("-k '{}' -p {PORT}", self.socket_dir.display());
-        for setting in SERVER_SETTINGS {
-            options.push_str(&format!(" -c {setting}"));
-        }
-        let log = home.join("postgres.log");
-        let log = log.to_string_lossy();
-        let started = self.pg_ctl(&["start", "-w", "-t", "120", "-l", &log, "-o", &options]).await;
-        succeeded("pg_ctl start", started).map_err(|error| match error {
-            OwnPostgresError::Program { program, output } => OwnPostgresError::Program {
-                program,
-                output: format!("{output} (its log is {log})"),
-            },
-            other => other,
-        })?;
-        Ok(())
-    }
-
-    async fn create_database(&self) -> Result<(), OwnPostgresError> {
-        let options = PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket_dir)
-            .port(PORT)
-            .username(NAME)
-            .database("postgres");
-        let mut connection = PgConnection::connect_with(&options).await?;
-        let exists: bool =
-            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-                .bind(NAME)
-                .fetch_one(&mut connection)
-                .await?;
-        if !exists {
-            sqlx::query("create database onceward").execute(&mut connection).await?;
-        }
-        Ok(connection.close().await?)
-    }
-
-    async fn pg_ctl(&self, arguments: &[&str]) -> io::Result<Output> {
-        self.command("pg_ctl").arg("-D").arg(&self.cluster).args(arguments).output().await
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.path(program));
-        // The account may have no access to the working folder.
-        command.current_dir("/").env("LC_ALL", "C").stdin(std::process::Stdio::null());
-        self.account.apply(&mut command);
-        command
-    }
-}
-
-/// Whether the error means that PostgreSQL is starting or stopping.
-fn is_starting_or_stopping(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
-        _ => false,
-    }
-}
-
-fn lock(data: &Path) -> Result<File, OwnPostgresError> {
-    let path = data.join("onceward.lock");
-    let failed = |error| OwnPostgresError::Folder { path: path.clone(), error };
-    let file = File::create(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OwnPostgresError::InUse(data.to_path_buf())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-/// The socket's folder: in the home or, if that path is too long for a socket, in the system's temporary folder under
-/// a name that is unique to this home.
-fn socket_dir(home: &Path) -> PathBuf {
-    let dir = home.join("socket");
-    if dir.as_os_str().len() <= MAX_SOCKET_DIR_BYTES {
-        return dir;
-    }
-    std::env::temp_dir().join(format!("onceward-{:016x}", account::hash(home)))
 }
 
 fn percent_encoded(path: &str) -> String {
@@ -214,20 +199,4 @@ fn percent_encoded(path: &str) -> String {
     path.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
-}
-
-fn succeeded(program: &'static str, output: io::Result<Output>) -> Result<(), OwnPostgresError> {
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(OwnPostgresError::Program { program, output: output_text(&output) }),
-        Err(error) => Err(OwnPostgresError::Program { program, output: error.to_string() }),
-    }
-}
-
-fn output_text(output: &Output) -> String {
-    let mut text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if text.is_empty() {
-        text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    }
-    text
 }

@@ -31,7 +31,7 @@ impl Programs {
             let bin = installed.into_iter().next();
             return bin.map(|bin| Self { bin }).ok_or_else(|| {
                 OwnPostgresError::NotInstalled(
-                    "PostgreSQL (initdb, pg_ctl and postgres) is not installed".to_owned(),
+                    "PostgreSQL (initdb and postgres) is not installed".to_owned(),
                 )
             });
         };
@@ -73,13 +73,16 @@ fn installed() -> Vec<PathBuf> {
     bins
 }
 
+/// initdb passes the folder to a shell, in double quotes.
 fn is_complete(bin: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres"].iter().all(|program| bin.join(program).is_file())
+    let is_plain =
+        !bin.as_os_str().as_encoded_bytes().iter().any(|byte| b"\"$`\\\n".contains(byte));
+    is_plain && ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file())
 }
 
 /// The major version, such as `15`, as the program reports it.
 fn major(bin: &Path) -> Option<String> {
-    let output = std::process::Command::new(bin.join("pg_ctl")).arg("--version").output().ok()?;
+    let output = std::process::Command::new(bin.join("postgres")).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let number =
         text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;

@@ -111,6 +111,19 @@ fn record(statistics: &Statistics) {
         statistics.oldest_due_age,
     );
     set(
+        "onceward_oldest_unfinished_age_seconds",
+        "Time since the submission of the oldest transaction that is not final.",
+        statistics.unfinished.oldest_seconds,
+    );
+    describe_gauge!(
+        "onceward_unfinished_older_than",
+        "Transactions that are not final and were submitted longer ago than this many seconds; no more than 1,000 are counted."
+    );
+    for limit in &statistics.unfinished.older_than {
+        gauge!("onceward_unfinished_older_than", "seconds" => limit.seconds.to_string())
+            .set(limit.count as f64);
+    }
+    set(
         "onceward_posting_paused",
         "1 if posting is paused.",
         f64::from(u8::from(statistics.posting.paused.is_some())),

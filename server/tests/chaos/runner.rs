@@ -133,6 +133,10 @@ async fn run(
     seed: u64,
     folder: PathBuf,
 ) -> Fallible<(Counts, Findings)> {
+    if let Some(obstacle) = scenario.obstacle() {
+        let findings = Findings { remarks: vec![obstacle], ..Findings::default() };
+        return Ok((Counts::default(), findings));
+    }
     let requirements = scenario.requirements(&size).await?;
     let mut testbed = Testbed::start(requirements, size, seed, folder).await?;
     let mut load = testbed.start_load();

@@ -56,39 +56,6 @@ pub async fn run_to_end(mut command: Command) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// A folder that the account of PostgreSQL can reach when the tests run as root.
-pub struct Data(tempfile::TempDir);
-
-impl Data {
-    pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("onceward").tempdir_in("/tmp").unwrap();
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).unwrap();
-        Self(folder)
-    }
-
-    pub fn path(&self) -> &std::path::Path {
-        self.0.path()
-    }
-
-    pub fn pid_file(&self) -> std::path::PathBuf {
-        self.path().join("postgres/cluster/postmaster.pid")
-    }
-}
-
-impl Drop for Data {
-    /// A failed test leaves a PostgreSQL running that no later start takes over.
-    fn drop(&mut self) {
-        let Ok(text) = std::fs::read_to_string(self.pid_file()) else { return };
-        if let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) {
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGQUIT,
-            );
-        }
-    }
-}
-
 /// An empty database for one test.
 pub async fn database() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -128,6 +95,48 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A folder that the account of PostgreSQL can reach when the tests run as root.
+pub struct Data(tempfile::TempDir);
+
+impl Data {
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("onceward").tempdir_in("/tmp").unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        Self(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The process of the PostgreSQL in it.
+    pub fn postmaster(&self) -> nix::unistd::Pid {
+        let text = std::fs::read_to_string(self.pid_file()).unwrap();
+        nix::unistd::Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.path().join("postgres/cluster/postmaster.pid")
+    }
+}
+
+impl Drop for Data {
+    /// A failed test leaves a PostgreSQL running that no later start stops.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let working_folder = std::fs::read_link(entry.path().join("cwd"));
+            let pid = entry.file_name().to_string_lossy().parse().ok();
+            if let (Ok(folder), Some(pid)) = (working_folder, pid)
+                && folder.starts_with(self.path())
+            {
+                let pid = nix::unistd::Pid::from_raw(pid);
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
+            }
+        }
+    }
+}
+
 /// A running program.
 pub struct Program {
     pub url: String,
@@ -142,7 +151,17 @@ impl Program {
     }
 
     /// The same, with another standard error.
-    pub async fn start_logging_to(mut command: Command, log: Stdio) -> Self {
+    pub async fn start_logging_to(command: Command, log: Stdio) -> Self {
+        let started = Self::try_start_logging_to(command, log).await;
+        started.unwrap_or_else(|text| panic!("the program ended before it was up: {text}"))
+    }
+
+    /// Starts it; what it printed if it ends instead.
+    pub async fn try_start(command: Command) -> Result<Self, String> {
+        Self::try_start_logging_to(command, Stdio::piped()).await
+    }
+
+    async fn try_start_logging_to(mut command: Command, log: Stdio) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut log = child.stderr.take();
@@ -151,7 +170,7 @@ impl Program {
             if let Some(log) = &mut log {
                 log.read_to_string(&mut text).await.unwrap();
             }
-            panic!("the program ended before it was up: {text}");
+            return Err(text);
         };
         let url = line.rsplit(' ').next().unwrap().to_owned();
         // Its log is forwarded to the test's own, which is shown when the test fails.
@@ -162,7 +181,7 @@ impl Program {
                 eprintln!("{line}");
             }
         });
-        Self::of(url, child)
+        Ok(Self::of(url, child))
     }
 
     /// Starts it at a free port, and waits until it listens, but not until it is up.
@@ -206,6 +225,12 @@ impl Program {
     pub async fn end(mut self, signal: nix::sys::signal::Signal) -> ExitStatus {
         nix::sys::signal::kill(self.pid(), signal).unwrap();
         self.child.wait().await.unwrap()
+    }
+
+    /// Waits for its end, which is to come by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(Duration::from_secs(120), self.child.wait()).await;
+        ended.expect("the program goes on").unwrap()
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -319,6 +344,10 @@ impl Service {
         command
     }
 
+    pub fn url(&self) -> &str {
+        &self.program.url
+    }
+
     /// Changes some of the faults.
     pub async fn faults(&self, changes: Value) {
         let changed = self.program.put("/admin/faults").body(changes.to_string()).send().await;
@@ -334,9 +363,14 @@ impl Service {
         assert!(self.program.post_json("/transactions", &entry).await.status().is_success());
     }
 
+    /// What its ledger holds, and what has arrived.
+    pub async fn audit(&self) -> Value {
+        self.program.read("/admin/audit").await
+    }
+
     /// How many POSTs and verifications have arrived.
     pub async fn requests(&self) -> (u64, u64) {
-        let audit = self.program.read("/admin/audit").await;
+        let audit = self.audit().await;
         let count = |name: &str| audit["requests"][name].as_u64().unwrap();
         (count("post"), count("get"))
     }

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use crate::components::{
     clock::Clock,
+    outside_text::OutsideText,
     time_format,
     timestamp::{AbsoluteTime, TimeOfDay},
 };
@@ -25,16 +26,26 @@ pub fn attempt_event(attempt: Attempt) -> impl IntoView {
                 {status.map(|status| view! { <span class="tabular-nums">{status}</span> })}
                 {attempt
                     .transport_error
-                    .map(|error| view! { <span class="break-words">{error}</span> })}
+                    .map(|text| view! { <span class="break-words"><OutsideText text/></span> })}
                 <span class="event-time"><AbsoluteTime at=started_at/> <Elapsed from=started_at to=ended_at/></span>
             </div>
             {attempt
                 .answer_excerpt
                 .filter(|excerpt| !excerpt.trim().is_empty())
-                .map(|excerpt| view! { <pre class="code">{excerpt}</pre> })}
+                .map(|text| view! { <pre class="code"><OutsideText text/></pre> })}
+            {earlier_verifications(attempt.verification_count, &attempt.verifications)}
             {verification_list(number, attempt.verifications)}
         </li>
     }
+}
+
+/// How many verifications came before those that are shown, if any.
+fn earlier_verifications(all: u64, shown: &[Verification]) -> impl IntoView + use<> {
+    let shown: u64 = shown.iter().map(|it| u64::from(it.count)).sum();
+    let earlier = all.saturating_sub(shown);
+    (earlier > 0).then(|| {
+        view! { <p class="text-muted">{format!("{earlier} earlier verifications are not shown.")}</p> }
+    })
 }
 
 /// The verifications after an attempt, if any.
@@ -50,7 +61,12 @@ pub fn verification_list(number: u32, verifications: Vec<Verification>) -> impl 
 }
 
 fn verification(verification: Verification) -> impl IntoView {
-    let Verification { started_at, ended_at, finding, http_status, error } = verification;
+    let Verification { started_at, ended_at, first_started_at, count, finding, http_status, error } =
+        verification;
+    let repeated = (count > 1).then(|| {
+        let over = time_format::duration(ended_at - first_started_at);
+        view! { <span class="text-muted">{format!("{count} times in {over}, the last:")}</span> }
+    });
     let answer = error.or(http_status.map(status_text));
     view! {
         <li class="event-head">
@@ -59,7 +75,8 @@ fn verification(verification: Verification) -> impl IntoView {
                 "Verification: "
                 <span class="state-label">{finding_label(finding)}</span>
             </span>
-            {answer.map(|answer| view! { <span class="break-words">{answer}</span> })}
+            {answer.map(|text| view! { <span class="break-words"><OutsideText text/></span> })}
+            {repeated}
             <span class="event-time">
                 <TimeOfDay at=started_at/>
                 <Elapsed from=started_at to=Some(ended_at)/>

@@ -3,7 +3,12 @@
 use leptos::prelude::*;
 
 use crate::{
-    components::{money::Money, page_context::Setting, timestamp::AbsoluteTime},
+    components::{
+        money::Money,
+        outside_text::{OutsideJson, OutsideText},
+        page_context::Setting,
+        timestamp::AbsoluteTime,
+    },
     server_functions::queries::TransactionDetail,
 };
 
@@ -16,8 +21,8 @@ pub fn Fields(
     // The submitted fields never change; only the attempts and the time of completion do.
     let submitted = detail.read_untracked().transaction.clone();
     let metadata = submitted.metadata.and_then(|metadata| {
-        let pretty = serde_json::to_string_pretty(&metadata).ok()?;
-        Some(view! { <pre class="code">{pretty}</pre> })
+        let json = serde_json::to_string_pretty(&metadata).ok()?;
+        Some(view! { <pre class="code"><OutsideJson json/></pre> })
     });
     let money = view! { <Money amount=submitted.amount currency=submitted.currency/> };
     let max_attempts = expect_context::<Setting>().max_attempts;
@@ -28,12 +33,12 @@ pub fn Fields(
     view! {
         <dl class="fields">
             {field("Amount", Some(money))}
-            {field("Reference", submitted.reference)}
-            {submitted.idempotency_key.map(|key| field("Idempotency key", Some(key.to_string())))}
-            {field("Description", submitted.description)}
+            {text_field("Reference", submitted.reference)}
+            {submitted.idempotency_key.map(|key| text_field("Idempotency key", Some(key.to_string())))}
+            {text_field("Description", submitted.description)}
             {field("Timestamp", submitted.timestamp.map(|at| view! { <AbsoluteTime at/> }))}
-            {field("Source account", submitted.source_account)}
-            {field("Destination account", submitted.destination_account)}
+            {text_field("Source account", submitted.source_account)}
+            {text_field("Destination account", submitted.destination_account)}
             {field("Submitted at", Some(view! { <AbsoluteTime at=submitted.submitted_at/> }))}
             <dt>"Completed at"</dt>
             <dd>{completed_at}</dd>
@@ -49,4 +54,9 @@ fn field(name: &'static str, value: Option<impl IntoView + 'static>) -> impl Int
         <dt>{name}</dt>
         <dd>{value}</dd>
     }
+}
+
+/// A field with a text of the client.
+fn text_field(name: &'static str, value: Option<String>) -> impl IntoView {
+    field(name, value.map(|text| view! { <OutsideText text/> }))
 }

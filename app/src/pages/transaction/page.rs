@@ -25,8 +25,8 @@ use crate::{
     server_functions::queries::{TransactionDetail, find_transaction},
 };
 
-/// The feed may omit changes (see the list), so the page reloads the transaction this often until
-/// its state is final.
+/// A connection can be lost without notice, so the page reloads the transaction this often until its
+/// state is final.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One transaction, or 404 if there is none with this id.
@@ -128,7 +128,7 @@ fn follow(id: Uuid, detail: RwSignal<TransactionDetail>) {
     let is_this = move |transaction: &Transaction| transaction.transaction_id == id;
     Effect::new(move |_| {
         expect_context::<LiveFeed>().listen(move |event| match event {
-            FeedEvent::Opened => request_reload(),
+            FeedEvent::Opened | FeedEvent::Gap => request_reload(),
             FeedEvent::Changed(batch) if batch.iter().any(is_this) => request_reload(),
             FeedEvent::Changed(_) => {}
         });

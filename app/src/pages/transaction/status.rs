@@ -5,7 +5,7 @@ use domain::{Finding, Outcome, State, protocol::QUARANTINED};
 use leptos::prelude::*;
 
 use crate::{
-    components::{clock::Clock, time_format},
+    components::{clock::Clock, outside_text::OutsideText, time_format},
     feed::LiveFeed,
     server_functions::queries::TransactionDetail,
 };
@@ -20,22 +20,24 @@ pub fn StatusSummary(
     let live = expect_context::<LiveFeed>();
     let paused = move || live.posting().is_some_and(|posting| posting.paused.is_some());
     let sentence = Signal::derive(move || describe(&detail.read(), clock.now(), paused()));
+    // It follows "An operator must resolve it".
+    let why = Signal::derive(move || operator_needed(&detail.read()).map(str::to_owned));
+    let why = move || why.get().map(|text| view! { ": " <OutsideText text/> "." });
     // In a final state the error is the reason; before, it is only that of the latest attempt.
+    let is_final = Signal::derive(move || detail.read().transaction.status.is_final());
     let error = Signal::derive(move || {
         let detail = detail.read();
-        let transaction = &detail.transaction;
-        // The sentence then contains the error.
-        let error = transaction.error.as_ref().filter(|_| operator_needed(&detail).is_none())?;
-        Some(if transaction.status.is_final() {
-            error.clone()
-        } else {
-            format!("Last error: {error}")
-        })
+        // If an operator is needed, the sentence above contains the error.
+        detail.transaction.error.clone().filter(|_| operator_needed(&detail).is_none())
     });
+    let error = move || {
+        let last = (!is_final.get()).then_some("Last error: ");
+        error.get().map(|text| view! { {last} <OutsideText text/> })
+    };
     let state = Signal::derive(move || detail.read().transaction.status.as_str().to_owned());
     view! {
         <div class="status-summary" data-state=state>
-            <p>{sentence}</p>
+            <p>{sentence} {why}</p>
             <p class="text-muted break-words">{error}</p>
         </div>
     }
@@ -53,8 +55,8 @@ fn operator_needed(detail: &TransactionDetail) -> Option<&str> {
 }
 
 fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> String {
-    if let Some(why) = operator_needed(detail) {
-        return format!("An operator must resolve it: {why}.");
+    if operator_needed(detail).is_some() {
+        return "An operator must resolve it".to_owned();
     }
     let TransactionDetail { transaction, attempts, .. } = detail;
     let last = attempts.last();
@@ -77,16 +79,16 @@ fn describe(detail: &TransactionDetail, now: DateTime<Utc>, paused: bool) -> Str
         (State::Pending, Some(due)) => format!("Next attempt {due}."),
         (State::Pending, None) => "Waiting for its next attempt.".to_owned(),
         (State::Processing, _) if in_flight => {
-            format!("Attempt {} is in flight.", attempts.len())
+            format!("Attempt {} is in flight.", last.map_or(1, |last| last.number))
         }
         (State::Processing, _) if unknown => "Outcome unknown, verifying.".to_owned(),
         (State::Processing, _) => "Claimed by a worker.".to_owned(),
         (State::Completed, _) => format!("Posted, {took} after it was submitted."),
         (State::Failed, _) => format!("Not posted, after {attempt_count} and {took}."),
         (State::InDoubt, Some(due)) => {
-            format!("Outcome unknown, verifying: no attempts are left; next check {due}.")
+            format!("In doubt: the outcome is unknown, verifying; next check {due}.")
         }
-        (State::InDoubt, None) => "Outcome unknown, verifying: no attempts are left.".to_owned(),
+        (State::InDoubt, None) => "In doubt: the outcome is unknown, verifying.".to_owned(),
         (State::Rejected, _) => "Rejected by screening; nothing was sent.".to_owned(),
         (State::Cancelled, _) => "Cancelled; nothing was sent.".to_owned(),
     }
@@ -117,10 +119,13 @@ mod tests {
         if let (Value::Object(whole), Value::Object(more)) = (&mut whole, transaction) {
             whole.extend(more);
         }
-        let attempts: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| {
-                json!({"number": 1, "startedAt": START, "outcome": outcome, "verifications": []})
+        let attempts: Vec<_> = (1..)
+            .zip(outcomes)
+            .map(|(number, outcome)| {
+                json!({
+                    "number": number, "startedAt": START, "outcome": outcome, "verifications": [],
+                    "verificationCount": 0,
+                })
             })
             .collect();
         let detail = json!({"transaction": whole, "attempts": attempts, "interventions": []});
@@ -148,7 +153,7 @@ mod tests {
         assert!(paused(&unknown).starts_with("Outcome unknown, verifying"));
         assert_eq!(
             sentence(State::InDoubt, due(), &unknown),
-            "Outcome unknown, verifying: no attempts are left; next check in 3 s."
+            "In doubt: the outcome is unknown, verifying; next check in 3 s."
         );
     }
 
@@ -166,9 +171,15 @@ mod tests {
             let error = json!({"error": error});
             let mut detail = detail(State::InDoubt, error, &[Some(Outcome::Unknown)]);
             detail.attempts[0].verifications = serde_json::from_value(verifications).unwrap();
-            describe(&detail, now(), false)
+            let why = operator_needed(&detail).map(|why| format!(": {why}."));
+            describe(&detail, now(), false) + &why.unwrap_or_default()
         };
-        let seen = |finding| json!([{"startedAt": START, "endedAt": START, "finding": finding}]);
+        let seen = |finding| {
+            json!([{
+                "startedAt": START, "endedAt": START, "firstStartedAt": START, "count": 1,
+                "finding": finding,
+            }])
+        };
         assert_eq!(
             sentence("another amount", seen(Finding::Mismatch)),
             "An operator must resolve it: another amount."
@@ -180,7 +191,7 @@ mod tests {
         // Nothing is due while a verification is in flight, either.
         assert_eq!(
             sentence("the outcome is unknown", seen(Finding::Failed)),
-            "Outcome unknown, verifying: no attempts are left."
+            "In doubt: the outcome is unknown, verifying."
         );
     }
 

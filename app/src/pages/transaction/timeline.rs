@@ -4,7 +4,7 @@ use domain::{Intervened, State, Verification};
 use leptos::prelude::*;
 
 use crate::{
-    components::{state_badge::state_label, timestamp::AbsoluteTime},
+    components::{outside_text::OutsideText, state_badge::state_label, timestamp::AbsoluteTime},
     pages::transaction::attempt::{attempt_event, verification_list},
     server_functions::queries::TransactionDetail,
 };
@@ -36,11 +36,13 @@ pub fn Timeline(
         events.sort_by_key(|(at, _)| *at);
         events.into_iter().map(|(_, event)| event).collect_view()
     };
-    let not_sent = Signal::derive(move || {
-        detail.read().attempts.is_empty().then(|| "Nothing has been sent yet.".to_owned())
+    let note = Signal::derive(move || match detail.read().attempts.first().map(|it| it.number) {
+        None => Some("Nothing has been sent yet.".to_owned()),
+        Some(1) => None,
+        Some(number) => Some(format!("{} earlier attempts are not shown.", number - 1)),
     });
     view! {
-        <p class="text-muted not-empty:mb-2">{not_sent}</p>
+        <p class="text-muted not-empty:mb-2">{note}</p>
         <ol class="timeline" aria-label="Timeline">
             {events}
         </ol>
@@ -63,11 +65,11 @@ fn intervention_event(intervened: Intervened) -> impl IntoView {
     view! {
         <li class="event event-intervention">
             <div class="event-head">
-                <span><strong class="font-medium">{done.to_owned()}</strong> " by " {principal}</span>
+                <span><strong class="font-medium">{done.to_owned()}</strong> " by " <OutsideText text=principal/></span>
                 {change}
                 <span class="event-time"><AbsoluteTime at/></span>
             </div>
-            {reason.map(|reason| view! { <p class="break-words">"“" {reason} "”"</p> })}
+            {reason.map(|text| view! { <p class="break-words">"“" <OutsideText text/> "”"</p> })}
         </li>
     }
 }

@@ -1,11 +1,18 @@
 //! The cursor of the page after a transaction.
 
 use domain::Transaction;
+use uuid::Uuid;
 
 /// The cursor of the page after `last`, as `gateway::Cursor` parses it. The server returns one with
 /// every page, but a live list no longer ends where that page ended.
 pub fn cursor_after(last: &Transaction) -> String {
     format!("{}_{}", last.submitted_at.timestamp_micros(), last.transaction_id.simple())
+}
+
+/// Whether a text has the form of a cursor.
+pub fn is_cursor(text: &str) -> bool {
+    let parts = text.split_once('_');
+    parts.is_some_and(|(micros, id)| micros.parse::<i64>().is_ok() && id.parse::<Uuid>().is_ok())
 }
 
 #[cfg(all(test, feature = "ssr"))]
@@ -21,6 +28,8 @@ mod tests {
         }))
         .unwrap();
         let cursor = cursor_after(&transaction);
+        assert!(is_cursor(&cursor));
+        assert!(!is_cursor("1_2") && !is_cursor(&cursor[..20]));
         assert_eq!(cursor.parse::<gateway::Cursor>().map(|it| it.to_string()), Ok(cursor));
     }
 }

@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use crate::components::outside_text::OutsideText;
+
 /// A field for one line of text.
 #[component]
 pub fn TextField(
@@ -88,8 +90,7 @@ fn FieldError(
     name: &'static str,
     error: Signal<Option<String>>,
 ) -> impl IntoView {
-    let message =
-        Signal::derive(move || error.read().as_ref().map(|message| format!("{label} {message}")));
+    let message = move || error.get().map(|text| view! { {label} " " <OutsideText text/> });
     // Always present: an empty description says nothing, and `aria-describedby` need not change.
     view! { <p id=error_id(name) class="field-error">{message}</p> }
 }

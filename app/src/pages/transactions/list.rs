@@ -1,4 +1,5 @@
-//! The list of transactions: rendered by the server, and live after hydration.
+//! The list of transactions: rendered by the server, and live after hydration. The headings of its
+//! columns are here; the cells are in `transaction_row`.
 
 use std::time::Duration;
 
@@ -14,8 +15,7 @@ use crate::{
     server_functions::queries::{LIST_LENGTH, list_transactions},
 };
 
-/// The feed omits changes when they come too fast, and a connection can be lost without notice.
-/// While changes arrive, the list is reloaded this often.
+/// A connection can be lost without notice. While changes arrive, the list is reloaded this often.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A page of the list.
@@ -178,7 +178,7 @@ fn follow(
     let due = StoredValue::new(false);
     Effect::new(move |_| {
         expect_context::<LiveFeed>().listen(move |event| match event {
-            FeedEvent::Opened => {
+            FeedEvent::Opened | FeedEvent::Gap => {
                 reload.dispatch(());
             }
             FeedEvent::Changed(batch) => {

@@ -3,8 +3,10 @@
 //! The page of one transaction is in [`transaction`](crate::pages::transaction).
 
 mod cursor;
+mod draft;
 mod empty_list;
 mod form_field;
+mod ignored_filters;
 mod list;
 mod list_address;
 mod new_id;

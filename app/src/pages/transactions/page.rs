@@ -9,6 +9,8 @@ use uuid::Uuid;
 use crate::{
     components::error_message::ErrorMessage,
     pages::transactions::{
+        cursor::is_cursor,
+        ignored_filters::IgnoredFilters,
         list::TransactionList,
         retry_all::{RetryAllButton, RetryAllProgress},
         state_tabs::StateTabs,
@@ -28,12 +30,12 @@ type Listing = (Option<State>, Option<String>, Result<Page, LoadError>, Option<P
 #[component]
 pub fn TransactionsPage() -> impl IntoView {
     let query = use_query_map();
-    // An unknown state is no filter.
+    // What is no state or no cursor is ignored, and `IgnoredFilters` says so.
     let status = move || query.read().get_str("status").and_then(|text| text.parse().ok());
     let page = Resource::new_blocking(
         move || {
             let retry = query.read().get_str("retry").and_then(|id| id.parse().ok());
-            (status(), query.read().get("cursor"), retry)
+            (status(), query.read().get("cursor").filter(|text| is_cursor(text)), retry)
         },
         // The query is returned with its answer, so that the list never mixes two of them.
         async |(status, cursor, retry): Query| {
@@ -74,6 +76,7 @@ pub fn TransactionsPage() -> impl IntoView {
         <h1 class="page-heading">"Transactions"</h1>
         <SubmitForm/>
         <Suspense>{tabs}</Suspense>
+        <IgnoredFilters query/>
         <Transition>{list}</Transition>
     }
 }

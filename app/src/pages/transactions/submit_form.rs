@@ -3,7 +3,7 @@
 
 use leptos::{html, prelude::*, server_fn::ServerFn};
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, HtmlFormElement, HtmlInputElement, HtmlTextAreaElement};
+use web_sys::{FormData, HtmlElement};
 
 use crate::{
     components::{
@@ -11,17 +11,13 @@ use crate::{
         short_id::short_id,
     },
     pages::transactions::{
+        draft::{self, FIELDS},
         form_field::{MetadataField, TextField},
         new_id::new_id,
     },
-    server_functions::{
-        plain_form_post::error_in_address,
-        submit::{FormValues, SubmissionError, SubmitTransaction},
-    },
+    server_functions::submit::{FormValues, SubmissionError, SubmitTransaction},
 };
 
-/// The fields in the order shown; the first with an error gets the focus.
-const FIELDS: [&str; 5] = ["amount", "currency", "description", "reference", "metadata"];
 /// Suggested while typing. Every other currency of ISO 4217 is accepted too.
 const COMMON_CURRENCIES: [&str; 12] =
     ["USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "CNY", "INR", "BRL", "SEK", "MXN"];
@@ -29,14 +25,16 @@ const COMMON_CURRENCIES: [&str; 12] =
 /// The form "Submit a transaction".
 #[component]
 pub fn SubmitForm() -> impl IntoView {
-    let answer = RwSignal::new(error_in_address(SubmitTransaction::PATH).map(Err));
-    // The values of a plain form post that failed; the fields start with them.
-    let sent =
-        answer.get_untracked().and_then(Result::err).map(|answer: SubmissionError| answer.typed);
+    // The page may be the answer to a plain form post that failed; the fields start with its values.
+    let refused = SharedValue::new(use_context::<SubmissionError>).into_inner();
+    let typed = refused.as_ref().map(|refused| refused.typed.clone()).unwrap_or_default();
+    let answer = RwSignal::new(refused.map(Err));
     let generated = SharedValue::new(new_id).into_inner();
-    let sent = sent.unwrap_or_default();
-    let id = RwSignal::new(if sent.id.is_empty() { generated } else { sent.id.clone() });
+    let id = RwSignal::new(if typed.id.is_empty() { generated } else { typed.id.clone() });
     let form = NodeRef::<html::Form>::new();
+    // What was sent last, and, until something new is typed, what was stored last.
+    let sent = StoredValue::new(None::<FormValues>);
+    let stored_last = StoredValue::new(None::<FormValues>);
 
     let error = move |pointer: &'static str| {
         Signal::derive(move || match &*answer.read() {
@@ -51,6 +49,16 @@ pub fn SubmitForm() -> impl IntoView {
     };
     // On a page that arrives with errors, the browser itself moves the focus there.
     let autofocus = untrack(first_bad);
+    // A second click comes when the first was answered and the form is empty. The same is then sent
+    // again: with the same id it is stored once, and the answer is the same.
+    let to_send = move |data: FormData| {
+        let typed = draft::read(&data);
+        let is_empty = draft::is_empty(&typed);
+        let values = stored_last.get_value().filter(|_| is_empty).unwrap_or(typed);
+        draft::write(&data, &values);
+        sent.set_value(Some(values));
+        data
+    };
     let post = FormAction::new(SubmitTransaction::PATH, move |answered| {
         let answered = match answered {
             Ok(json) => {
@@ -58,25 +66,54 @@ pub fn SubmitForm() -> impl IntoView {
             }
             Err(json) => Err(SubmissionError::from_answer(&json)),
         };
-        if let Err(SubmissionError { typed, .. }) = &answered
-            && !typed.id.is_empty()
-        {
-            id.set(typed.id.clone());
+        let Some((form, sent)) = form.get_untracked().zip(sent.get_value()) else { return };
+        // Unless what is typed now is another transaction already.
+        if sent.id == *id.read_untracked() {
+            match &answered {
+                Ok(_) => id.set(new_id()),
+                Err(refused) if !refused.typed.id.is_empty() => id.set(refused.typed.id.clone()),
+                Err(_) => {}
+            }
         }
         let stored = answered.is_ok();
-        answer.set(Some(answered));
+        let answered = Some(answered);
+        if answer.with_untracked(|shown| *shown != answered) {
+            answer.set(answered);
+        }
         if stored {
-            id.set(new_id());
-            form.get_untracked().as_ref().map(clear);
+            draft::clear(&form, &sent);
+            stored_last.set_value(Some(sent));
         } else {
             untrack(first_bad).and_then(field).map(|field| field.focus());
         }
+        draft::keep(&form, id.get_untracked());
+    })
+    .posting_to_its_page()
+    .sending(to_send);
+    Effect::new(move |_| {
+        let Some(form) = form.get() else { return };
+        if !draft::is_empty(&draft::typed(&form)) {
+            // Typed before the page was hydrated.
+            draft::keep(&form, id.get_untracked());
+        } else if let Some(kept) = draft::restore(&form).filter(|kept| !kept.is_empty()) {
+            id.set(kept);
+        }
     });
+    let on_input = move |_| {
+        stored_last.set_value(None);
+        // The answer is about what was sent, not about what is typed now.
+        if answer.with_untracked(|answer| matches!(answer, Some(Ok(_)))) {
+            answer.set(None);
+        }
+        if let Some(form) = form.get_untracked() {
+            draft::keep(&form, id.get_untracked());
+        }
+    };
     let stored = move || answer.get().and_then(Result::ok);
 
-    let FormValues { amount, currency, description, reference, metadata, .. } = sent;
+    let FormValues { amount, currency, description, reference, metadata, .. } = typed;
     view! {
-        <div class="card">
+        <div class="card" on:input=on_input>
             <h2 id="submit-heading" class="sr-only">"Submit a transaction"</h2>
             <PostForm
                 action=post
@@ -165,16 +202,4 @@ pub fn SubmitForm() -> impl IntoView {
 
 fn field(name: &str) -> Option<HtmlElement> {
     document().get_element_by_id(name)?.dyn_into().ok()
-}
-
-/// Clears the fields. A reset alone would restore the values that a plain form post came back with.
-fn clear(form: &HtmlFormElement) {
-    for field in FIELDS.into_iter().filter_map(field) {
-        if let Some(input) = field.dyn_ref::<HtmlInputElement>() {
-            input.set_default_value("");
-        } else if let Some(area) = field.dyn_ref::<HtmlTextAreaElement>() {
-            let _ = area.set_default_value("");
-        }
-    }
-    form.reset();
 }

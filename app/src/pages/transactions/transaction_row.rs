@@ -1,10 +1,14 @@
-//! One transaction in the list.
+//! One transaction in the list: the cells of its row. The headings of the columns are in `list`.
 
-use domain::Transaction;
+use domain::{Transaction, error_text::cause_first};
 use leptos::prelude::*;
 
 use crate::components::{
-    money::Money, page_context::Setting, short_id::short_id, state_badge::StateBadge,
+    money::Money,
+    outside_text::{OutsideText, isolated},
+    page_context::Setting,
+    short_id::short_id,
+    state_badge::StateBadge,
     timestamp::RelativeTime,
 };
 
@@ -22,6 +26,12 @@ pub fn TransactionRow(
     let attempt_count = Signal::derive(move || attempts.get().to_string());
     let latest = transaction.clone();
     let error = Signal::derive(move || latest.read().error.clone());
+    // The column shows only the beginning; the whole error is in the title.
+    let cause = move || {
+        let error = error.read();
+        error.as_deref().map(|error| view! { <OutsideText text=cause_first(error)/> })
+    };
+    let error = Signal::derive(move || error.read().as_deref().map(isolated));
 
     let Transaction {
         transaction_id: id,
@@ -33,7 +43,7 @@ pub fn TransactionRow(
         ..
     } = transaction.get_untracked();
     let text = [description.as_deref(), reference.as_deref()].into_iter().flatten();
-    let title = text.collect::<Vec<_>>().join(" · ");
+    let title = text.map(isolated).collect::<Vec<_>>().join(" · ");
     view! {
         <tr role="row">
             <td role="cell" class="column-state">
@@ -48,11 +58,13 @@ pub fn TransactionRow(
                 <Money amount currency/>
             </td>
             <td role="cell" class="column-text truncate" title=title>
-                {description.clone()}
+                {description.clone().map(|text| view! { <OutsideText text/> })}
                 {reference
-                    .map(|reference| {
+                    .map(|text| {
                         let separator = description.map(|_| " · ");
-                        view! { <span class="text-muted">{separator} {reference}</span> }
+                        view! {
+                            <span class="text-muted">{separator} <OutsideText text/></span>
+                        }
                     })}
             </td>
             <td role="cell" class="column-attempts tabular-nums">
@@ -60,7 +72,7 @@ pub fn TransactionRow(
                 <span class="only-stacked">" attempts"</span>
             </td>
             <td role="cell" class="column-error truncate text-muted" title=error>
-                {error}
+                {cause}
             </td>
             <td role="cell" class="column-time text-muted tabular-nums">
                 <RelativeTime at=submitted_at/>

@@ -159,6 +159,33 @@ impl Cluster {
         Ok(pids)
     }
 
+    /// How many statements all clients make within this time, those included that begin and end database
+    /// transactions. The server logs them meanwhile.
+    ///
+    /// # Errors
+    /// PostgreSQL's error, or the log cannot be read.
+    pub async fn count_statements(&self, within: Duration) -> Fallible<usize> {
+        let mut connection = self.connect("postgres").await?;
+        for statement in ["alter system set log_statement = 'all'", "select pg_reload_conf()"] {
+            sqlx::raw_sql(statement).execute(&mut connection).await?;
+        }
+        // A session reads its settings anew before its next statement.
+        sleep(Duration::from_millis(500)).await;
+        let statements = || -> Fallible<usize> {
+            let log = fs::read_to_string(log(&self.home()))?;
+            let logged =
+                |line: &&str| line.contains("LOG:  statement: ") || line.contains("LOG:  execute ");
+            Ok(log.lines().filter(logged).count())
+        };
+        let before = statements()?;
+        sleep(within).await;
+        let counted = statements()? - before;
+        for statement in ["alter system reset log_statement", "select pg_reload_conf()"] {
+            sqlx::raw_sql(statement).execute(&mut connection).await?;
+        }
+        Ok(counted)
+    }
+
     /// Stops it as in a crash.
     ///
     /// # Errors
@@ -268,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_settings_are_those_of_onceward_s_own_postgresql() {
-        let own = include_str!("../../../../server/src/own_postgres/mod.rs");
+        let own = include_str!("../../../../server/src/own_postgres/server.rs");
         let (_, settings) = own.split_once("const SERVER_SETTINGS").unwrap();
         let (_, settings) = settings.split_once('=').unwrap();
         let (settings, _) = settings.split_once(';').unwrap();

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::environment::onceward_process::Memory;
 use crate::scenarios::drain::Drain;
+use crate::scenarios::fleet::Fleet;
 use crate::scenarios::latency::Latencies;
 use crate::scenarios::list_pages::Pages;
 use crate::scenarios::outage::Outage;
@@ -29,6 +30,8 @@ pub struct Figures {
     /// With 10,000 POSTs in flight.
     pub memory_under_way: Option<Memory>,
     pub pages: Vec<Pages>,
+    /// At 200 per second.
+    pub fleet: Vec<Fleet>,
     pub overload: Option<Overload>,
     pub outages: Vec<Outage>,
     /// Parts that could not be measured or whose audit failed, each with the reason.

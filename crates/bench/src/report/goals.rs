@@ -113,6 +113,27 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
         AtMost(20.0),
         None,
     );
+    let fleet = |at: fn(&Quantiles) -> f64| {
+        Repeats::of(figures.fleet.iter().map(move |fleet| at(&fleet.latencies.posting)))
+    };
+    line(
+        "8",
+        "from accepted to posted at 200 a second, web and two workers apart, p50",
+        fleet(p50),
+        "ms",
+        AtMost(5.0),
+        None,
+    );
+    line("8", "the same, p99", fleet(p99), "ms", AtMost(20.0), None);
+    let idle = figures.fleet.iter().map(|fleet| fleet.idle_statements_a_second);
+    line(
+        "8",
+        "statements of an idle fleet, two web and four workers",
+        Repeats::of(idle),
+        "a second",
+        AtMost(25.0),
+        None,
+    );
     lines
 }
 

@@ -58,7 +58,8 @@ pub fn markdown(
         )?;
     }
     let throughputs = figures.accepted.iter().chain(&figures.accepted_with_history);
-    let flows = [&figures.latency, &figures.delay, &figures.delay_with_history];
+    let fleet: Vec<_> = figures.fleet.iter().map(|fleet| fleet.latencies.clone()).collect();
+    let flows = [&figures.latency, &figures.delay, &figures.delay_with_history, &fleet];
     let others = throughputs
         .map(|one| &one.others)
         .chain(flows.into_iter().flatten().map(|flow| &flow.others))

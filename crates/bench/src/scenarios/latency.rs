@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use crate::environment::onceward_process::OncewardProcess;
 use crate::environment::posting_service::PostingService;
 use crate::environment::profile::Profile;
 use crate::environment::testbed::Testbed;
@@ -34,7 +35,7 @@ pub struct Latencies {
     pub others: BTreeMap<String, u64>,
 }
 
-/// Measures on an existing database, at this rate.
+/// Measures web and workers in one process on an existing database, at this rate.
 ///
 /// # Errors
 /// An accepted transaction is not posted exactly once, or Onceward fails.
@@ -46,6 +47,22 @@ pub async fn measure(
 ) -> Fallible<Latencies> {
     let service = PostingService::start()?;
     let program = testbed.serve(database, &service, &[]).await?;
+    let latencies = offer(testbed, &service, &program, rate_per_second, duration).await?;
+    program.stop().await?;
+    Ok(latencies)
+}
+
+/// Measures at this rate, on a running program whose transactions are posted to this service.
+///
+/// # Errors
+/// An accepted transaction is not posted exactly once, or the program does not accept connections.
+pub async fn offer(
+    testbed: &Testbed,
+    service: &PostingService,
+    program: &OncewardProcess,
+    rate_per_second: f64,
+    duration: Duration,
+) -> Fallible<Latencies> {
     let addr = program.web()?;
     testbed.cluster.checkpoint().await?;
     let offer = OfferedLoad { rate_per_second, duration, waits_for_connection: true };
@@ -53,15 +70,14 @@ pub async fn measure(
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
     let mut accepted = open_loop::submit(addr, connections, warm_up).await.accepted_ids();
     let connections = open_loop::connect(addr, CONNECTIONS).await?;
-    let profile = Profile::begin(testbed, Some(&program)).await?;
+    let profile = Profile::begin(testbed, Some(program)).await?;
     let offered = open_loop::submit(addr, connections, offer).await;
     profile
         .end(testbed, &format!("{rate_per_second} per second"), offered.sent.len() as f64)
         .await?;
     accepted.extend(offered.accepted_ids());
     service.wait_for_all(&accepted, TIMEOUT).await;
-    audit::posted_once(&service, &accepted)?;
-    program.stop().await?;
+    audit::posted_once(service, &accepted)?;
 
     let entries = service.entries();
     let delays = offered.accepted().filter_map(|sent| {

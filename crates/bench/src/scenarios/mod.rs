@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod drain;
+pub mod fleet;
 pub mod history;
 pub mod latency;
 pub mod list_pages;

@@ -24,20 +24,28 @@ pub struct Attempt {
     pub transport_error: Option<String>,
     /// The beginning of the answer's body.
     pub answer_excerpt: Option<String>,
-    /// The verifications after this attempt. Each asked the posting service whether it has the id.
+    /// The verifications after this attempt, first to last: each asked the posting service whether it has the
+    /// id. Verifications in a row that ended alike are one entry. Of many entries only the latest are here.
     pub verifications: Vec<Verification>,
+    /// How many verifications there were after this attempt, including those that are not in `verifications`.
+    pub verification_count: u64,
 }
 
-/// One query that asked the posting service whether it has the id.
+/// Queries in a row that asked the posting service whether it has the id, and ended alike. The times of a single one
+/// are `startedAt` and `endedAt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
-    /// When the query was sent.
+    /// When the last of them was sent.
     pub started_at: DateTime<Utc>,
-    /// When its answer came, or when Onceward gave up on it.
+    /// When the answer to the last of them came, or when Onceward gave up on it.
     pub ended_at: DateTime<Utc>,
-    /// What it showed.
+    /// When the first of them was sent.
+    pub first_started_at: DateTime<Utc>,
+    /// How many there were.
+    pub count: u32,
+    /// What each showed.
     pub finding: Finding,
     /// The HTTP status of the answer, if one came.
     pub http_status: Option<u16>,
@@ -50,7 +58,7 @@ pub struct Verification {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Finding {
-    /// The posting service has the transaction, with this amount and currency.
+    /// The posting service has an entry under this id, and nothing in it contradicts the transaction.
     Found,
     /// The posting service has an entry under this id with another amount or currency.
     Mismatch,

@@ -17,7 +17,7 @@ pub struct Policy {
     pub max_attempts: u32,
     /// How long one request may take; after that Onceward gives up on it.
     pub timeout: Duration,
-    /// How long after a timeout or a broken connection the request may still be applied.
+    /// How long after Onceward gave up on a request it may still be applied. See [`Window::Settle`].
     pub settle: Duration,
     /// How long after a write a verification may still miss it.
     pub visibility: Duration,
@@ -25,6 +25,11 @@ pub struct Policy {
     pub backoff: Backoff,
     /// The backoff between verifications once a transaction is in doubt.
     pub in_doubt_backoff: Backoff,
+    /// How long after a doubt began a transaction whose verification fails becomes in doubt, even if attempts
+    /// are left.
+    pub doubt_after: Duration,
+    /// Whether every POST that the posting service has confirmed is verified as well.
+    pub confirms_posts: bool,
 }
 
 /// A POST is sent within this time after its attempt was requested, or not at all.
@@ -123,6 +128,8 @@ pub enum Failure {
 pub enum DoubtReason {
     /// No attempts are left, and the outcome of the last is unknown.
     OutcomeUnknown,
+    /// The outcome is unknown, and verification has failed for long ([`Policy::doubt_after`]).
+    VerificationFails,
     /// The posting service has an entry under this id with another amount or currency.
     Mismatch,
 }
@@ -156,7 +163,12 @@ impl Execution {
         now: DateTime<Utc>,
         draw: f64,
     ) -> (Outcome, Option<Window>, Step) {
-        let (outcome, window) = ending.outcome();
+        let (outcome, window) = match ending.outcome() {
+            (Outcome::Posted, _) if self.policy.confirms_posts => {
+                (Outcome::Unknown, Some(Window::Visibility))
+            }
+            known => known,
+        };
         self.posted = true;
         self.note_retry_after(ending.retry_after(), now);
         self.progress.doubt = window.map(|window| Doubt { since: now, window });
@@ -164,6 +176,10 @@ impl Execution {
         let step = match outcome {
             Outcome::Posted => Step::Complete,
             Outcome::Refused => Step::Fail(Failure::Refused),
+            Outcome::Unknown if ending.is_accepted_only() => {
+                let delay = self.policy.backoff.delay(self.progress.attempts, draw);
+                self.retry(now + self.policy.visibility.max(delay))
+            }
             // At once: if the failure came after the write, this costs one round trip and no backoff.
             Outcome::Unknown => Step::Verify,
             Outcome::NotSent => {
@@ -208,14 +224,24 @@ impl Execution {
             // Too early to prove anything: verify again when an absence is proof, which is also when
             // the next POST may be sent.
             Finding::Absent if attempts_left => self.retry(proof_at.max(now + backoff)),
-            Finding::Absent => self.in_doubt(proof_at.max(now)),
-            Finding::Failed if attempts_left => {
-                self.retry(now + self.policy.backoff.delay(verifications, draw))
-            }
+            Finding::Absent => self.in_doubt(DoubtReason::OutcomeUnknown, proof_at.max(now)),
             Finding::Failed => {
-                self.in_doubt(now + self.policy.in_doubt_backoff.delay(verifications, draw))
+                let slower = now + self.policy.in_doubt_backoff.delay(verifications, draw);
+                match attempts_left {
+                    true if now >= doubt.since + self.policy.doubt_after => {
+                        self.in_doubt(DoubtReason::VerificationFails, slower)
+                    }
+                    true => self.retry(now + self.policy.backoff.delay(verifications, draw)),
+                    false => self.in_doubt(DoubtReason::OutcomeUnknown, slower),
+                }
             }
         }
+    }
+
+    /// Returns the step instead of a verification for which now is not the time: it is made later, by an
+    /// execution of its own. `draw` is uniform from 0 to 1.
+    pub fn postpone_verification(&self, now: DateTime<Utc>, draw: f64) -> Step {
+        self.retry(now + self.policy.backoff.delay(self.progress.attempts, draw))
     }
 
     fn note_retry_after(&mut self, retry_after: Option<Duration>, now: DateTime<Utc>) {
@@ -231,9 +257,8 @@ impl Execution {
         Step::Retry { at: self.not_before(at) }
     }
 
-    fn in_doubt(&self, at: DateTime<Utc>) -> Step {
-        let at = Some(self.not_before(at));
-        Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at }
+    fn in_doubt(&self, reason: DoubtReason, at: DateTime<Utc>) -> Step {
+        Step::InDoubt { reason, at: Some(self.not_before(at)) }
     }
 }
 

@@ -38,9 +38,10 @@ impl Outcome {
 /// The time after an attempt of unknown outcome during which an absence proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Window {
-    /// After a timeout or a broken connection: the request may still be applied.
+    /// After a timeout, a broken connection, or an answer that says that a gateway or the service gave
+    /// up: the request may still be applied.
     Settle,
-    /// After an answered error: the request is over, but a verification may not yet see its write.
+    /// After any other answer: the request is over, but a verification may not see its write yet.
     Visibility,
 }
 
@@ -57,6 +58,17 @@ impl Window {
 /// The longest `Retry-After` that Onceward honours.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// What the body of an answer to a POST says about the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnswerBody {
+    /// Nothing that contradicts the transaction: its own id, amount or currency, or none of them.
+    Agrees,
+    /// Another id, amount or currency: it may be the answer to another request.
+    Contradicts,
+    /// Something that is no confirmation: it is cut off, is no JSON, is a list, or names an error.
+    Unclear,
+}
+
 /// How one POST to the posting service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
@@ -64,8 +76,8 @@ pub enum Ending {
     Answered {
         /// Its HTTP status.
         status: u16,
-        /// Whether its body is complete and is JSON.
-        readable: bool,
+        /// What its body says about the transaction.
+        body: AnswerBody,
         /// `Retry-After` as a duration, if the answer had one that could be read.
         retry_after: Option<Duration>,
     },
@@ -85,8 +97,10 @@ impl Ending {
     /// |---|---|---|---|
     /// | connection refused, host unreachable, name not found, TLS failed, connection broken or timed out before any of the body was written | `not_sent` | no | a POST after a backoff |
     /// | no answer in time; connection broken after that point | `unknown`, settle | yes | verification at once, then again when the windows have passed |
-    /// | 2xx with a readable body | `posted` | yes | completed |
-    /// | 2xx without one | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
+    /// | 202 | `unknown`, settle: accepted, and not done yet | yes | verification after a while |
+    /// | any other 2xx whose body agrees, or says nothing | `posted` | yes | completed |
+    /// | 2xx with another id, amount or currency | `unknown`, settle: perhaps the answer to another request | yes | verification at once |
+    /// | 2xx with a body that is cut off, is no JSON, is a list, or names an error | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
     /// | 401, 403, 404, 405, 407 | `not_sent`: the service turned us away, not the transaction | no | a POST after a backoff |
     /// | 408 | `unknown`, settle: the service gave up waiting, as we do on a timeout | yes | verification at once |
     /// | 502, 503, 504, 520 and above | `unknown`, settle: a gateway gave up on a request that may still be applied | yes | verification at once |
@@ -98,15 +112,40 @@ impl Ending {
         match *self {
             Self::NotWritten => (Outcome::NotSent, None),
             Self::TimedOut | Self::Broken => (Outcome::Unknown, Some(Window::Settle)),
-            Self::Answered { status, readable, .. } => match status {
-                200..=299 if readable => (Outcome::Posted, None),
-                401 | 403 | 404 | 405 | 407 => (Outcome::NotSent, None),
-                408 | 502..=504 | 520..=599 => (Outcome::Unknown, Some(Window::Settle)),
-                409 | 425 | 429 => (Outcome::Unknown, Some(Window::Visibility)),
-                400..=499 => (Outcome::Refused, None),
-                _ => (Outcome::Unknown, Some(Window::Visibility)),
+            Self::Answered { status, body, .. } => match (status, body) {
+                (200..=299, AnswerBody::Contradicts) | (202, _) => {
+                    (Outcome::Unknown, Some(Window::Settle))
+                }
+                (200..=299, AnswerBody::Agrees) => (Outcome::Posted, None),
+                (200..=299, AnswerBody::Unclear) => (Outcome::Unknown, Some(Window::Visibility)),
+                _ => Self::outcome_of_error(status),
             },
         }
+    }
+
+    fn outcome_of_error(status: u16) -> (Outcome, Option<Window>) {
+        match status {
+            401 | 403 | 404 | 405 | 407 => (Outcome::NotSent, None),
+            408 | 502..=504 | 520..=599 => (Outcome::Unknown, Some(Window::Settle)),
+            409 | 425 | 429 => (Outcome::Unknown, Some(Window::Visibility)),
+            400..=499 => (Outcome::Refused, None),
+            _ => (Outcome::Unknown, Some(Window::Visibility)),
+        }
+    }
+
+    /// Whether the posting service has taken the transaction over and says that it is not done yet: a
+    /// verification at once would come too early.
+    pub fn is_accepted_only(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered { status: 202, body: AnswerBody::Agrees | AnswerBody::Unclear, .. }
+        )
+    }
+
+    /// Whether the posting service has taken the transaction over, as far as its answer can say: it works,
+    /// even if a verification has to follow.
+    pub fn is_success(&self) -> bool {
+        self.is_accepted_only() || self.outcome().0 == Outcome::Posted
     }
 
     /// How long the posting service asked us to wait.
@@ -122,23 +161,44 @@ impl Ending {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, readable: bool) -> (Outcome, Option<Window>) {
-        Ending::Answered { status, readable, retry_after: None }.outcome()
+    const BODIES: [AnswerBody; 3] =
+        [AnswerBody::Agrees, AnswerBody::Contradicts, AnswerBody::Unclear];
+
+    fn ending(status: u16, body: AnswerBody) -> Ending {
+        Ending::Answered { status, body, retry_after: None }
+    }
+
+    fn answered(status: u16, body: AnswerBody) -> (Outcome, Option<Window>) {
+        ending(status, body).outcome()
     }
 
     #[test]
-    fn only_a_readable_success_is_posted() {
+    fn only_a_success_whose_body_agrees_is_posted_and_202_is_not() {
         for status in 100..600 {
-            let posted = answered(status, true).0 == Outcome::Posted;
-            assert_eq!(posted, (200..300).contains(&status), "{status}");
-            assert_ne!(answered(status, false).0, Outcome::Posted, "{status}");
+            let posted = answered(status, AnswerBody::Agrees).0 == Outcome::Posted;
+            assert_eq!(posted, (200..300).contains(&status) && status != 202, "{status}");
+            for body in [AnswerBody::Contradicts, AnswerBody::Unclear] {
+                assert_ne!(answered(status, body).0, Outcome::Posted, "{status}");
+            }
         }
+    }
+
+    #[test]
+    fn what_is_accepted_or_contradicted_may_still_be_applied() {
+        let settle = (Outcome::Unknown, Some(Window::Settle));
+        for body in BODIES {
+            assert_eq!(answered(202, body), settle, "{body:?}");
+        }
+        assert_eq!(answered(200, AnswerBody::Contradicts), settle);
+        assert!(ending(202, AnswerBody::Unclear).is_accepted_only());
+        assert!(!ending(202, AnswerBody::Contradicts).is_accepted_only());
+        assert!(!ending(200, AnswerBody::Agrees).is_accepted_only());
     }
 
     #[test]
     fn a_server_error_is_never_taken_for_a_refusal() {
         for status in (500..600).chain([408, 409, 425, 429]) {
-            assert_eq!(answered(status, true).0, Outcome::Unknown, "{status}");
+            assert_eq!(answered(status, AnswerBody::Agrees).0, Outcome::Unknown, "{status}");
         }
     }
 
@@ -152,8 +212,8 @@ mod tests {
     #[test]
     fn only_an_unknown_outcome_has_a_window() {
         for status in 100..600 {
-            for readable in [true, false] {
-                let (outcome, window) = answered(status, readable);
+            for body in BODIES {
+                let (outcome, window) = answered(status, body);
                 assert_eq!(outcome == Outcome::Unknown, window.is_some(), "{status}");
             }
         }

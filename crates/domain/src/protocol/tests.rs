@@ -12,6 +12,8 @@ const POLICY: Policy = Policy {
     visibility: Duration::from_secs(1),
     backoff: Backoff { base: Duration::from_millis(500), max: Duration::from_secs(60) },
     in_doubt_backoff: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(600) },
+    doubt_after: Duration::from_secs(300),
+    confirms_posts: false,
 };
 
 const FRESH: Progress =
@@ -36,7 +38,7 @@ fn verified(finding: Finding, progress: Progress, second: i64) -> Step {
 }
 
 fn answered(status: u16, retry_after: Option<Duration>) -> Ending {
-    Ending::Answered { status, readable: true, retry_after }
+    Ending::Answered { status, body: AnswerBody::Agrees, retry_after }
 }
 
 #[test]
@@ -121,6 +123,47 @@ fn with_no_attempts_left_only_a_proven_absence_fails_the_transaction() {
 }
 
 #[test]
+fn verification_that_fails_for_long_makes_it_in_doubt_while_attempts_are_left() {
+    let progress = Progress { verifications: 2, ..doubted(1, Window::Settle) };
+    assert!(matches!(verified(Finding::Failed, progress, 399), Step::Retry { .. }));
+    // At the pace of transactions in doubt: the third failure in a row, and half of its longest delay.
+    let in_doubt = Step::InDoubt { reason: DoubtReason::VerificationFails, at: Some(at(410)) };
+    assert_eq!(verified(Finding::Failed, progress, 400), in_doubt);
+    // An answer still decides.
+    assert_eq!(verified(Finding::Found, progress, 500), Step::Complete);
+    assert_eq!(verified(Finding::Absent, progress, 500), Step::PostAgain { at: at(500) });
+}
+
+#[test]
+fn an_accepted_post_is_verified_after_a_while_and_posted_again_only_after_the_settle_window() {
+    let mut execution = begin(FRESH);
+    let (outcome, window, step) = execution.after_post(&answered(202, None), at(100), 1.0);
+    assert_eq!((outcome, window), (Outcome::Unknown, Some(Window::Settle)));
+    assert_eq!(step, Step::Retry { at: at(101) });
+    let (.., step) =
+        begin(FRESH).after_post(&answered(202, Some(Duration::from_secs(9))), at(100), 1.0);
+    assert_eq!(step, Step::Retry { at: at(109) });
+}
+
+#[test]
+fn a_success_that_contradicts_is_verified_at_once() {
+    let ending = Ending::Answered { status: 200, body: AnswerBody::Contradicts, retry_after: None };
+    let (outcome, _, step) = begin(FRESH).after_post(&ending, at(100), 1.0);
+    assert_eq!((outcome, step), (Outcome::Unknown, Step::Verify));
+}
+
+#[test]
+fn where_posts_are_confirmed_a_success_is_verified_before_it_counts() {
+    let policy = Policy { confirms_posts: true, ..POLICY };
+    let mut execution = Execution::begin(FRESH, policy).0;
+    let (outcome, window, step) = execution.after_post(&answered(201, None), at(100), 0.0);
+    assert_eq!((outcome, window), (Outcome::Unknown, Some(Window::Visibility)));
+    assert_eq!(step, Step::Verify);
+    let step = execution.after_verification(Finding::Absent, None, at(100), at(100), 0.0);
+    assert_eq!(step, Step::Retry { at: at(101) });
+}
+
+#[test]
 fn an_attempt_that_was_not_sent_is_retried_with_growing_delays_and_does_not_count() {
     for (claims, second) in [(2, 1), (20, 60)] {
         let mut execution = begin(Progress { claims, ..FRESH });
@@ -170,10 +213,7 @@ proptest! {
         let window = if settle { Window::Settle } else { Window::Visibility };
         let mut execution = begin(Progress { verifications, ..doubted(attempts, window) });
         let step = execution.after_verification(Finding::Failed, None, at(second), at(second), draw);
-        let waits = matches!(
-            step,
-            Step::Retry { .. } | Step::InDoubt { reason: DoubtReason::OutcomeUnknown, at: Some(_) }
-        );
+        let waits = matches!(step, Step::Retry { .. } | Step::InDoubt { at: Some(_), .. });
         prop_assert!(waits, "{step:?}");
     }
 

@@ -1,6 +1,6 @@
 //! The fields of a submission, and the rules they must follow.
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -10,8 +10,11 @@ use super::schema;
 use super::{
     IdempotencyKey,
     limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
+    near_names::field_meant_by,
 };
-use crate::{Amount, Currency, TraceParent};
+use crate::{
+    Amount, Currency, TraceParent, TraceState, date_time::read_date_time, json::pointer_to,
+};
 
 /// A transaction that a client submits to be posted.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +28,7 @@ pub struct Submission {
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::amount))]
     pub amount: Amount,
     /// The currency of `amount`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::AcceptedCurrency))]
     pub currency: Currency,
     /// The client's own id for the transaction.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::reference))]
@@ -49,6 +53,9 @@ pub struct Submission {
     /// The trace of the request that submitted it, if any. Not part of the JSON body.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub trace_parent: Option<TraceParent>,
+    /// What the vendors of that trace keep in it. Not part of the JSON body.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub trace_state: Option<TraceState>,
 }
 
 /// What is wrong with one field.
@@ -69,8 +76,8 @@ impl FieldError {
 }
 
 impl Submission {
-    /// Reads and checks the JSON body of a submission. A field that is null counts as absent, and
-    /// unknown fields are ignored.
+    /// Reads and checks the JSON body of a submission. A member that is null counts as absent. One that
+    /// is not a field is an error if its name resembles a field's, and is ignored otherwise.
     ///
     /// # Errors
     /// An error for every field that breaks a rule, not only the first.
@@ -111,6 +118,11 @@ impl Submission {
         let destination_account =
             fields.read("destinationAccount", |value| bounded(value, 1, MAX_NAME_CHARS));
         let metadata = fields.read("metadata", metadata);
+        if let Some(pointer) = metadata.as_ref().and_then(nul_in_object) {
+            let message = "must not contain the character U+0000";
+            fields.errors.push(FieldError::new(format!("/metadata{pointer}"), message));
+        }
+        fields.refuse_near_names();
         match (amount, currency) {
             (Some(amount), Some(currency)) if fields.errors.is_empty() => Ok(Self {
                 id,
@@ -124,6 +136,7 @@ impl Submission {
                 destination_account,
                 metadata,
                 trace_parent: None,
+                trace_state: None,
             }),
             _ => Err(fields.errors),
         }
@@ -148,6 +161,18 @@ impl Fields<'_> {
             Err(message) => {
                 self.errors.push(FieldError::new(format!("/{name}"), message));
                 None
+            }
+        }
+    }
+
+    /// Reports members that are not fields, but are probably meant as one.
+    fn refuse_near_names(&mut self) {
+        for (name, value) in self.body {
+            if let Some(field) = field_meant_by(name)
+                && !value.is_null()
+            {
+                let message = format!("is not a field; did you mean {field}?");
+                self.errors.push(FieldError::new(pointer_to(name), message));
             }
         }
     }
@@ -185,18 +210,8 @@ fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, 
     Ok(text.to_owned())
 }
 
-/// Reads RFC 3339. Without an offset it is UTC, which is what clients that omit the offset mean.
 fn timestamp(value: &Value) -> Result<DateTime<Utc>, String> {
-    let text = text(value)?;
-    let at = DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .or_else(|_| text.parse::<NaiveDateTime>().map(|at| at.and_utc()))
-        .map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")?;
-    // The range of years that PostgreSQL's `timestamptz` and RFC 3339 share.
-    if !(0..=9999).contains(&chrono::Datelike::year(&at)) {
-        return Err("must be in the years 0000 to 9999".to_owned());
-    }
-    Ok(at.trunc_subsecs(6))
+    Ok(read_date_time(text(value)?)?.trunc_subsecs(6))
 }
 
 fn metadata(value: &Value) -> Result<Map<String, Value>, String> {
@@ -205,6 +220,27 @@ fn metadata(value: &Value) -> Result<Map<String, Value>, String> {
         return Err(format!("must have at most {MAX_METADATA_BYTES} bytes"));
     }
     Ok(map.clone())
+}
+
+/// The JSON pointer to the first U+0000 in an object, in a string or a name. PostgreSQL stores it in JSON,
+/// but can neither search nor convert it.
+fn nul_in_object(object: &Map<String, Value>) -> Option<String> {
+    object.iter().find_map(|(name, value)| {
+        let below = if name.contains('\0') { Some(String::new()) } else { nul_in(value) };
+        Some(pointer_to(name) + &below?)
+    })
+}
+
+fn nul_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| Some(format!("/{index}{}", nul_in(item)?))),
+        Value::Object(object) => nul_in_object(object),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -259,10 +295,49 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_field_is_refused_by_its_name_and_an_unrelated_one_is_ignored() {
+        let body = json!({
+            "amount": 1, "currency": "USD", "idempotency_key": "a", "transactionId": "b", "a/b": 1,
+            "Source/Account": "c", "user_id": "u", "metadata": {"idempotency_key": 1}, "Memo": null,
+        });
+        let errors = Submission::from_json(&body).unwrap_err();
+        let mut errors: Vec<_> =
+            errors.into_iter().map(|error| (error.pointer, error.message)).collect();
+        errors.sort();
+        assert_eq!(
+            errors,
+            [
+                ("/Source~1Account", "is not a field; did you mean sourceAccount?"),
+                ("/idempotency_key", "is not a field; did you mean idempotencyKey?"),
+                ("/transactionId", "is not a field; did you mean id?"),
+            ]
+            .map(|(pointer, message)| (pointer.to_owned(), message.to_owned()))
+        );
+    }
+
+    #[test]
     fn metadata_has_a_maximum_size() {
         let body = |bytes: usize| json!({"amount": 1, "currency": "USD", "metadata": {"k": "x".repeat(bytes)}});
         assert!(Submission::from_json(&body(MAX_METADATA_BYTES - 8)).is_ok());
         assert_eq!(pointers(body(MAX_METADATA_BYTES)), ["/metadata"]);
+    }
+
+    #[test]
+    fn a_nul_in_the_metadata_is_refused_at_its_pointer_at_any_depth_and_in_names() {
+        for (metadata, pointer) in [
+            (json!({"note": "a\u{0}b"}), "/metadata/note"),
+            (json!({"a": [0, {"b/c": ["x", "\u{0}"]}]}), "/metadata/a/1/b~1c/1"),
+            (json!({"a": {"b\u{0}": 1}}), "/metadata/a/b\u{0}"),
+        ] {
+            assert_eq!(
+                pointers(json!({"amount": 1, "currency": "USD", "metadata": metadata})),
+                [pointer]
+            );
+        }
+        // A backslash before the letters of the escape is no U+0000.
+        let escaped: Value = serde_json::from_str(r#"{"note": "\\u0000"}"#).unwrap();
+        let body = json!({"amount": 1, "currency": "USD", "metadata": escaped});
+        assert!(Submission::from_json(&body).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod body;
 mod fingerprint;
 mod idempotency_key;
 pub mod limits;
+pub mod near_names;
 #[cfg(feature = "openapi")]
 pub mod schema;
 

@@ -8,7 +8,7 @@ use utoipa::openapi::{
 use super::limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS};
 use crate::{
     money::MAX_SIGNIFICANT_DIGITS,
-    openapi::{nullable, number, or_null, text},
+    openapi::{decimal, nullable, number, or_null, text},
 };
 
 /// An amount as a client may send it.
@@ -18,6 +18,7 @@ pub fn amount() -> Schema {
         MAX_SIGNIFICANT_DIGITS + 1,
         "The same number as a string, for clients whose numbers are floats.",
     )
+    .format(Some(decimal()))
     .pattern(Some(r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?$"));
     Schema::OneOf(OneOf { items: vec![number().into(), text.into()], ..OneOf::new() })
 }
@@ -61,7 +62,8 @@ pub fn id() -> Object {
 /// When a transaction happened according to the client.
 pub fn timestamp() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    let description = "When it happened, to the microsecond. A time without an offset is UTC.";
+    let description = "When it happened, to the microsecond: a date and time of RFC 3339, or the same \
+        without an offset, which then is UTC.";
     nullable(ObjectBuilder::new().format(Some(format)).description(Some(description)))
 }
 
@@ -70,7 +72,8 @@ pub fn metadata() -> Object {
     ObjectBuilder::new()
         .schema_type(or_null(Type::Object))
         .description(Some(format!(
-            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON."
+            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON, \
+             without the character U+0000."
         )))
         .build()
 }

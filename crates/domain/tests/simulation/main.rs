@@ -47,7 +47,7 @@ const LINES: usize = 60;
 
 /// Events that a usual run observes. A simulation in which one of them never happens proves too
 /// little.
-const EXPECTED_OBSERVATIONS: [&str; 29] = [
+const EXPECTED_OBSERVATIONS: [&str; 30] = [
     "a POST after its deadline",
     "a claim that is released",
     "a claim of a dead worker",
@@ -69,6 +69,7 @@ const EXPECTED_OBSERVATIONS: [&str; 29] = [
     "found",
     "in doubt: mismatch",
     "in doubt: unknown",
+    "in doubt: verification fails",
     "mismatch",
     "not_sent",
     "posted",
@@ -151,6 +152,11 @@ mutations! {
     a_clock_stands_still_during_suspension: ClockStandsStillInSuspension breaks LEDGER;
     a_doubt_is_counted_from_the_claim: DoubtCountedFromTheClaim breaks LEDGER;
     an_unknown_outcome_is_called_failed: FailedOnUnknown breaks LEDGER;
+    verification_that_fails_for_long_is_read_as_absent: FailedForLongReadAsAbsent breaks LEDGER;
+    verification_that_fails_for_long_is_never_shown_as_a_doubt:
+        NeverInDoubtWithAttemptsLeft breaks &[LongDoubtIsShown];
+    an_accepted_post_is_read_as_posted: AcceptedReadAsPosted breaks LEDGER;
+    a_contradicting_answer_is_read_as_posted: ContradictionReadAsPosted breaks LEDGER;
     a_broken_connection_is_read_as_not_sent: BrokenReadAsNotSent breaks LEDGER;
     attempts_are_counted_at_their_end:
         AttemptsCountedAtTheirEnd breaks &[AttemptsAreLimited, ComesToAnEnd];

@@ -12,12 +12,16 @@ use chrono::{DateTime, Utc};
 use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
 use futures::FutureExt;
 use rust_decimal::Decimal;
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    database::{Batcher, BatcherError, BatcherLimits, BoundedPool},
-    job::{Job, POSTING},
+    database::{
+        Batcher, BatcherError, BatcherLimits, BoundedPool, CommitFault, is_caused_by_one_row,
+    },
+    job::{Job, POSTING, Queue},
+    monitoring::Commits,
+    wake_ups::WakeUps,
 };
 
 const BATCHER_LIMITS: BatcherLimits =
@@ -59,30 +63,46 @@ pub enum StoreError {
 
 /// Stores submissions in batches.
 #[derive(Clone)]
-pub struct Accept(Batcher<Entry, Accepted>);
+pub struct Accept {
+    batcher: Batcher<Entry, Accepted>,
+    commits: Commits,
+}
 
 impl Accept {
-    /// `wake` is notified of every commit.
-    pub fn new(pool: BoundedPool, wake: Arc<Notify>) -> Self {
-        Self(Batcher::new(BATCHER_LIMITS, move |entries| {
-            let (pool, wake) = (pool.clone(), wake.clone());
+    /// Every commit wakes the dispatchers, and `commits` learns how each one ended.
+    pub fn new(pool: BoundedPool, wake_ups: WakeUps, commits: Commits) -> Self {
+        let record = commits.clone();
+        let batcher = Batcher::new(BATCHER_LIMITS, move |entries| {
+            let (pool, wake_ups, commits) = (pool.clone(), wake_ups.clone(), record.clone());
             async move {
                 metrics::histogram!("onceward_accept_batch_rows").record(entries.len() as f64);
                 let accepted = insert_with_retry(&pool, entries).await;
-                wake.notify_one();
+                match &accepted {
+                    Ok(_) => commits.record(Ok(())),
+                    // It says nothing about other rows.
+                    Err(error) if is_caused_by_one_row(error) => {}
+                    Err(error) => commits.record(Err(CommitFault::of(error))),
+                }
+                wake_ups.new_job(Queue::Posting);
                 accepted
             }
             .boxed()
-        }))
+        });
+        Self { batcher, commits }
     }
 
     /// Stores an entry, together with the other queued ones.
     pub async fn store(&self, entry: Entry) -> Result<Accepted, StoreError> {
-        match timeout(ACCEPT_TIMEOUT, self.0.call(entry)).await {
+        match timeout(ACCEPT_TIMEOUT, self.batcher.call(entry)).await {
             Ok(Ok(accepted)) => Ok(accepted),
             Ok(Err(BatcherError::Full)) => Err(StoreError::Overloaded),
             Ok(Err(BatcherError::Database(error))) => Err(StoreError::Database(error)),
-            Ok(Err(BatcherError::Abandoned)) | Err(_) => Err(StoreError::TimedOut),
+            Ok(Err(BatcherError::Abandoned)) => Err(StoreError::TimedOut),
+            Err(_) => {
+                // Its statement goes on, for longer than health may be wrong.
+                self.commits.record(Err(CommitFault::TimedOut));
+                Err(StoreError::TimedOut)
+            }
         }
     }
 }
@@ -148,6 +168,15 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
         .iter()
         .map(|entry| entry.submission.trace_parent.map(|trace| trace.to_string()))
         .collect();
+    // It belongs to a traceparent, and is stored only with one.
+    let tracestates: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let submission = &entry.submission;
+            let state = submission.trace_parent.and(submission.trace_state.as_ref());
+            state.map(|state| state.as_str())
+        })
+        .collect();
     let fingerprints: Vec<_> = entries.iter().map(|entry| entry.fingerprint.as_bytes()).collect();
     let job_ids: Vec<_> = ids.iter().copied().map(Job::id_of).collect();
 
@@ -157,23 +186,23 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
             select * from unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::text[], $6::text[],
                 $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[],
-                $13::text[], $14::text[]
+                $13::text[], $14::text[], $16::text[]
             ) as given (
                 id, principal, reference, amount, currency, description,
                 occurred_at, source_account, destination_account, metadata, fingerprint, job_id,
-                idempotency_key, traceparent
+                idempotency_key, traceparent, tracestate
             )
         ),
         stored as (
             insert into transactions (
                 id, principal, reference, amount, currency, description,
                 occurred_at, source_account, destination_account, metadata, fingerprint,
-                idempotency_key, traceparent
+                idempotency_key, traceparent, tracestate
             )
             select
                 id, principal, reference, amount, currency, description,
                 occurred_at, source_account, destination_account, metadata::json, fingerprint,
-                idempotency_key, traceparent
+                idempotency_key, traceparent, tracestate
             from given
             on conflict do nothing
             returning id, submitted_at
@@ -202,6 +231,7 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
         &keys as &[Option<&str>],
         &traceparents as &[Option<String>],
         POSTING,
+        &tracestates as &[Option<&str>],
     )
     .fetch_all(pool)
     .await?;

@@ -1,13 +1,17 @@
 //! Accepting a transaction: it is committed before the answer, and stored once however often it is sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{Fingerprint, IdempotencyKey, Principal, State, Submission, Transaction};
 use thiserror::Error;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::insert::{Accepted, Entry, StoreError};
-use crate::{EngineError, Gateway};
+use crate::{CommitFault, EngineError, Gateway};
+
+/// How long a submission whose commit timed out is looked for. Its client is answered within two seconds.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The result of a submission.
 #[derive(Debug, Clone)]
@@ -33,9 +37,9 @@ pub enum SubmitError {
     /// Too many submissions are queued.
     #[error("too many submissions are waiting; try again shortly")]
     Overloaded,
-    /// PostgreSQL did not confirm in time. The transaction may be stored under this id; sending it
-    /// again with this id is safe.
-    #[error("the database did not confirm in time; it is safe to send it again with the id {id}")]
+    /// PostgreSQL did not confirm in time, or refused. The transaction may be stored under this id; sending
+    /// it again with this id is safe.
+    #[error("{}; it is safe to send it again with the id {id}", unconfirmed(source.as_deref()))]
     Unconfirmed {
         /// The client's id, or the generated one.
         id: Uuid,
@@ -47,7 +51,26 @@ pub enum SubmitError {
     Query(#[from] EngineError),
 }
 
+/// Why a submission is not confirmed, for its client.
+fn unconfirmed(source: Option<&sqlx::Error>) -> &'static str {
+    match source.map(CommitFault::of) {
+        Some(fault) if fault.is_refusal() => fault.reason(),
+        _ => "the database did not confirm in time",
+    }
+}
+
 impl SubmitError {
+    /// Why PostgreSQL did not store it, if PostgreSQL is the cause.
+    pub fn fault(&self) -> Option<CommitFault> {
+        match self {
+            Self::Unconfirmed { source, .. } => {
+                Some(source.as_deref().map_or(CommitFault::TimedOut, CommitFault::of))
+            }
+            Self::Query(EngineError::Database(error)) => Some(CommitFault::of(error)),
+            _ => None,
+        }
+    }
+
     /// Whether the same submission may succeed later.
     pub fn retryable(&self) -> bool {
         match self {
@@ -113,7 +136,18 @@ impl Gateway {
                 }
                 Err(StoreError::Overloaded) => return Err(SubmitError::Overloaded),
                 Err(StoreError::TimedOut) => {
-                    return Err(SubmitError::Unconfirmed { id, source: None });
+                    // It may be committed all the same: only its answer may be late, or lost.
+                    let found = self.find_replayed(id, principal, &submission, &fingerprint);
+                    return match timeout(LOOK_UP_TIMEOUT, found).await {
+                        Ok(Ok(Some(transaction))) => {
+                            // An id of ours cannot have been stored earlier.
+                            let is_new =
+                                submission.id.is_none() && transaction.transaction_id == id;
+                            Ok(accepted(transaction, !is_new))
+                        }
+                        Ok(Err(refused)) if !refused.retryable() => Err(refused),
+                        _ => Err(SubmitError::Unconfirmed { id, source: None }),
+                    };
                 }
                 Err(StoreError::Database(error)) => {
                     return Err(SubmitError::Unconfirmed { id, source: Some(error) });
@@ -149,7 +183,8 @@ impl Gateway {
         .await
         .map_err(EngineError::from)?;
         let Some(row) = taken.first() else { return Ok(None) };
-        // A client that chose an id means that transaction; its reference or its key then names another one.
+        // If the client chose an id, only the transaction with that id can be the same: one that is found by
+        // the reference or the key, and has another id, is a different transaction.
         let same = row.fingerprint == fingerprint.as_bytes()
             && row.principal == principal.as_str()
             && (row.id == id || submission.id.is_none());

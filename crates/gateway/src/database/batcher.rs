@@ -206,7 +206,7 @@ impl<C: Send + Sync + 'static, A: Send + 'static> Inner<C, A> {
 }
 
 /// SQLSTATE classes 22 (data exception), 23 (integrity constraint violation) and 40 (deadlocks).
-fn is_caused_by_one_row(error: &sqlx::Error) -> bool {
+pub fn is_caused_by_one_row(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["22", "23", "40"].iter().any(|class| code.starts_with(class)))
 }

@@ -37,22 +37,29 @@ impl BoundedPool {
         &self.pool
     }
 
-    async fn with_timeout<T>(
+    /// Does something with a connection, within the timeout.
+    pub async fn with_connection<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let answered = timeout(self.timeout, async {
             let mut lent = Lent { connection: self.pool.acquire().await?, is_free: false };
             let result = work(&mut lent.connection).await;
-            lent.is_free = true;
+            lent.is_free = !matches!(&result, Err(error) if is_read_only(error));
             result
         });
         answered.await.unwrap_or_else(|_| Err(Error::Io(io::ErrorKind::TimedOut.into())))
     }
 }
 
+/// Whether a session takes no changes (SQLSTATE 25006). After a failover the old primary is read-only for good, and a
+/// new connection leads to the new one.
+fn is_read_only(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("25006")
+}
+
 /// A connection in use. If its statement timed out, or the caller was dropped, the connection is closed: back
-/// in the pool it would wait for the answer, for ever if that is lost.
+/// in the pool it would wait for the answer, for ever if that is lost. One that takes no changes is closed as well.
 struct Lent {
     connection: PoolConnection<Postgres>,
     is_free: bool,
@@ -79,7 +86,9 @@ impl<'p> Executor<'p> for &'p BoundedPool {
     {
         let read = async move {
             let all: Vec<_> = self
-                .with_timeout(async |connection| connection.fetch_many(query).try_collect().await)
+                .with_connection(async |connection| {
+                    connection.fetch_many(query).try_collect().await
+                })
                 .await?;
             Ok::<_, Error>(stream::iter(all.into_iter().map(Ok)))
         };
@@ -91,7 +100,7 @@ impl<'p> Executor<'p> for &'p BoundedPool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(self.with_timeout(async |connection| connection.fetch_optional(query).await))
+        Box::pin(self.with_connection(async |connection| connection.fetch_optional(query).await))
     }
 
     fn prepare_with<'e>(
@@ -102,17 +111,15 @@ impl<'p> Executor<'p> for &'p BoundedPool {
     where
         'p: 'e,
     {
-        Box::pin(
-            self.with_timeout(async move |connection| {
-                connection.prepare_with(sql, parameters).await
-            }),
-        )
+        Box::pin(self.with_connection(async move |connection| {
+            connection.prepare_with(sql, parameters).await
+        }))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
     where
         'p: 'e,
     {
-        Box::pin(self.with_timeout(async move |connection| connection.describe(sql).await))
+        Box::pin(self.with_connection(async move |connection| connection.describe(sql).await))
     }
 }

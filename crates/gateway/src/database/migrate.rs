@@ -9,6 +9,7 @@ use sqlx::{
 use thiserror::Error;
 
 use super::{
+    connect::ConnectError,
     pools::for_migrations,
     requirements::{self, Unsuitable},
 };
@@ -22,7 +23,10 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// Why the database could not be prepared.
 #[derive(Debug, Error)]
 pub enum PrepareError {
-    /// PostgreSQL could not be reached, or did not answer.
+    /// There is no connection to PostgreSQL.
+    #[error("DATABASE_URL: {0}")]
+    Connect(#[from] ConnectError),
+    /// PostgreSQL did not answer, or not as it should.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
     /// It lacks something that Onceward needs.
@@ -45,6 +49,9 @@ pub enum PrepareError {
 impl PrepareError {
     /// Whether PostgreSQL could not be reached, is still starting, or lost the connection on the way.
     pub fn retryable(&self) -> bool {
+        if let Self::Connect(error) = self {
+            return error.retryable();
+        }
         match self.cause() {
             Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
                 true
@@ -69,7 +76,7 @@ impl PrepareError {
                 innermost(error)
             }
             Self::Onceward(error) => innermost_of_migration(error),
-            Self::NotOwner(_) | Self::Unsuitable(_) | Self::Apalis(_) => None,
+            Self::Connect(_) | Self::NotOwner(_) | Self::Unsuitable(_) | Self::Apalis(_) => None,
         }
     }
 }

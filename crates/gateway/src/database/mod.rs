@@ -3,12 +3,16 @@
 
 mod batcher;
 mod bounded_pool;
+mod commit_fault;
+mod connect;
 mod migrate;
 mod pools;
 mod requirements;
 
-pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits};
+pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits, is_caused_by_one_row};
 pub(crate) use bounded_pool::BoundedPool;
+pub use commit_fault::CommitFault;
+pub use connect::ConnectError;
 pub use migrate::{PrepareError, migrate, prepare};
 pub(crate) use pools::{COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT, WORKER_STATEMENT_TIMEOUT, interval};
 pub use pools::{

@@ -1,16 +1,19 @@
 //! The connections to PostgreSQL.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use sqlx::{
     AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 
-/// How long a request of the web side waits for a free connection: an error serves its client better than a
-/// queue in front of the database.
+use super::connect::{ConnectError, read_url};
+
+/// How long a request of the web side waits for a free connection. It is short, because a quick error is
+/// better for a client than a long queue in front of the database.
 pub const WEB_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an execution waits for one: its result is worth more than its time.
+/// How long an execution waits for a free connection. It is longer, because an execution that gives up may
+/// lose the answer of the posting service.
 pub const WORKER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of a query of the web side: its client is answered within two seconds.
 pub(crate) const WEB_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -33,8 +36,8 @@ const SESSION: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If the URL is invalid.
-pub fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?.application_name("onceward");
+pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    let options = read_url(url)?.application_name("onceward");
     // PgBouncer refuses a connection that sets this at its start. It matters only to numbers sent as text.
     Ok(options.extra_float_digits(None))
 }
@@ -47,7 +50,7 @@ pub fn pool(
     url: &str,
     max_connections: u32,
     acquire_timeout: Duration,
-) -> Result<PgPool, sqlx::Error> {
+) -> Result<PgPool, ConnectError> {
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         // Opening a connection is slow on a busy machine: most should exist beforehand.
@@ -69,9 +72,10 @@ pub fn for_clients(pool: &PgPool) -> PgPool {
     with(pool, &[("statement_timeout", "5s")])
 }
 
-/// A pool for the worker's lease and other statements that time out after about a second.
+/// A pool for the worker's lease and its looks around, which time out after about a second. Each look finds its
+/// few rows in an index, whatever the planner believes of the tables.
 pub fn for_heartbeat(pool: &PgPool) -> PgPool {
-    with(pool, &[("statement_timeout", "3s")])
+    with(pool, &[("enable_seqscan", "off"), ("statement_timeout", "3s")])
 }
 
 /// A pool for claims and the changes that follow them, each of which looks its rows up by a key. A join that
@@ -88,7 +92,7 @@ pub fn for_execution(pool: &PgPool) -> PgPool {
     )
 }
 
-/// A pool for apalis. Its changes to a job need not survive a crash of PostgreSQL: a lost fetch is repeated,
+/// A pool for fetches. What they change of a job need not survive a crash of PostgreSQL: a lost fetch is repeated,
 /// and the transaction's own row decides. So no statement waits for the disk. A fetch is planned once, for any
 /// number of jobs.
 pub fn for_dispatch(pool: &PgPool) -> PgPool {

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row, postgres::PgConnectOptions};
+use sqlx::{Connection, Executor, PgConnection, Row, postgres::PgConnectOptions};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::migrate::PrepareError;
+use super::{connect::connect, migrate::PrepareError};
 
 /// The oldest version, as `server_version_num`.
 const OLDEST_VERSION: i32 = 150_000;
 /// How long the check may take; a database that does not answer is asked again.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// How often two connections compare their sessions.
 const COMPARISONS: usize = 5;
 
@@ -38,10 +38,10 @@ pub enum Unsuitable {
 /// Checks the database.
 ///
 /// # Errors
-/// [`PrepareError::Unsuitable`], or [`PrepareError::Database`] if it cannot be reached.
+/// [`PrepareError::Unsuitable`], or [`PrepareError::Connect`] or [`PrepareError::Database`] if it cannot be reached.
 pub async fn check(options: &PgConnectOptions) -> Result<(), PrepareError> {
     let checked = timeout(TIMEOUT, async {
-        let mut one = options.connect().await?;
+        let mut one = connect(options).await?;
         // sqlx prepares no raw SQL: a pooler may pass each message to another session.
         let server = sqlx::raw_sql(
             "select current_setting('server_version_num')::int, current_setting('server_version'), \
@@ -56,7 +56,7 @@ pub async fn check(options: &PgConnectOptions) -> Result<(), PrepareError> {
         if encoding != "UTF8" {
             return Err(Unsuitable::NotUtf8(encoding).into());
         }
-        let mut other = options.connect().await?;
+        let mut other = connect(options).await?;
         let result = compare_sessions(&mut one, &mut other).await;
         let _ = one.close().await;
         let _ = other.close().await;

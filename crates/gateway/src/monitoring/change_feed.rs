@@ -3,8 +3,9 @@
 //!
 //! Each change stamps its row with the number of its database transaction. Below the number of the oldest
 //! database transaction still running, no further change can become visible later. So the feed reads up to
-//! there and remembers its position. PostgreSQL is polled only while there are listeners, and once for all
-//! listeners of a process.
+//! there, page by page, and remembers its position. PostgreSQL is polled only while there are listeners, and
+//! once for all listeners of a process that keep up. One that does not, or that resumes, reads on from its own
+//! position until it has caught up; one that is too far behind receives a gap instead.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -15,31 +16,62 @@ use std::{
 use domain::{Counts, PostingStatus, Transaction};
 use futures::FutureExt;
 use tokio::{
-    sync::{Mutex, broadcast},
+    sync::{
+        Mutex,
+        broadcast::{self, error::RecvError},
+    },
     time::sleep,
 };
 
-use super::{counts::counts, posting_status::posting};
-use crate::{EngineError, database::BoundedPool, queries::Row};
+use super::{
+    change_page::{Page, Position, horizon},
+    counts::counts,
+    posting_status::posting,
+};
+use crate::{EngineError, database::BoundedPool};
 
 /// How often PostgreSQL is polled for changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How often the states are counted, while transactions change, and the posting status is read.
 const COUNTING_INTERVAL: Duration = Duration::from_secs(1);
-/// The most transactions in one change; if there are more, it has the latest. A page cannot show more.
-const MAX_TRANSACTIONS: i64 = 200;
+/// How many changes are kept for listeners that are slower than the feed.
+const KEPT_CHANGES: usize = 16;
 
 /// Transactions that changed at about the same time.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The position of the feed: pass it to [`Changes::since`] to continue from there.
+    /// The position of the feed before the change.
+    pub from: i64,
+    /// The position of the feed after it: pass it to [`Changes::listen`] to continue from there.
     pub position: i64,
+    /// Whether the transactions that changed between the two positions are left out, because they are too many.
+    pub is_gap: bool,
     /// Each in its latest version, oldest change first.
     pub transactions: Arc<[Transaction]>,
     /// How many are in each state now, if they were counted.
     pub counts: Option<Counts>,
     /// The posting status, if it has changed.
     pub posting: Option<PostingStatus>,
+}
+
+impl Change {
+    fn new(from: i64, page: Page) -> Self {
+        Self {
+            from,
+            position: page.end,
+            is_gap: page.is_gap,
+            transactions: page.transactions.into(),
+            counts: None,
+            posting: None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.is_gap
+            && self.transactions.is_empty()
+            && self.counts.is_none()
+            && self.posting.is_none()
+    }
 }
 
 /// The feed of one process. Cheap to clone.
@@ -49,90 +81,156 @@ pub struct Changes {
     reader: Arc<Mutex<Weak<broadcast::Sender<Change>>>>,
 }
 
-/// A listener of the feed, which is read while there is at least one.
-pub struct Listener {
-    changes: broadcast::Receiver<Change>,
-    _reader: Arc<broadcast::Sender<Change>>,
-}
-
-impl Listener {
-    /// The next change. A listener that was too slow continues with the changes that are still buffered.
-    pub async fn next(&mut self) -> Option<Change> {
-        loop {
-            match self.changes.recv().await {
-                Ok(change) => return Some(change),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-}
-
 impl Changes {
     pub(crate) fn new(pool: BoundedPool) -> Self {
         Self { pool, reader: Arc::default() }
     }
 
-    /// Listens from now on.
-    pub async fn listen(&self) -> Listener {
-        let mut reader = self.reader.lock().await;
-        let sender = reader.upgrade().unwrap_or_else(|| {
-            let sender = Arc::new(broadcast::channel(64).0);
-            tokio::spawn(read(self.pool.clone(), Arc::downgrade(&sender)));
-            sender
-        });
-        *reader = Arc::downgrade(&sender);
-        Listener { changes: sender.subscribe(), _reader: sender }
-    }
-
-    /// The changes since a position, as one change; without a position, the current position of the feed.
-    /// With the counts and the posting status in either case.
+    /// Listens from a position on; without one, from now on. A position that this database cannot have given
+    /// is taken as the beginning, because nobody knows what its holder has seen.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn since(&self, position: Option<i64>) -> Result<Change, EngineError> {
-        let mut change = match position {
-            Some(position) => since(&self.pool, position).await?,
-            None => {
-                let position = horizon(&self.pool).await?;
-                Change { position, transactions: Arc::new([]), counts: None, posting: None }
-            }
-        };
-        change.counts = Some(counts(&self.pool).await?);
-        change.posting = Some(posting(&self.pool).await?);
-        Ok(change)
+    pub async fn listen(&self, position: Option<i64>) -> Result<Listener, EngineError> {
+        let now = horizon(&self.pool).await?;
+        let mut reader = self.reader.lock().await;
+        let sender = reader.upgrade().unwrap_or_else(|| {
+            let sender = Arc::new(broadcast::channel(KEPT_CHANGES).0);
+            tokio::spawn(read(self.pool.clone(), now, Arc::downgrade(&sender)));
+            sender
+        });
+        *reader = Arc::downgrade(&sender);
+        let position = position.map_or(now, |position| if position > now { 0 } else { position });
+        Ok(Listener {
+            pool: self.pool.clone(),
+            position: Position::new(position),
+            is_behind: true,
+            changes: sender.subscribe(),
+            _reader: sender,
+        })
     }
 }
 
-async fn read(pool: BoundedPool, listeners: Weak<broadcast::Sender<Change>>) {
+/// A listener of the feed, which is read while there is at least one.
+pub struct Listener {
+    pool: BoundedPool,
+    position: Position,
+    /// Whether it reads the changes itself until it has caught up with the feed.
+    is_behind: bool,
+    changes: broadcast::Receiver<Change>,
+    _reader: Arc<broadcast::Sender<Change>>,
+}
+
+impl Listener {
+    /// The next change; the first is returned at once. Whenever the listener has caught up, the change has the
+    /// counts and the posting status. Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            if self.is_behind {
+                match self.catch_up().await {
+                    Ok(change) => return Some(change),
+                    Err(error) => {
+                        // The reader of the feed warns of the same.
+                        tracing::debug!(%error, "a listener of the change feed could not catch up");
+                        sleep(POLL_INTERVAL).await;
+                    }
+                }
+                continue;
+            }
+            match self.changes.recv().await {
+                Ok(change) => {
+                    if let Some(change) = self.follow(change) {
+                        return Some(change);
+                    }
+                }
+                // The next change that is received begins behind the listener's position.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Reads a page of its own.
+    async fn catch_up(&mut self) -> Result<Change, EngineError> {
+        let page = self.position.page(&self.pool).await?;
+        let (counts, posting) = if page.is_last {
+            (Some(counts(&self.pool).await?), Some(posting(&self.pool).await?))
+        } else {
+            (None, None)
+        };
+        let from = self.position.at;
+        self.position.pass(&page);
+        self.is_behind = !page.is_last;
+        Ok(Change { counts, posting, ..Change::new(from, page) })
+    }
+
+    /// Takes a change of the feed, without what the listener has read itself.
+    fn follow(&mut self, mut change: Change) -> Option<Change> {
+        if change.from > self.position.at {
+            self.is_behind = true;
+            return None;
+        }
+        if change.position < change.from {
+            self.position = Position::new(change.position);
+            return Some(change);
+        }
+        change.from = self.position.at;
+        if change.position > self.position.at {
+            self.position = Position::new(change.position);
+        } else {
+            // The listener may have read later versions of these transactions.
+            change.position = self.position.at;
+            change.is_gap = false;
+            change.transactions = Arc::default();
+        }
+        (!change.is_empty()).then_some(change)
+    }
+}
+
+/// Reads the feed for all listeners, for as long as there are any.
+async fn read(pool: BoundedPool, position: i64, listeners: Weak<broadcast::Sender<Change>>) {
     let now = Instant::now();
     let mut reading = Reading {
         pool,
-        position: None,
+        position: Position::new(position),
+        sent: position,
         uncounted: false,
         counted_at: now,
         posting: None,
         posting_read_at: now,
     };
     while let Some(sender) = listeners.upgrade() {
-        // Listeners would wait for ever for a reader that has panicked.
-        match AssertUnwindSafe(reading.next()).catch_unwind().await {
-            Ok(Ok(Some(change))) => {
-                let _ = sender.send(change);
+        let has_more = match AssertUnwindSafe(reading.next()).catch_unwind().await {
+            Ok(Ok((change, has_more))) => {
+                if !change.is_empty() {
+                    reading.sent = change.position;
+                    let _ = sender.send(change);
+                }
+                has_more
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the change feed could not be read"),
-            Err(_) => tracing::error!("reading the change feed panicked"),
-        }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the change feed could not be read");
+                false
+            }
+            // Listeners would wait for ever for a reader that has panicked.
+            Err(_) => {
+                tracing::error!("reading the change feed panicked");
+                false
+            }
+        };
         drop(sender);
-        sleep(POLL_INTERVAL).await;
+        if !has_more {
+            sleep(POLL_INTERVAL).await;
+        }
     }
 }
 
 /// The progress of one reader.
 struct Reading {
     pool: BoundedPool,
-    position: Option<i64>,
+    position: Position,
+    /// The position after the last change that was sent.
+    sent: i64,
     /// Whether a transaction has changed since the states were counted.
     uncounted: bool,
     counted_at: Instant,
@@ -142,58 +240,28 @@ struct Reading {
 }
 
 impl Reading {
-    async fn next(&mut self) -> Result<Option<Change>, EngineError> {
-        let Some(position) = self.position else {
-            self.position = Some(horizon(&self.pool).await?);
-            return Ok(None);
-        };
-        let mut change = since(&self.pool, position).await?;
-        self.position = Some(change.position);
-        self.uncounted |= !change.transactions.is_empty();
-        if self.uncounted && self.counted_at.elapsed() >= COUNTING_INTERVAL {
-            change.counts = Some(counts(&self.pool).await?);
+    /// The next change, and whether there are more already. If it fails, the same is read again.
+    async fn next(&mut self) -> Result<(Change, bool), EngineError> {
+        let page = self.position.page(&self.pool).await?;
+        self.uncounted |= page.is_gap || !page.transactions.is_empty();
+        let count_now = self.uncounted && self.counted_at.elapsed() >= COUNTING_INTERVAL;
+        let counts = if count_now { Some(counts(&self.pool).await?) } else { None };
+        let read_posting = self.posting_read_at.elapsed() >= COUNTING_INTERVAL;
+        let latest = if read_posting { Some(posting(&self.pool).await?) } else { None };
+
+        let has_more = !page.is_last;
+        self.position.pass(&page);
+        if count_now {
             self.uncounted = false;
             self.counted_at = Instant::now();
         }
-        if self.posting_read_at.elapsed() >= COUNTING_INTERVAL {
-            let posting = posting(&self.pool).await?;
-            if self.posting.as_ref() != Some(&posting) {
-                change.posting = Some(posting.clone());
-                self.posting = Some(posting);
-            }
+        if read_posting {
             self.posting_read_at = Instant::now();
         }
-        let has_news = change.counts.is_some() || change.posting.is_some();
-        Ok((has_news || !change.transactions.is_empty()).then_some(change))
+        let posting = latest.filter(|latest| self.posting.as_ref() != Some(latest));
+        if posting.is_some() {
+            self.posting.clone_from(&posting);
+        }
+        Ok((Change { counts, posting, ..Change::new(self.sent, page) }, has_more))
     }
-}
-
-/// The number below which every database transaction has ended.
-async fn horizon(pool: &BoundedPool) -> Result<i64, EngineError> {
-    Ok(sqlx::query_scalar!(
-        r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!""#
-    )
-    .fetch_one(pool)
-    .await?)
-}
-
-async fn since(pool: &BoundedPool, position: i64) -> Result<Change, EngineError> {
-    // Read first: a database transaction that ends in between is seen the next time, not missed.
-    let horizon = horizon(pool).await?;
-    let mut rows = sqlx::query_as!(
-        Row,
-        r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
-            source_account, destination_account, metadata, submitted_at, completed_at, error,
-            attempts, next_attempt_at
-        from transactions where changed_in >= $1 and changed_in < $2
-        order by changed_in desc limit $3"#,
-        position,
-        horizon,
-        MAX_TRANSACTIONS,
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.reverse();
-    let transactions = rows.into_iter().map(Transaction::try_from).collect::<Result<_, _>>()?;
-    Ok(Change { position: horizon, transactions, counts: None, posting: None })
 }

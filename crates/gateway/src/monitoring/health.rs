@@ -4,13 +4,22 @@ use domain::{Circuit, PostingStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::posting_status::posting;
-use crate::{EngineError, Gateway};
+use super::{
+    posting_status::posting,
+    unfinished::{OlderThan, Unfinished, unfinished},
+};
+use crate::{CommitFault, EngineError, Gateway};
 
 /// If a transaction has been due for longer than this, posting does not keep up.
 const LATE_SECONDS: f64 = 60.0;
-/// If the share of failed attempts is above this, the posting service is in trouble.
+/// If a transaction that was submitted longer ago than this is not final, something holds it up.
+const UNFINISHED_SECONDS: f64 = 300.0;
+/// If the share of failed attempts or verifications is above this, the posting service is in trouble.
 const MANY_ERRORS: f64 = 0.5;
+/// Of fewer verifications in the last minute, their share of failures says nothing.
+const MIN_VERIFICATIONS: i64 = 5;
+
+const NO_WORKER: &str = "no worker is alive";
 
 /// The overall status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -18,7 +27,8 @@ const MANY_ERRORS: f64 = 0.5;
 pub enum Status {
     /// Everything works.
     Healthy,
-    /// Transactions are accepted, but posting them is late or has stopped, or most attempts fail.
+    /// Transactions are accepted, but posting them is late or has stopped, or most attempts or verifications
+    /// fail.
     Degraded,
     /// Transactions cannot be accepted.
     Unhealthy,
@@ -39,12 +49,19 @@ pub struct Health {
     pub in_flight: Option<u64>,
     /// Transactions that wait for a worker and had an attempt before.
     pub retry_count: Option<u64>,
-    /// Transactions whose outcome is unknown with no attempts left.
+    /// Transactions that are in doubt.
     pub in_doubt: Option<u64>,
     /// The share, from 0 to 1, of the attempts of the last minute that did not post.
     pub error_rate: Option<f64>,
+    /// The share, from 0 to 1, of the verifications of the last minute that failed: no answer came, or none
+    /// that could be read.
+    pub verification_failure_rate: Option<f64>,
     /// How long ago the oldest due transaction became due.
     pub oldest_pending_seconds: Option<f64>,
+    /// How long ago the oldest transaction that is not final was submitted.
+    pub oldest_unfinished_seconds: Option<f64>,
+    /// How many transactions that are not final were submitted longer ago than some limits.
+    pub unfinished_older_than: Option<Vec<OlderThan>>,
     /// Whether posting is paused.
     pub paused: Option<bool>,
     /// Live workers.
@@ -54,17 +71,30 @@ pub struct Health {
 }
 
 impl Health {
+    /// The health if transactions cannot be accepted, because of this.
+    pub fn unhealthy(mut self, reason: &str) -> Self {
+        self.status = Status::Unhealthy;
+        // A worker cannot renew its lease either, so the table says that none is alive.
+        let follows = [reason, NO_WORKER, CommitFault::Unreachable.reason()];
+        self.reasons.retain(|other| !follows.contains(&other.as_str()));
+        self.reasons.insert(0, reason.to_owned());
+        self
+    }
+
     /// The health if PostgreSQL does not answer.
     pub fn unreachable() -> Self {
         Self {
             status: Status::Unhealthy,
-            reasons: vec!["the database does not answer".to_owned()],
+            reasons: vec![CommitFault::Unreachable.reason().to_owned()],
             queue_depth: None,
             in_flight: None,
             retry_count: None,
             in_doubt: None,
             error_rate: None,
+            verification_failure_rate: None,
             oldest_pending_seconds: None,
+            oldest_unfinished_seconds: None,
+            unfinished_older_than: None,
             paused: None,
             workers: None,
             circuit: None,
@@ -73,13 +103,28 @@ impl Health {
 }
 
 impl Gateway {
+    /// Whether submissions can be committed now. A result of the last second is repeated.
+    ///
+    /// # Errors
+    /// Why not. If only this one times out, [`CommitFault::TimedOut`]; if PostgreSQL answers nothing at all,
+    /// [`CommitFault::Unreachable`].
+    pub async fn check_commits(&self) -> Result<(), CommitFault> {
+        let (commits, ping) = tokio::join!(self.commits.check(&self.pool), self.ping());
+        match (commits, ping) {
+            (Ok(()) | Err(CommitFault::TimedOut | CommitFault::Refused), Err(_)) => {
+                Err(CommitFault::Unreachable)
+            }
+            (commits, _) => commits,
+        }
+    }
+
     /// The health of the engine.
     ///
     /// # Errors
     /// See [`EngineError`]; [`Health::unreachable`] is the answer then.
     pub async fn health(&self) -> Result<Health, EngineError> {
         // Cheap however long the backlog is: the number of claims is bounded, the oldest due transaction is
-        // first in its index, and each worker reports its own attempts.
+        // first in its index, and each worker reports its own requests.
         let waiting = sqlx::query!(
             r#"select
                 coalesce(sum(added) filter (where state = 'pending'), 0)::bigint as "queue_depth!",
@@ -90,14 +135,25 @@ impl Gateway {
                 (select coalesce(extract(epoch from clock_timestamp() - min(next_attempt_at)), 0)
                  from transactions where state = 'pending')::float8 as "oldest_pending_seconds!",
                 (select coalesce(1 - sum(attempts_posted) / nullif(sum(attempts_ended), 0), 0)
-                 from workers where expires_at > clock_timestamp())::float8 as "error_rate!"
+                 from workers where expires_at > clock_timestamp())::float8 as "error_rate!",
+                (select coalesce(sum(verifications_ended), 0)
+                 from workers where expires_at > clock_timestamp())::bigint as "verifications!",
+                (select coalesce(sum(verifications_failed), 0)
+                 from workers where expires_at > clock_timestamp())::bigint as "failed_verifications!"
             from transaction_counts"#
         )
         .fetch_one(&self.pool)
         .await?;
         let posting = posting(&self.pool).await?;
-        let oldest_pending_seconds = waiting.oldest_pending_seconds.max(0.0);
-        let reasons = reasons(&posting, oldest_pending_seconds, waiting.error_rate);
+        let Unfinished { oldest_seconds, older_than } = unfinished(&self.pool).await?;
+        let signs = Signs {
+            oldest_pending_seconds: waiting.oldest_pending_seconds.max(0.0),
+            oldest_unfinished_seconds: oldest_seconds,
+            error_rate: waiting.error_rate,
+            verifications: waiting.verifications,
+            failed_verifications: waiting.failed_verifications,
+        };
+        let reasons = reasons(&posting, &signs);
         Ok(Health {
             status: if reasons.is_empty() { Status::Healthy } else { Status::Degraded },
             reasons,
@@ -105,8 +161,11 @@ impl Gateway {
             in_flight: Some(waiting.in_flight.unsigned_abs()),
             retry_count: Some(waiting.retry_count.max(0).unsigned_abs()),
             in_doubt: Some(waiting.in_doubt.max(0).unsigned_abs()),
-            error_rate: Some(waiting.error_rate),
-            oldest_pending_seconds: Some(oldest_pending_seconds),
+            error_rate: Some(signs.error_rate),
+            verification_failure_rate: Some(signs.verification_failure_rate()),
+            oldest_pending_seconds: Some(signs.oldest_pending_seconds),
+            oldest_unfinished_seconds: Some(signs.oldest_unfinished_seconds),
+            unfinished_older_than: Some(older_than),
             paused: Some(posting.paused.is_some()),
             workers: Some(posting.circuits.workers()),
             circuit: Some(best(&posting)),
@@ -126,23 +185,49 @@ fn best(posting: &PostingStatus) -> Circuit {
     }
 }
 
-fn reasons(posting: &PostingStatus, oldest_pending_seconds: f64, error_rate: f64) -> Vec<String> {
+/// What health is judged by, besides the status of posting.
+struct Signs {
+    oldest_pending_seconds: f64,
+    oldest_unfinished_seconds: f64,
+    error_rate: f64,
+    verifications: i64,
+    failed_verifications: i64,
+}
+
+impl Signs {
+    fn verification_failure_rate(&self) -> f64 {
+        self.failed_verifications as f64 / self.verifications.max(1) as f64
+    }
+}
+
+fn reasons(posting: &PostingStatus, signs: &Signs) -> Vec<String> {
     let mut reasons = Vec::new();
     if posting.paused.is_some() {
         reasons.push("posting is paused".to_owned());
     }
     if posting.circuits.workers() == 0 {
-        reasons.push("no worker is alive".to_owned());
+        reasons.push(NO_WORKER.to_owned());
     }
     if best(posting) != Circuit::Closed {
         reasons.push("nothing gets through to the posting service".to_owned());
     }
-    if oldest_pending_seconds > LATE_SECONDS {
-        reasons.push(format!("a transaction has been due for {oldest_pending_seconds:.0} seconds"));
+    if signs.oldest_pending_seconds > LATE_SECONDS {
+        let seconds = signs.oldest_pending_seconds;
+        reasons.push(format!("a transaction has been due for {seconds:.0} seconds"));
     }
-    if error_rate > MANY_ERRORS {
-        let percent = error_rate * 100.0;
+    if signs.oldest_unfinished_seconds > UNFINISHED_SECONDS {
+        let seconds = signs.oldest_unfinished_seconds;
+        reasons
+            .push(format!("a transaction was submitted {seconds:.0} seconds ago and is not final"));
+    }
+    if signs.error_rate > MANY_ERRORS {
+        let percent = signs.error_rate * 100.0;
         reasons.push(format!("{percent:.0} % of the attempts of the last minute did not post"));
+    }
+    let failing = signs.verification_failure_rate();
+    if signs.verifications >= MIN_VERIFICATIONS && failing > MANY_ERRORS {
+        let percent = failing * 100.0;
+        reasons.push(format!("{percent:.0} % of the verifications of the last minute failed"));
     }
     reasons
 }
@@ -158,6 +243,15 @@ mod tests {
         PostingStatus { paused: None, circuits: Circuits { closed, open, half_open } }
     }
 
+    /// The worst signs that are no reason.
+    const FINE: Signs = Signs {
+        oldest_pending_seconds: 60.0,
+        oldest_unfinished_seconds: 300.0,
+        error_rate: 0.5,
+        verifications: 10,
+        failed_verifications: 5,
+    };
+
     #[test]
     fn one_worker_that_posts_is_enough() {
         for (circuits, expected) in [
@@ -169,7 +263,18 @@ mod tests {
             let [closed, half_open, open] = circuits;
             assert_eq!(best(&posting(closed, half_open, open)), expected, "{circuits:?}");
         }
-        assert_eq!(reasons(&posting(1, 0, 1), 60.0, 0.5), [""; 0]);
+        assert_eq!(reasons(&posting(1, 0, 1), &FINE), [""; 0]);
+    }
+
+    #[test]
+    fn what_keeps_commits_from_succeeding_is_named_first_and_what_follows_from_it_is_not() {
+        let mut health = Health::unreachable();
+        health.reasons = vec![NO_WORKER.to_owned(), "posting is paused".to_owned()];
+        let health = health.unhealthy(CommitFault::DiskFull.reason());
+        assert_eq!(health.status, Status::Unhealthy);
+        assert_eq!(health.reasons, [CommitFault::DiskFull.reason(), "posting is paused"]);
+        let trouble = "it is being started again";
+        assert_eq!(Health::unreachable().unhealthy(trouble).reasons, [trouble]);
     }
 
     #[test]
@@ -177,15 +282,27 @@ mod tests {
         let paused =
             Pause { paused_at: Utc::now(), paused_by: "anonymous".to_owned(), reason: None };
         let status = PostingStatus { paused: Some(paused), ..posting(0, 0, 1) };
+        let signs = Signs {
+            oldest_pending_seconds: 75.4,
+            oldest_unfinished_seconds: 400.2,
+            error_rate: 0.7,
+            verifications: 5,
+            failed_verifications: 4,
+        };
         assert_eq!(
-            reasons(&status, 75.4, 0.7),
+            reasons(&status, &signs),
             [
                 "posting is paused",
                 "nothing gets through to the posting service",
                 "a transaction has been due for 75 seconds",
+                "a transaction was submitted 400 seconds ago and is not final",
                 "70 % of the attempts of the last minute did not post",
+                "80 % of the verifications of the last minute failed",
             ]
         );
-        assert_eq!(reasons(&posting(0, 0, 0), 0.0, 0.0), ["no worker is alive"]);
+        assert_eq!(reasons(&posting(0, 0, 0), &FINE), ["no worker is alive"]);
+        // A few failures say nothing.
+        let few = Signs { verifications: 4, failed_verifications: 4, ..FINE };
+        assert_eq!(reasons(&posting(1, 0, 0), &few), [""; 0]);
     }
 }

@@ -2,14 +2,19 @@
 //! transaction.
 
 mod change_feed;
+mod change_page;
+mod commits;
 mod counts;
 mod health;
 mod last_minute;
 mod posting_status;
 mod statistics;
+mod unfinished;
 
 pub use change_feed::{Change, Changes, Listener};
+pub(crate) use commits::Commits;
 pub(crate) use counts::compact;
 pub use health::{Health, Status};
-pub(crate) use last_minute::{Attempts, LastMinute};
+pub(crate) use last_minute::{LastMinute, Requests};
 pub use statistics::{Statistics, TableStatistics};
+pub use unfinished::{OlderThan, Unfinished};

@@ -3,9 +3,16 @@
 
 use domain::{Counts, PostingStatus};
 
-use super::{counts::counts, posting_status::posting};
+use super::{
+    counts::counts,
+    posting_status::posting,
+    unfinished::{Unfinished, unfinished},
+};
 use crate::{EngineError, Gateway, job};
 
+/// Due pending transactions, and those that wait, are counted up to this number of each. Of the other kind there
+/// is then what is left of all pending ones, whose number is known.
+const MAX_COUNTED: i64 = 10_000;
 /// The apalis queues.
 const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, job::BULK_RETRIES];
 
@@ -15,12 +22,15 @@ const QUEUES: [&str; 3] = [job::POSTING, job::VERIFICATION, job::BULK_RETRIES];
 pub struct Statistics {
     /// Transactions in each state.
     pub transactions: Counts,
-    /// Pending transactions that are due.
+    /// Pending transactions that are due. If there are more than 10,000, and more than 10,000 that wait, it is
+    /// 10,000, and [`Self::waiting`] is the rest.
     pub due: u64,
     /// Pending transactions that are due later.
     pub waiting: u64,
     /// How long ago the oldest due pending transaction became due.
     pub oldest_due_age: f64,
+    /// The transactions that are not final, by age.
+    pub unfinished: Unfinished,
     /// Whether posting is paused, and the circuit breakers of the live workers.
     pub posting: PostingStatus,
     /// Jobs in each apalis queue. A bulk retry is counted until it is finished.
@@ -59,18 +69,31 @@ impl Gateway {
     /// See [`EngineError`].
     pub async fn statistics(&self) -> Result<Statistics, EngineError> {
         let pending = sqlx::query!(
-            // There may be many due ones, and counting them is slow. The number of pending ones is known.
-            r#"select
+            // There may be many of either, and counting them is slow. The number of pending ones is known.
+            r#"with waiting as (
+                select count(*) as count from (
+                    select from transactions where state = 'pending' and next_attempt_at > now()
+                    order by next_attempt_at limit $1
+                ) waiting
+            )
+            select
                 (select coalesce(sum(added), 0)::bigint from transaction_counts
                  where state = 'pending') as "pending!",
-                count(*) as "waiting!",
+                count as "waiting!",
+                case when count >= $1 then (
+                    select count(*) from (
+                        select from transactions where state = 'pending' and next_attempt_at <= now()
+                        order by next_attempt_at limit $1
+                    ) due
+                ) end as due,
                 (select coalesce(extract(epoch from greatest(now() - min(next_attempt_at), '0')), 0)
                  from transactions where state = 'pending')::float8 as "oldest_due_age!"
-            from transactions
-            where state = 'pending' and next_attempt_at > now()"#
+            from waiting"#,
+            MAX_COUNTED,
         )
         .fetch_one(&self.pool)
         .await?;
+        let due = pending.due.unwrap_or((pending.pending - pending.waiting).max(0));
         let snapshots = sqlx::query!(
             r#"with held as (
                 select xact_start, backend_xmin from pg_stat_activity
@@ -100,9 +123,10 @@ impl Gateway {
         .await?;
         Ok(Statistics {
             transactions: counts(&self.pool).await?,
-            due: (pending.pending - pending.waiting).max(0).unsigned_abs(),
-            waiting: pending.waiting.unsigned_abs(),
+            due: due.unsigned_abs(),
+            waiting: (pending.pending - due).max(0).unsigned_abs(),
             oldest_due_age: pending.oldest_due_age,
+            unfinished: unfinished(&self.pool).await?,
             posting: posting(&self.pool).await?,
             jobs: self.jobs().await?,
             tables: self.tables().await?,

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::intervention::{By, retry};
 use crate::{
     EngineError, Filter, Gateway,
-    job::BULK_RETRIES,
+    job::{BULK_RETRIES, Queue},
     queries::{Cursor, push_page},
+    wake_ups::WakeUps,
 };
 
 /// Transactions in one commit.
@@ -86,6 +87,7 @@ impl Gateway {
         )
         .fetch_one(&self.pool)
         .await?;
+        self.wake_ups.new_job(Queue::BulkRetries);
         Ok(BulkRetry {
             bulk_retry_id: id,
             status: status(None),
@@ -129,10 +131,14 @@ fn status(finished_at: Option<DateTime<Utc>>) -> &'static str {
     if finished_at.is_some() { "finished" } else { "running" }
 }
 
-/// Runs a bulk retry to its end, however often the database does not answer.
-pub async fn run_bulk_retry(pool: &PgPool, id: Uuid) {
+/// Runs a bulk retry to its end, however often the database does not answer. Each batch wakes the
+/// dispatchers: what failed is verified, what was never sent is posted.
+pub async fn run_bulk_retry(pool: &PgPool, id: Uuid, wake_ups: &WakeUps) {
     loop {
-        match run_batch(pool, id, BATCH).await {
+        let result = run_batch(pool, id, BATCH).await;
+        wake_ups.new_job(Queue::Posting);
+        wake_ups.new_job(Queue::Verification);
+        match result {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     EngineError, Gateway,
-    job::{Job, POSTING, VERIFICATION},
+    job::{Job, POSTING, Queue, VERIFICATION},
 };
 
 /// How often a change is tried when the transaction changes between the read and the change.
@@ -78,6 +78,10 @@ impl Gateway {
                 }
             };
             if changed.map_err(EngineError::from)? == 1 {
+                if to == State::Pending {
+                    self.wake_ups.new_job(Queue::Posting);
+                    self.wake_ups.new_job(Queue::Verification);
+                }
                 let transaction = self.transaction(id).await?;
                 return transaction.ok_or(InterventionError::NoSuchTransaction);
             }

@@ -5,7 +5,8 @@ use domain::Principal;
 use crate::{EngineError, Gateway};
 
 impl Gateway {
-    /// Pauses posting in every process. Attempts in flight continue. If posting is paused already, the
+    /// Pauses posting in every process, whose workers learn of it by the same commit: NOTIFY serialises
+    /// commits, but these are rare. Attempts in flight continue. If posting is paused already, the
     /// earlier pause stays.
     ///
     /// # Errors
@@ -21,11 +22,12 @@ impl Gateway {
                 on conflict do nothing
                 returning singleton
              )
-             insert into interventions (principal, action, reason) select $1, 'pause', $2 from paused",
+             insert into interventions (principal, action, reason) select $1, 'pause', $2 from paused
+             returning pg_notify('onceward_pause', '')::text as announced",
             principal.as_str(),
             reason,
         )
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
         Ok(())
     }
@@ -41,11 +43,12 @@ impl Gateway {
     ) -> Result<(), EngineError> {
         sqlx::query!(
             "with resumed as (delete from posting_pause returning singleton)
-             insert into interventions (principal, action, reason) select $1, 'resume', $2 from resumed",
+             insert into interventions (principal, action, reason) select $1, 'resume', $2 from resumed
+             returning pg_notify('onceward_pause', '')::text as announced",
             principal.as_str(),
             reason,
         )
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use domain::{
-    Circuit, Outcome,
+    Circuit, Ending, Finding, Outcome,
     breaker::{self, Breaker},
 };
 use tokio::{
@@ -20,7 +20,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::monitoring::{Attempts, LastMinute};
+use super::verification_pace::VerificationPace;
+use crate::monitoring::{LastMinute, Requests};
 
 /// Limits on the requests to the posting service.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +39,7 @@ pub struct Admission {
     posts: Semaphore,
     verifications: Semaphore,
     rate_limiter: Option<RateLimiter>,
+    verification_pace: VerificationPace,
     breaker: Mutex<Breaker>,
     last_minute: Mutex<LastMinute>,
     paused: AtomicBool,
@@ -62,6 +64,7 @@ impl Admission {
             posts: Semaphore::new(limits.posts),
             verifications: Semaphore::new(limits.verifications),
             rate_limiter: limits.requests_per_second.map(RateLimiter::new),
+            verification_pace: VerificationPace::default(),
             breaker: Mutex::default(),
             last_minute: Mutex::new(LastMinute::new(Instant::now())),
             paused: AtomicBool::new(false),
@@ -75,9 +78,9 @@ impl Admission {
         self.breaker().circuit()
     }
 
-    /// The attempts that ended in the last minute.
-    pub(crate) fn attempts(&self) -> Attempts {
-        self.last_minute().attempts(Instant::now())
+    /// The requests that ended in the last minute.
+    pub(crate) fn requests(&self) -> Requests {
+        self.last_minute().requests(Instant::now())
     }
 
     /// Pauses or resumes POSTs. Those in flight are not affected.
@@ -102,9 +105,25 @@ impl Admission {
         Some(PostPermit { admission: self, breaker_permit: Some(breaker_permit), _permit: permit })
     }
 
-    /// Waits for a permit to verify an earlier attempt. `None` if the process is stopping.
+    /// Waits for a permit to verify an earlier attempt, and for the pace of verifications. `None` if the process
+    /// is stopping.
     pub async fn acquire_verification(&self) -> Option<SemaphorePermit<'_>> {
-        self.unless_stopping(self.verifications.acquire()).await?.ok()
+        let permit = self.unless_stopping(self.verifications.acquire()).await?.ok()?;
+        self.unless_stopping(self.verification_pace.wait()).await?;
+        Some(permit)
+    }
+
+    /// Whether an execution that has just posted may verify at once. Not while most verifications fail: it would
+    /// hold its claim, and the permit to post, for a request that is likely to fail.
+    pub fn may_verify_at_once(&self) -> bool {
+        !self.verification_pace.is_slow()
+    }
+
+    /// Reports the finding of a verification to the pace of verifications and the statistics.
+    pub fn report_verification(&self, finding: Finding) {
+        let failed = finding == Finding::Failed;
+        self.verification_pace.report(failed);
+        self.last_minute().count_verification(failed, Instant::now());
     }
 
     /// Waits until the rate limiter lets a verification through.
@@ -150,7 +169,7 @@ impl Admission {
 
     fn report(&self, permit: breaker::Permit, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
-            self.last_minute().count(outcome == Outcome::Posted, Instant::now());
+            self.last_minute().count_attempt(outcome == Outcome::Posted, Instant::now());
         }
         let (before, after) = {
             let mut breaker = self.breaker();
@@ -176,8 +195,10 @@ fn set_circuit_gauge(circuit: Circuit) {
 }
 
 impl PostPermit<'_> {
-    /// Reports the outcome of the attempt to the circuit breaker and the statistics.
-    pub fn report(&mut self, outcome: Outcome) {
+    /// Reports how the attempt ended to the circuit breaker and the statistics. A success that is yet to be
+    /// verified counts as posted: the posting service works.
+    pub fn report(&mut self, ending: &Ending) {
+        let outcome = if ending.is_success() { Outcome::Posted } else { ending.outcome().0 };
         if let Some(permit) = self.breaker_permit.take() {
             self.admission.report(permit, Some(outcome));
         }
@@ -198,7 +219,8 @@ struct RateLimiter {
     /// When the next request may be sent. Locked while a caller waits for that time, so that callers are
     /// served in the order in which they came.
     next_at: tokio::sync::Mutex<tokio::time::Instant>,
-    /// Only one POST at a time queues with the verifications, which hold a claim while they wait.
+    /// Lets only one POST at a time queue for `next_at`. Verifications hold a claim while they queue there,
+    /// so they must not wait behind many POSTs.
     posts: tokio::sync::Mutex<()>,
 }
 
@@ -225,6 +247,8 @@ impl RateLimiter {
 
 #[cfg(test)]
 mod tests {
+    use domain::AnswerBody;
+
     use super::*;
 
     fn admission(limits: AdmissionLimits) -> (Admission, CancellationToken) {
@@ -237,7 +261,7 @@ mod tests {
 
     async fn open_circuit(admission: &Admission) {
         while admission.circuit() == Circuit::Closed {
-            admission.acquire_post().await.unwrap().report(Outcome::NotSent);
+            admission.acquire_post().await.unwrap().report(&Ending::NotWritten);
         }
     }
 
@@ -248,6 +272,32 @@ mod tests {
         assert!(admission.acquire_post().await.is_none());
         admission.set_paused(true);
         assert!(admission.acquire_verification().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_most_verifications_fail_they_are_sent_slowly_and_never_right_after_a_post() {
+        let (admission, _) = admission(LIMITS);
+        let verify = async |finding| {
+            let permit = admission.acquire_verification().await;
+            admission.report_verification(finding);
+            drop(permit);
+        };
+        let start = tokio::time::Instant::now();
+        for _ in 0..20 {
+            assert!(admission.may_verify_at_once());
+            verify(Finding::Failed).await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert!(!admission.may_verify_at_once());
+        for _ in 0..11 {
+            verify(Finding::Failed).await;
+        }
+        assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+        for _ in 0..10 {
+            verify(Finding::Absent).await;
+        }
+        assert!(admission.may_verify_at_once());
+        assert_eq!(admission.requests().failed_verifications, 31);
     }
 
     #[tokio::test]
@@ -272,7 +322,9 @@ mod tests {
         drop(admission.acquire_post().await.unwrap());
         let mut probe = admission.acquire_post().await.unwrap();
         assert_eq!(admission.circuit(), Circuit::HalfOpen);
-        probe.report(Outcome::Posted);
+        // A 202 is not known to be posted, but the posting service works.
+        let (status, retry_after) = (202, None);
+        probe.report(&Ending::Answered { status, body: AnswerBody::Unclear, retry_after });
         assert_eq!(admission.circuit(), Circuit::Closed);
     }
 

@@ -21,7 +21,7 @@ use crate::{
 pub struct Claim {
     /// The request to post.
     pub request: PostingRequest,
-    /// Every further change must carry this number.
+    /// The fence that every later change under this claim must carry.
     pub fence: i64,
     /// What is known of the transaction so far.
     pub progress: Progress,
@@ -92,7 +92,7 @@ pub async fn claim(
         )
         select
             id, posts, fence, attempts, verifications, doubt_since, doubt_window, begins,
-            amount, currency, description, occurred_at, metadata::text as metadata, submitted_at, traceparent,
+            amount, currency, description, occurred_at, metadata::text as metadata, submitted_at, traceparent, tracestate,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
@@ -125,7 +125,8 @@ pub async fn claim(
                 request: PostingRequest {
                     id: row.id,
                     amount: Amount::from_stored(row.amount),
-                    currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
+                    currency: Currency::from_stored(&row.currency)
+                        .map_err(|_| unreadable("currency"))?,
                     description: row.description,
                     timestamp: row.occurred_at.unwrap_or(row.submitted_at),
                     // Parsed here, not by sqlx: an unreadable value fails one row, not the whole batch.
@@ -138,6 +139,7 @@ pub async fn claim(
                         None => TraceParent::of_transaction(row.id),
                         Some(text) => text.parse().map_err(|_| unreadable("traceparent"))?,
                     },
+                    trace_state: row.tracestate.and_then(|text| text.parse().ok()),
                 },
                 fence: row.fence,
                 progress: Progress {
@@ -154,6 +156,6 @@ pub async fn claim(
         };
         claims.insert((row.id, purpose), read());
     }
-    // Removed, so that the second of two equal requests gets none.
+    // Each claim is returned only once: if two requests are equal, the second one gets none.
     Ok(requests.iter().map(|request| claims.remove(request).transpose()).collect())
 }

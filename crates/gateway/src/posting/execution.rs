@@ -26,8 +26,9 @@ use super::{
 use crate::{
     EngineError,
     database::{Batcher, BatcherLimits, BoundedPool, WORKER_STATEMENT_TIMEOUT},
-    job::{Job, POSTING, Purpose, VERIFICATION},
+    job::{Job, POSTING, Purpose, Queue, VERIFICATION},
     recovery::{ReclaimCause, reclaim},
+    wake_ups::WakeUps,
 };
 
 /// One statement at a time: the more calls share one, the less each costs. The worker limits the executions in
@@ -68,6 +69,7 @@ pub struct Executor {
     post_claims: Batcher<ClaimRequest, Result<Option<Claim>, EngineError>>,
     verification_claims: Batcher<ClaimRequest, Result<Option<Claim>, EngineError>>,
     changes: Batcher<Change, Result<(), StaleFence>>,
+    wake_ups: WakeUps,
 }
 
 impl Executor {
@@ -103,7 +105,13 @@ impl Executor {
             post_claims,
             verification_claims,
             changes,
+            wake_ups: WakeUps::default(),
         }
+    }
+
+    /// Makes the executor wake these dispatchers when a retry that it has recorded is due.
+    pub fn waking(self, wake_ups: WakeUps) -> Self {
+        Self { wake_ups, ..self }
     }
 
     /// Runs the job of a transaction: executes it once. Never fails: an error is logged, and the
@@ -203,7 +211,10 @@ impl Executor {
                 end => {
                     drop((post_permit, verification_permit, permit));
                     return Ok(match self.record(&claim, evidence, &end).await? {
-                        Ok(()) => ExecutionResult::Took(end),
+                        Ok(()) => {
+                            self.wake_when_due(&claim, &end);
+                            ExecutionResult::Took(end)
+                        }
                         Err(StaleFence) => ExecutionResult::Superseded,
                     });
                 }
@@ -218,6 +229,20 @@ impl Executor {
         step: &Step,
     ) -> Result<Result<(), StaleFence>, EngineError> {
         Ok(self.changes.call(Change::new(claim, evidence, step)).await?)
+    }
+
+    fn wake_when_due(&self, claim: &Claim, step: &Step) {
+        let (queues, at): (&[Queue], _) = match step {
+            // It has a doubt, or not.
+            Step::Retry { at } => (&[Queue::Posting, Queue::Verification], *at),
+            Step::PostAgain { at } => (&[Queue::Posting], *at),
+            Step::InDoubt { at: Some(at), .. } => (&[Queue::Verification], *at),
+            _ => return,
+        };
+        let due_in = (at - claim.now()).to_std().unwrap_or_default();
+        for queue in queues {
+            self.wake_ups.wake_in(*queue, due_in);
+        }
     }
 
     async fn post(
@@ -239,8 +264,14 @@ impl Executor {
         if let Some(permit) = permit
             && (outcome != Outcome::NotSent || BootInstant::now() < send_deadline)
         {
-            permit.report(outcome);
+            permit.report(&answer.ending);
         }
+        let step = match step {
+            Step::Verify if !self.admission.may_verify_at_once() => {
+                execution.postpone_verification(claim.now(), rand::random())
+            }
+            step => step,
+        };
         (Evidence::Attempt { answer, outcome, window }, step)
     }
 
@@ -258,6 +289,7 @@ impl Executor {
         );
         metrics::counter!("onceward_verifications_total", "finding" => lookup.finding.as_str())
             .increment(1);
+        self.admission.report_verification(lookup.finding);
         if lookup.finding == Finding::Mismatch {
             tracing::error!(transaction_id = %claim.request.id, "the posting service has another entry under this id");
         }

@@ -3,16 +3,17 @@
 use std::{error::Error, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, Ending, Finding, protocol::POST_WITHIN};
+use domain::{Amount, AnswerBody, Ending, Finding, protocol::POST_WITHIN};
 use futures::{FutureExt, future::BoxFuture};
-use reqwest::{Body, Client, Response, StatusCode, header, redirect};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, header, redirect};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
     boot_instant::BootInstant,
     deadline_body::{DeadlineBody, SendState},
+    entry::{self, RequiredFields},
     service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
 };
 
@@ -25,6 +26,7 @@ const EXCERPT_CHARS: usize = 500;
 pub struct HttpPostingClient {
     client: Client,
     base: String,
+    required: RequiredFields,
 }
 
 #[derive(Serialize)]
@@ -39,7 +41,8 @@ struct Entry<'a> {
 }
 
 impl HttpPostingClient {
-    /// A client for the posting service at `base`, with a timeout for each request.
+    /// A client for the posting service at `base`, with a timeout for each request. A verification requires no
+    /// field of an entry but the id.
     ///
     /// # Errors
     /// If the TLS library cannot be set up.
@@ -55,7 +58,14 @@ impl HttpPostingClient {
             .no_proxy()
             .user_agent(concat!("onceward/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+        let (base, required) = (base.trim_end_matches('/').to_owned(), RequiredFields::default());
+        Ok(Self { client, base, required })
+    }
+
+    /// The same, whose verifications find an entry only if it has these fields.
+    #[must_use]
+    pub fn requiring(self, required: RequiredFields) -> Self {
+        Self { required, ..self }
     }
 }
 
@@ -84,11 +94,10 @@ impl PostingService for HttpPostingClient {
                 .post(format!("{}/transactions", self.base))
                 .header(header::CONTENT_TYPE, "application/json")
                 .header("idempotency-key", posting_request.id.to_string())
-                .header("traceparent", traceparent(posting_request))
                 .body(Body::wrap(body));
-            match request.send().await {
+            match traced(request, posting_request).send().await {
                 Err(error) => broken(&error, &send_state),
-                Ok(response) => answered(response).await,
+                Ok(response) => answered(response, posting_request).await,
             }
         }
         .boxed()
@@ -96,11 +105,9 @@ impl PostingService for HttpPostingClient {
 
     fn verify<'a>(&'a self, posting_request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
-            let request = self
-                .client
-                .get(format!("{}/transactions/{}", self.base, posting_request.id))
-                .header("traceparent", traceparent(posting_request));
-            let response = match request.send().await {
+            let request =
+                self.client.get(format!("{}/transactions/{}", self.base, posting_request.id));
+            let response = match traced(request, posting_request).send().await {
                 Ok(response) => response,
                 Err(error) => {
                     let (finding, error) = (Finding::Failed, Some(explain(&error)));
@@ -108,23 +115,22 @@ impl PostingService for HttpPostingClient {
                 }
             };
             let (status, retry_after) = (response.status(), retry_after(&response));
-            let (finding, error) = match read_lookup(status, response, posting_request).await {
-                Ok(Finding::Mismatch) => {
-                    let error = "the entry has another amount or currency".to_owned();
-                    (Finding::Mismatch, Some(error))
-                }
-                Ok(finding) => (finding, None),
-                Err(error) => (Finding::Failed, Some(error)),
-            };
+            let read = read_lookup(status, response, posting_request, self.required).await;
+            let (finding, error) = read.unwrap_or_else(|error| (Finding::Failed, Some(error)));
             LookupAnswer { finding, http_status: Some(status.as_u16()), error, retry_after }
         }
         .boxed()
     }
 }
 
-/// Each request is a span of its own.
-fn traceparent(posting_request: &PostingRequest) -> String {
-    posting_request.trace_parent.from_span(rand::random()).to_string()
+/// Continues the submission's trace. Each request is a span of its own.
+fn traced(request: RequestBuilder, posting_request: &PostingRequest) -> RequestBuilder {
+    let span = posting_request.trace_parent.from_span(rand::random());
+    let request = request.header("traceparent", span.to_string());
+    match &posting_request.trace_state {
+        Some(state) => request.header("tracestate", state.as_str()),
+        None => request,
+    }
 }
 
 fn not_written(error: String) -> PostAnswer {
@@ -143,17 +149,19 @@ fn broken(error: &reqwest::Error, send_state: &SendState) -> PostAnswer {
     PostAnswer { ending, transport_error: Some(explain(error)), excerpt: None }
 }
 
-async fn answered(response: Response) -> PostAnswer {
+async fn answered(response: Response, posting_request: &PostingRequest) -> PostAnswer {
     let status = response.status().as_u16();
     let retry_after = retry_after(&response);
     let (body, error) = match read(response).await {
         Ok(body) => (body, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let readable =
-        error.is_none() && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+    let said = match error {
+        None => entry::read_post(&body, posting_request),
+        Some(_) => AnswerBody::Unclear,
+    };
     PostAnswer {
-        ending: Ending::Answered { status, readable, retry_after },
+        ending: Ending::Answered { status, body: said, retry_after },
         transport_error: error,
         excerpt: excerpt(&body),
     }
@@ -187,57 +195,23 @@ fn excerpt(body: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Reads the answer of the posting service about an id. An unreadable answer proves nothing: it is an
-/// error, never an absence.
+/// Reads the answer of the posting service about an id: the finding, and how an entry differs. An unreadable answer
+/// proves nothing: it is an error, never an absence.
 async fn read_lookup(
     status: StatusCode,
     response: Response,
     posting_request: &PostingRequest,
-) -> Result<Finding, String> {
+    required: RequiredFields,
+) -> Result<(Finding, Option<String>), String> {
     if status == StatusCode::NOT_FOUND {
-        return Ok(Finding::Absent);
+        return Ok((Finding::Absent, None));
     }
     if status != StatusCode::OK {
         return Err(format!("answered {status}"));
     }
     let body = read(response).await?;
-    let body: LookupBody<'_> =
-        serde_json::from_slice(&body).map_err(|_| "the answer is not a JSON object")?;
-    // Some services wrap the entry in `data`, as the list of all entries does.
-    let entry = match body.data {
-        Some(data) => {
-            serde_json::from_str(data.get()).map_err(|_| "the data is not a JSON object")?
-        }
-        None => body,
-    };
-    if entry.id.and_then(string) != Some(posting_request.id.to_string()) {
-        return Err("the answer does not name the id".to_owned());
-    }
-    let amount = entry.amount.and_then(number).ok_or("the answer has no amount")?;
-    let currency = entry.currency.and_then(string).ok_or("the answer has no currency")?;
-    let same_amount = Amount::parse(&amount) == Ok(posting_request.amount);
-    let same_currency = currency == posting_request.currency.code();
-    Ok(if same_amount && same_currency { Finding::Found } else { Finding::Mismatch })
-}
-
-/// The fields that are read, as raw text: serde_json's `Value` would interpret names that it reserves for itself.
-#[derive(Deserialize)]
-struct LookupBody<'a> {
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    amount: Option<&'a RawValue>,
-    currency: Option<&'a RawValue>,
-}
-
-fn string(json: &RawValue) -> Option<String> {
-    serde_json::from_str(json.get()).ok()
-}
-
-/// The text of a number, or of a string that may contain one.
-fn number(json: &RawValue) -> Option<String> {
-    let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    if is_number { Some(json.get().to_owned()) } else { string(json) }
+    let (finding, difference) = entry::read_lookup(&body, posting_request, required)?;
+    Ok((finding, difference.map(str::to_owned)))
 }
 
 /// The error with its causes, without the URL, which may hold credentials.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Outcome, State, Window,
+    Outcome, State, Window, error_text,
     protocol::{DoubtReason, Failure, Step},
 };
 use uuid::Uuid;
@@ -41,16 +41,15 @@ impl Evidence {
             Self::None => None,
             Self::Attempt { outcome: Outcome::Posted, .. } => None,
             Self::Attempt { answer, .. } => Some(match (&answer.transport_error, &answer.ending) {
-                (_, domain::Ending::Answered { status, .. }) => match &answer.excerpt {
-                    Some(excerpt) => format!("the posting service answered {status}: {excerpt}"),
-                    None => format!("the posting service answered {status}"),
-                },
+                (_, domain::Ending::Answered { status, .. }) => {
+                    error_text::answered(*status, answer.excerpt.as_deref())
+                }
                 (Some(error), _) => error.clone(),
                 (None, _) => "no answer from the posting service".to_owned(),
             }),
             Self::Verification { lookup, .. } => {
                 let error = lookup.error.as_deref()?;
-                Some(format!("verification: {error}"))
+                Some(error_text::of_verification(error))
             }
         }
     }
@@ -87,13 +86,19 @@ fn destination(step: &Step, evidence: &Evidence) -> Destination {
         },
         Step::InDoubt { reason, at } => {
             let reason = match reason {
-                DoubtReason::OutcomeUnknown => "no attempts are left, and the outcome is unknown",
+                DoubtReason::OutcomeUnknown => {
+                    "no attempts are left, and the outcome is unknown".to_owned()
+                }
+                DoubtReason::VerificationFails => {
+                    let error = error.as_deref().unwrap_or("no answer");
+                    format!("the outcome is unknown, and verification has failed for long: {error}")
+                }
                 DoubtReason::Mismatch => {
                     "the posting service has an entry under this id with another amount or currency"
+                        .to_owned()
                 }
             };
-            let error = Some(reason.to_owned());
-            Destination { state: Some(State::InDoubt), due_at: *at, error }
+            Destination { state: Some(State::InDoubt), due_at: *at, error: Some(reason) }
         }
     }
 }
@@ -228,12 +233,37 @@ pub async fn record(
                 and moved.outcome is not null
         ),
         seen as (
-            insert into verifications
-                (transaction_id, fence, started_at, ended_at, finding, http_status, error)
-            select id, (select max(fence) from attempts where transaction_id = id), started_at,
-                ended_at, finding, lookup_status, lookup_error
+            select id, (select max(fence) from attempts where transaction_id = moved.id) as fence,
+                started_at, ended_at, finding, lookup_status, lookup_error
             from moved
             where finding is not null
+        ),
+        -- Verifications in a row that end alike are one row, unless an operator intervened between them.
+        repeated as (
+            update verifications v set
+                first_started_at = coalesce(v.first_started_at, v.started_at),
+                started_at = seen.started_at, ended_at = seen.ended_at, count = v.count + 1
+            from seen
+            where v.id = (
+                    select id from verifications
+                    where transaction_id = seen.id and fence = seen.fence
+                    order by id desc limit 1
+                )
+                and v.finding = seen.finding
+                and v.http_status is not distinct from seen.lookup_status
+                and v.error is not distinct from seen.lookup_error
+                and not exists (
+                    select from interventions i
+                    where i.transaction_id = seen.id and i.at > v.ended_at
+                )
+            returning v.transaction_id
+        ),
+        noted as (
+            insert into verifications
+                (transaction_id, fence, started_at, ended_at, finding, http_status, error)
+            select id, fence, started_at, ended_at, finding, lookup_status, lookup_error
+            from seen
+            where id not in (select transaction_id from repeated)
         ),
         found as (
             update attempts set outcome = 'posted'
@@ -281,7 +311,7 @@ pub async fn record(
     .fetch_all(pool)
     .await?;
     let mut moved: HashSet<(Uuid, i64)> = rows.iter().map(|row| (row.id, row.fence)).collect();
-    // Removed: a claim that appears twice in one statement has made one change.
+    // Each entry is found only once: if two changes belong to one claim, the statement made only one.
     let held = |change: &Change| moved.remove(&(change.id, change.fence));
     Ok(changes.iter().map(held).map(|held| if held { Ok(()) } else { Err(StaleFence) }).collect())
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, Currency, Ending, Finding, TraceParent};
+use domain::{Amount, Currency, Ending, Finding, TraceParent, TraceState};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct PostingRequest {
     pub metadata: Option<Map<String, Value>>,
     /// The trace of the client that submitted it, or its own if the client sent none.
     pub trace_parent: TraceParent,
+    /// What the vendors of that trace keep in it.
+    pub trace_state: Option<TraceState>,
 }
 
 /// The result of one POST, with the evidence for the timeline.

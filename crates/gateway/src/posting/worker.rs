@@ -1,23 +1,19 @@
-//! A worker: it dispatches jobs until it is stopped, beside its heartbeat, the pause watch and housekeeping,
-//! and releases what it still holds at the end.
+//! A worker: it dispatches jobs until it is stopped, beside its heartbeat and housekeeping, and listens for
+//! jobs that other processes announce. It releases what it still holds at the end.
 
 use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use domain::protocol::Policy;
 use sqlx::PgPool;
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinSet,
-    time::sleep,
-};
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
     admission::{Admission, AdmissionLimits},
-    dispatch::{Dispatcher, dispatch_bulk_retries, dispatch_transactions},
+    dispatch::{Dispatch, Dispatcher},
     execution::Executor,
-    heartbeat, pause_watch,
+    heartbeat::Heartbeat,
     service::PostingService,
 };
 use crate::{
@@ -25,10 +21,11 @@ use crate::{
     job::Purpose,
     recovery::{housekeeping, lease},
     restart::restarted,
+    wake_ups::{self, WakeUps},
 };
 
-/// Executions in flight for each request that may be in flight at once: the other executions are settling
-/// their jobs or recording their results.
+/// How many executions may be in flight for each request that may be in flight. The executions beyond the
+/// requests are settling their jobs or recording their results.
 const EXECUTIONS_PER_REQUEST: usize = 4;
 /// The delay before another attempt to obtain the first lease.
 const START_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -50,16 +47,14 @@ pub struct Worker {
     pub pool: PgPool,
     /// For the lease and everything else that must not queue for a connection behind the executions.
     pub heartbeat_pool: PgPool,
-    /// For apalis only: it begins database transactions in futures that are dropped, and sqlx leaves such a
-    /// connection inside its transaction. The next statement on that connection would appear to succeed
-    /// and would not be committed.
+    /// For fetches, so that they neither queue for a connection behind the executions nor wait for the disk.
     pub apalis_pool: PgPool,
     /// The posting service.
     pub posting: Arc<dyn PostingService>,
     /// How to post.
     pub settings: WorkerSettings,
-    /// Notified of commits in this process that created jobs.
-    pub wake: Arc<Notify>,
+    /// Shared with the [`Gateway`](crate::Gateway) of this process, if it has one.
+    pub wake_ups: WakeUps,
 }
 
 impl Worker {
@@ -68,8 +63,8 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) {
         let worker_id = Uuid::now_v7();
         let heartbeat_pool = BoundedPool::new(self.heartbeat_pool, WEB_STATEMENT_TIMEOUT);
-        let (circuit, attempts) = Default::default();
-        while let Err(error) = lease::renew(&heartbeat_pool, worker_id, circuit, attempts).await {
+        let (circuit, requests) = Default::default();
+        while let Err(error) = lease::renew(&heartbeat_pool, worker_id, circuit, requests).await {
             tracing::warn!(%error, "a worker cannot start yet");
             if shutdown.run_until_cancelled(sleep(START_RETRY_DELAY)).await.is_none() {
                 return;
@@ -80,34 +75,32 @@ impl Worker {
         let admission = Arc::new(Admission::new(limits, shutdown.clone()));
         let pool = BoundedPool::new(self.pool.clone(), WORKER_STATEMENT_TIMEOUT);
         let executor =
-            Executor::new(self.pool.clone(), self.posting, admission.clone(), policy, worker_id);
+            Executor::new(self.pool.clone(), self.posting, admission.clone(), policy, worker_id)
+                .waking(self.wake_ups.clone());
         let executor = Arc::new(executor);
         let executions = TaskTracker::new();
         let stop = CancellationToken::new();
         let upkeep = tokio::spawn({
             let (admission, executor) = (admission.clone(), executor.clone());
-            let (pool, stop) = (pool.clone(), stop.clone());
+            let (pool, stop, wake_ups) = (pool.clone(), stop.clone(), self.wake_ups.clone());
             async move {
-                let heartbeat = || {
-                    heartbeat::run(
-                        &heartbeat_pool,
-                        worker_id,
-                        &executor,
-                        &admission,
-                        &policy,
-                        &stop,
-                    )
+                let heartbeat = Heartbeat {
+                    pool: &heartbeat_pool,
+                    worker_id,
+                    executor: &executor,
+                    admission: &admission,
+                    policy: &policy,
+                    wake_ups: &wake_ups,
                 };
-                let pause_watch = || pause_watch::follow(&heartbeat_pool, &admission);
                 tokio::select! {
-                    () = restarted("heartbeat", heartbeat) => {}
-                    () = restarted("pause watch", pause_watch) => {}
+                    () = restarted("heartbeat", || heartbeat.run(&stop)) => {}
+                    () = restarted("listener for announcements", || {
+                        wake_ups::listen(heartbeat_pool.unbounded(), &wake_ups)
+                    }) => {}
                     () = restarted("housekeeping", || housekeeping::run_forever(&pool)) => {}
                 }
             }
         });
-        // One task for each queue: any wake-up makes an apalis worker fetch, and in one common task each
-        // fetch would wake the other workers, without end.
         let mut queues = JoinSet::new();
         let dispatcher = |purpose, max_requests, admission| Dispatcher {
             executor: executor.clone(),
@@ -118,14 +111,17 @@ impl Worker {
             executions: executions.clone(),
             shutdown: shutdown.clone(),
         };
+        let dispatch = Dispatch {
+            worker_id,
+            pool: BoundedPool::new(self.apalis_pool, WORKER_STATEMENT_TIMEOUT),
+            wake_ups: self.wake_ups,
+            shutdown: shutdown.clone(),
+        };
         let posts = dispatcher(Purpose::Post, limits.posts, Some(admission));
         let verifications = dispatcher(Purpose::Verify, limits.verifications, None);
-        // New transactions are to be posted: the dispatcher of verifications would only consume the
-        // notification.
-        let (apalis_pool, never) = (self.apalis_pool, Arc::default());
-        queues.spawn(dispatch_transactions(apalis_pool.clone(), worker_id, posts, self.wake));
-        queues.spawn(dispatch_transactions(apalis_pool.clone(), worker_id, verifications, never));
-        queues.spawn(dispatch_bulk_retries(apalis_pool, worker_id, self.pool, shutdown.clone()));
+        queues.spawn(dispatch.clone().transactions(posts));
+        queues.spawn(dispatch.clone().transactions(verifications));
+        queues.spawn(dispatch.bulk_retries(self.pool));
         tokio::select! {
             () = async {
                 while let Some(ended) = queues.join_next().await {

@@ -19,9 +19,9 @@ pub struct Filter {
     pub reference: Option<String>,
     /// With this idempotency key.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Submitted at or after this time.
+    /// Submitted at or after this time: RFC 3339, or the same without an offset, which then is UTC.
     pub from: Option<DateTime<Utc>>,
-    /// Submitted before this time.
+    /// Submitted before this time, in the same form.
     pub to: Option<DateTime<Utc>>,
     /// With at least this many counted attempts.
     pub min_attempts: Option<u32>,

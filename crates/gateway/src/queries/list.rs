@@ -4,8 +4,8 @@
 //! A planner that must choose between an index in the order of the list and one that fits the filter
 //! estimates how many rows it reads in vain, and a filter that few recent rows match makes that estimate
 //! wrong. So there is no index in the order of the list alone. A page is merged from parts, each of which an
-//! index returns in order without reading past it: one for each state, and one for each number of attempts
-//! of the transactions that needed more than a smooth course does.
+//! index returns in order without reading past it: one for each state, or, if the filter names a number of
+//! attempts, one for each state and number of attempts.
 
 use std::{fmt, str::FromStr};
 
@@ -59,8 +59,9 @@ impl FromStr for Cursor {
     }
 }
 
-/// The states after the first attempt of a transaction whose first attempt succeeds. With one attempt these
-/// are not in the index `transactions_by_attempts`, which therefore costs a smooth course nothing.
+/// The states of a transaction that needs only one attempt, from its first claim on. The index
+/// `transactions_by_attempts` leaves out transactions in these states that have one attempt, so it costs
+/// nothing for a transaction that succeeds at once.
 const SMOOTH: [State; 2] = [State::Processing, State::Completed];
 /// This number of attempts, and all higher ones, are one part of that index.
 const MANY_ATTEMPTS: u32 = 20;

@@ -38,7 +38,7 @@ impl TryFrom<Row> for Transaction {
             transaction_id: row.id,
             status: row.state.parse().map_err(|_| unreadable("state"))?,
             amount: Amount::from_stored(row.amount),
-            currency: Currency::parse(&row.currency).map_err(|_| unreadable("currency"))?,
+            currency: Currency::from_stored(&row.currency).map_err(|_| unreadable("currency"))?,
             reference: row.reference,
             idempotency_key: row
                 .idempotency_key

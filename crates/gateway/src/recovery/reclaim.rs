@@ -1,7 +1,7 @@
-//! Reclaiming a claim from a worker that will not finish it. The fence is raised, so the worker can change
-//! nothing any more. An attempt in flight is in doubt from its beginning, and its doubt still counts from the
-//! time at which the worker must have given up on it: the worker may be alive and only cut off from the
-//! database.
+//! Reclaiming a claim from a worker that will not finish it. Reclaiming raises the fence, so that worker can
+//! no longer change the transaction. It leaves the doubt about an attempt in flight as the claim wrote it: the
+//! windows begin when the worker must have given up on its request, because the worker may be alive and only
+//! cut off from the database.
 
 use domain::protocol::{Policy, QUARANTINED};
 use sqlx::PgExecutor;

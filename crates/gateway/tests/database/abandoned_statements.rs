@@ -8,20 +8,20 @@ use sqlx::{PgPool, pool::PoolConnection};
 use crate::support::{another, database, gateway, jobs, submission};
 
 /// An engine with a single connection to the database of this pool.
-fn with_one_connection(pool: &PgPool) -> Gateway {
+pub fn with_one_connection(pool: &PgPool) -> Gateway {
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let connect_options = another(pool).connect_options().as_ref().clone();
     gateway(&options.connect_lazy_with(connect_options))
 }
 
 /// Blocks every statement that needs the table until [`unlock`].
-async fn lock(pool: &PgPool, lock: &'static str) -> PoolConnection<sqlx::Postgres> {
+pub async fn lock(pool: &PgPool, lock: &'static str) -> PoolConnection<sqlx::Postgres> {
     let mut connection = pool.acquire().await.unwrap();
     sqlx::raw_sql(lock).execute(&mut *connection).await.unwrap();
     connection
 }
 
-async fn unlock(mut connection: PoolConnection<sqlx::Postgres>) {
+pub async fn unlock(mut connection: PoolConnection<sqlx::Postgres>) {
     sqlx::raw_sql("commit").execute(&mut *connection).await.unwrap();
 }
 

@@ -5,4 +5,5 @@
 mod support;
 
 mod abandoned_statements;
+mod commit_faults;
 mod query_plans;

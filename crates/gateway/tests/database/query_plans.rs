@@ -1,14 +1,14 @@
 //! How many rows executions, fetches and monitors read, however many there are and however
 //! PostgreSQL plans the statements.
 
-use domain::{Principal, protocol::Step};
+use domain::{Finding, Principal, protocol::Step};
 use gateway::{
     ExecutionResult, Filter, Purpose,
     database::{for_dispatch, for_execution},
 };
 use sqlx::PgPool;
 
-use crate::support::{Scripted, database, executor, gateway, stored};
+use crate::support::{Scripted, database, executor, gateway, let_time_pass, stored};
 
 const PENDING: i64 = 5_000;
 
@@ -120,6 +120,107 @@ async fn monitors_read_few_rows_however_many_transactions_are_due_and_attempts_h
     assert_eq!(gateway.health().await.unwrap().queue_depth, Some(PENDING as u64 + 1));
     let read = rows_read(&one).await - before;
     assert!(read < 500, "{read} rows");
+}
+
+#[tokio::test]
+async fn counting_what_waits_reads_no_more_with_more_that_waits() {
+    let pool = database().await;
+    sqlx::query(
+        "insert into transactions (id, principal, amount, currency, fingerprint, next_attempt_at)
+         select gen_random_uuid(), 'p', n, 'USD', sha256(n::text::bytea),
+            now() + case when n <= 12000 then interval '-1 minute' else interval '1 hour' end
+         from generate_series(1, 60000) n",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    sqlx::query("vacuum analyze transactions").execute(&pool).await.unwrap();
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let gateway = gateway(&one);
+    let before = rows_read(&one).await;
+    let statistics = gateway.statistics().await.unwrap();
+    let read = rows_read(&one).await - before;
+    assert_eq!((statistics.due, statistics.waiting), (10_000, 50_000));
+    assert!(read < 21_000, "{read} rows");
+
+    let over =
+        "update transactions set state = 'cancelled', next_attempt_at = null, completed_at = now()
+        where next_attempt_at < now() and amount > 100";
+    sqlx::query(over).execute(&pool).await.unwrap();
+    let statistics = gateway.statistics().await.unwrap();
+    assert_eq!((statistics.due, statistics.waiting), (100, 48_000), "exact if either is small");
+}
+
+/// More than are counted, all of them old.
+#[tokio::test]
+async fn health_counts_old_transactions_by_an_index_and_only_up_to_a_limit() {
+    let pool = database().await;
+    sqlx::query(
+        "insert into transactions (id, principal, amount, currency, fingerprint, submitted_at)
+         select gen_random_uuid(), 'p', n, 'USD', sha256(n::text::bytea), now() - interval '1 day'
+         from generate_series(1, 20000) n",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    // Neither with statistics of the table nor without does it scan.
+    for analyze in [false, true] {
+        if analyze {
+            sqlx::query("vacuum analyze").execute(&pool).await.unwrap();
+        }
+        let options = pool.options().clone().min_connections(0).max_connections(1);
+        let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+        let gateway = gateway(&one);
+        let before = rows_read(&one).await;
+        for _ in 0..8 {
+            let health = gateway.health().await.unwrap();
+            let counts = health.unfinished_older_than.unwrap();
+            assert_eq!(counts.iter().map(|it| it.count).collect::<Vec<_>>(), [1000; 3]);
+        }
+        let read = (rows_read(&one).await - before) / 8;
+        assert!(read < 1500, "{read} rows each");
+    }
+}
+
+/// A verification is recorded however many others there are, and PostgreSQL has planned when there were none.
+#[tokio::test]
+async fn a_repeated_verification_is_found_by_its_index_however_many_there_are() {
+    let pool = database().await;
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let one = for_execution(&one);
+    let service = Scripted::new();
+    let (executor, _) = executor(&one, &service).await;
+    let gateway = gateway(&pool);
+    let id = stored(&gateway).await;
+    service.answers_status(500).shows(Finding::Failed);
+    executor.execute(id, Purpose::Post, ()).await.unwrap();
+    let verify = async || {
+        let_time_pass(&pool, id, 0).await;
+        service.shows(Finding::Failed);
+        executor.execute(id, Purpose::Verify, ()).await.unwrap();
+    };
+    for _ in 0..8 {
+        verify().await;
+    }
+    store_pending(&pool).await;
+    sqlx::raw_sql(
+        "insert into attempts (transaction_id, fence, ended_at, outcome)
+         select id, 1, clock_timestamp(), 'unknown' from transactions where fence = 0;
+         insert into verifications (transaction_id, fence, started_at, ended_at, finding)
+         select transaction_id, fence, now(), now(), 'failed' from attempts, generate_series(1, 4)
+         where outcome = 'unknown' and transaction_id <> (select id from transactions where fence > 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let before = rows_read(&one).await;
+    verify().await;
+    let read = rows_read(&one).await - before;
+    assert!(read < 100, "{read} rows");
+    let verifications = gateway.attempts(id, 0, 10).await.unwrap().remove(0).verifications;
+    assert_eq!(verifications.iter().map(|it| it.count).collect::<Vec<_>>(), [10]);
 }
 
 /// Stores many transactions that are due.

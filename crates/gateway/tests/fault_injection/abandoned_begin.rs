@@ -1,13 +1,10 @@
 //! A database transaction is abandoned while it begins. sqlx 0.9 returns such a connection to its
 //! pool within the transaction; the next statements on it are answered and never committed.
 
-use std::sync::Arc;
-
 use domain::Principal;
-use gateway::Gateway;
+use gateway::{Gateway, WakeUps};
 use serde_json::json;
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
 use crate::{
     breakpoints::{bounded, pool},
@@ -26,7 +23,7 @@ async fn one_connection(env: &Environment) -> PgPool {
 #[tokio::test]
 async fn a_submission_accepted_after_an_abandoned_cleanup_is_committed() {
     let env = Environment::new().await;
-    let gateway = Gateway::new(one_connection(&env).await, Arc::new(Notify::new()));
+    let gateway = Gateway::new(one_connection(&env).await, WakeUps::default());
     env.proxy.hold_answer("BEGIN");
     let cleanup = tokio::spawn({
         let gateway = gateway.clone();

@@ -89,7 +89,9 @@ impl<'a> Fixture<'a> {
     pub async fn new(env: &'a Environment, max_attempts: u32) -> Self {
         // So long that no retry becomes due during the test.
         let backoff = Backoff { base: Duration::from_secs(600), max: Duration::from_secs(600) };
-        let policy = Policy { max_attempts, backoff, ..POLICY };
+        // So that the windows can pass many times.
+        let doubt_after = Duration::from_secs(86_400);
+        let policy = Policy { max_attempts, backoff, doubt_after, ..POLICY };
         let (ledger, pool) = (Ledger::new(), env.pool());
         Self {
             env,

@@ -1,10 +1,9 @@
 //! A claim that is committed after its execution has been abandoned.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use domain::State;
-use gateway::{Worker, WorkerSettings};
-use tokio::sync::Notify;
+use gateway::{WakeUps, Worker, WorkerSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,7 +31,7 @@ async fn a_claim_that_is_committed_after_its_execution_gave_up_is_released() {
             limits: LIMITS,
             grace: Duration::from_secs(1),
         },
-        wake: Arc::new(Notify::new()),
+        wake_ups: WakeUps::default(),
     };
     let running = tokio::spawn(worker.run(closing.clone()));
     breakpoint.reached().await;

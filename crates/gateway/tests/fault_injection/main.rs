@@ -24,3 +24,6 @@ mod late_commit;
 mod poison_transactions;
 mod redeliveries;
 mod silent_connections;
+mod stranded_jobs;
+mod unanswered_commits;
+mod wake_ups;

@@ -1,13 +1,13 @@
 //! A statement of a worker is executed, and its connection is silent from then on, as when a
 //! network fails or PostgreSQL's machine stops. The worker does not wait forever.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{Principal, State};
-use gateway::{Purpose, Worker, WorkerSettings};
+use gateway::{Purpose, WakeUps, Worker, WorkerSettings};
 use sqlx::PgPool;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -39,7 +39,7 @@ fn start_with(
             limits: LIMITS,
             grace: Duration::from_secs(1),
         },
-        wake: Arc::new(Notify::new()),
+        wake_ups: WakeUps::default(),
     };
     tokio::spawn(worker.run(closing.clone()))
 }

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{Intervention, Principal};
-use gateway::{BulkRetry, Filter, HttpPostingClient, Worker, WorkerSettings};
+use gateway::{BulkRetry, Filter, HttpPostingClient, WakeUps, Worker, WorkerSettings};
 use sqlx::PgPool;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ impl Running {
                 HttpPostingClient::new("http://127.0.0.1:9", POLICY.timeout).unwrap(),
             ),
             settings: WorkerSettings { policy: POLICY, limits: LIMITS, grace: Duration::ZERO },
-            wake: Arc::new(Notify::new()),
+            wake_ups: WakeUps::default(),
         };
         let stop = CancellationToken::new();
         Self { task: tokio::spawn(worker.run(stop.clone())), stop }

@@ -1,4 +1,4 @@
-//! What monitors read: the change feed and the counts. Lists of transactions are in `queries`.
+//! What monitors read: the change feed, the counts, and health. Lists of transactions are in `queries`.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
@@ -6,3 +6,4 @@ mod support;
 
 mod change_feed;
 mod counts;
+mod health;

@@ -34,7 +34,7 @@ impl Fixture {
     }
 
     async fn attempts(&self, id: Uuid) -> usize {
-        self.gateway.attempts(id).await.unwrap().len()
+        self.gateway.attempts(id, 0, 100).await.unwrap().len()
     }
 
     /// Makes failing attempts until the circuit breaker opens.

@@ -6,6 +6,9 @@
 mod support;
 
 mod admission;
+mod doubt;
+mod earlier_rules;
 mod execution;
+mod fixture;
 mod trace;
 mod worker;

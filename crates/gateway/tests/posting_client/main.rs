@@ -37,6 +37,7 @@ fn posting() -> PostingRequest {
         timestamp: chrono::DateTime::UNIX_EPOCH,
         metadata: None,
         trace_parent: TRACE.parse().unwrap(),
+        trace_state: None,
     }
 }
 

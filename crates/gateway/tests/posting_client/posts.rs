@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Ending, Outcome, Window};
+use domain::{AnswerBody, Ending, Outcome, Window};
 use futures::future::join_all;
 use gateway::{PostAnswer, PostingService};
 use tokio::net::TcpListener;
@@ -20,8 +20,8 @@ const NOT_SENT: Known = (Outcome::NotSent, None);
 const UNKNOWN_SETTLE: Known = (Outcome::Unknown, Some(Window::Settle));
 const UNKNOWN_VISIBLE: Known = (Outcome::Unknown, Some(Window::Visibility));
 
-fn answered(status: u16, readable: bool) -> Ending {
-    Ending::Answered { status, readable, retry_after: None }
+fn answered(status: u16, body: AnswerBody) -> Ending {
+    Ending::Answered { status, body, retry_after: None }
 }
 
 /// Posts once to a server that follows the script and must see at most one request.
@@ -34,42 +34,82 @@ async fn post(script: Vec<Action>, timeout: Duration) -> (PostAnswer, ScriptedSe
 
 #[tokio::test]
 async fn each_answer_proves_the_right_outcome() {
-    let cases: &[(&[&str], bool, Known)] = &[
-        (&["200 OK", "201 Created", "202 Accepted"], true, POSTED),
-        (
-            &["400 Bad Request", "402 Payment Required", "406 Not Acceptable", "410 Gone"],
-            true,
-            REFUSED,
-        ),
-        (&["413 Content Too Large", "418 Teapot", "422 Unprocessable Content"], true, REFUSED),
-        (&["401 Unauthorized", "403 Forbidden", "404 Not Found"], true, NOT_SENT),
-        (&["405 Method Not Allowed", "407 Proxy Authentication Required"], true, NOT_SENT),
-        (&["408 Request Timeout", "502 Bad Gateway", "504 Gateway Timeout"], true, UNKNOWN_SETTLE),
-        (&["503 Service Unavailable", "524 A Timeout Occurred", "599 ?"], true, UNKNOWN_SETTLE),
-        (&["409 Conflict", "425 Too Early", "429 Too Many Requests"], true, UNKNOWN_VISIBLE),
-        (&["500 Internal Server Error", "501 Not Implemented"], true, UNKNOWN_VISIBLE),
-        (&["507 Insufficient Storage", "519 ?"], true, UNKNOWN_VISIBLE),
-        (&["101 Switching Protocols"], true, UNKNOWN_VISIBLE),
-        (&["301 Moved Permanently", "302 Found", "303 See Other"], true, UNKNOWN_VISIBLE),
-        (&["304 Not Modified", "307 Temporary Redirect"], true, UNKNOWN_VISIBLE),
-        (&["308 Permanent Redirect"], true, UNKNOWN_VISIBLE),
+    let cases: &[(&[&str], Known)] = &[
+        (&["200 OK", "201 Created", "203 Non-Authoritative Information"], POSTED),
+        (&["202 Accepted"], UNKNOWN_SETTLE),
+        (&["400 Bad Request", "402 Payment Required", "406 Not Acceptable", "410 Gone"], REFUSED),
+        (&["413 Content Too Large", "418 Teapot", "422 Unprocessable Content"], REFUSED),
+        (&["401 Unauthorized", "403 Forbidden", "404 Not Found"], NOT_SENT),
+        (&["405 Method Not Allowed", "407 Proxy Authentication Required"], NOT_SENT),
+        (&["408 Request Timeout", "502 Bad Gateway", "504 Gateway Timeout"], UNKNOWN_SETTLE),
+        (&["503 Service Unavailable", "524 A Timeout Occurred", "599 ?"], UNKNOWN_SETTLE),
+        (&["409 Conflict", "425 Too Early", "429 Too Many Requests"], UNKNOWN_VISIBLE),
+        (&["500 Internal Server Error", "501 Not Implemented"], UNKNOWN_VISIBLE),
+        (&["507 Insufficient Storage", "519 ?"], UNKNOWN_VISIBLE),
+        (&["101 Switching Protocols"], UNKNOWN_VISIBLE),
+        (&["301 Moved Permanently", "302 Found", "303 See Other"], UNKNOWN_VISIBLE),
+        (&["304 Not Modified", "307 Temporary Redirect"], UNKNOWN_VISIBLE),
+        (&["308 Permanent Redirect"], UNKNOWN_VISIBLE),
     ];
-    let statuses = cases.iter().flat_map(|(statuses, readable, known)| {
-        statuses.iter().map(move |status| (*status, *readable, *known))
-    });
-    join_all(statuses.map(async |(status, readable, known)| {
+    let statuses = cases
+        .iter()
+        .flat_map(|(statuses, known)| statuses.iter().map(move |status| (*status, *known)));
+    join_all(statuses.map(async |(status, known)| {
         // A redirect that is followed shows as a second request at the same server.
         let reply = answer(status, "location: /transactions\r\n", r#"{"reply": true}"#);
         let (answer, server) = post(vec![Action::ReadRequest, reply], LONG).await;
         let number: u16 = status.split(' ').next().unwrap().parse().unwrap();
         // These have no body by definition (RFC 9110), whatever follows them.
-        let readable = readable && !matches!(number, 101 | 304);
-        assert_eq!(answer.ending, answered(number, readable), "{status}");
+        let has_body = !matches!(number, 101 | 304);
+        let body = if has_body { AnswerBody::Agrees } else { AnswerBody::Unclear };
+        assert_eq!(answer.ending, answered(number, body), "{status}");
         assert_eq!(answer.ending.outcome(), known, "{status}");
         assert_eq!(server.requests(), 1, "{status}");
-        if readable {
+        if has_body {
             assert_eq!(answer.excerpt.as_deref(), Some(r#"{"reply": true}"#), "{status}");
         }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_success_is_believed_if_it_says_nothing_and_not_if_it_contradicts() {
+    let posting = posting();
+    let id = posting.id;
+    let entry = |rest: &str| format!(r#"{{"id": "{id}"{rest}}}"#);
+    let cases = [
+        (POSTED, "{}".to_owned()),
+        (POSTED, r#""ok""#.to_owned()),
+        (POSTED, "true".to_owned()),
+        (POSTED, r#"{"status": "created", "error": null, "errors": []}"#.to_owned()),
+        (POSTED, r#"{"data": "created"}"#.to_owned()),
+        (POSTED, entry("")),
+        (POSTED, entry(r#", "amount": 100.5, "currency": "usd""#)),
+        (POSTED, entry(r#", "amount": "100.50000000000000000000""#)),
+        (POSTED, format!(r#"{{"data": {}}}"#, entry(r#", "amount": 100.50"#))),
+        (POSTED, entry("").to_uppercase().replace("ID", "id")),
+        // Another request's answer: this request may still be applied.
+        (UNKNOWN_SETTLE, format!(r#"{{"id": "{}"}}"#, uuid::Uuid::now_v7())),
+        (UNKNOWN_SETTLE, r#"{"id": 17}"#.to_owned()),
+        (UNKNOWN_SETTLE, entry(r#", "amount": 1100.50"#)),
+        (UNKNOWN_SETTLE, entry(r#", "amount": 100.50, "currency": "EUR""#)),
+        (UNKNOWN_SETTLE, r#"{"currency": "EUR"}"#.to_owned()),
+        (UNKNOWN_SETTLE, format!(r#"{{"data": {}}}"#, entry(r#", "amount": 1"#))),
+        // No confirmation.
+        (UNKNOWN_VISIBLE, r#"{"error": "nope"}"#.to_owned()),
+        (UNKNOWN_VISIBLE, r#"{"errors": [{"code": 17}]}"#.to_owned()),
+        (UNKNOWN_VISIBLE, format!(r#"{{"error": "nope", "data": {}}}"#, entry(""))),
+        (UNKNOWN_VISIBLE, "[]".to_owned()),
+        (UNKNOWN_VISIBLE, format!("[{}]", entry(""))),
+        (UNKNOWN_VISIBLE, entry(r#", "amount": {"value": 100.50}"#)),
+        (UNKNOWN_VISIBLE, entry(r#", "amount": "100,50""#)),
+        (UNKNOWN_VISIBLE, r#"{"id": 1, "id": 2}"#.to_owned()),
+    ];
+    join_all(cases.iter().map(async |(known, body)| {
+        let reply = answer("200 OK", "", body);
+        let server = ScriptedServer::start([Action::ReadRequest, reply]).await;
+        let answer = client(&server.url(), LONG).post(&posting, far_deadline()).await;
+        assert_eq!(answer.ending.outcome(), *known, "{body}: {answer:?}");
     }))
     .await;
 }
@@ -107,7 +147,7 @@ async fn an_unreadable_success_proves_nothing() {
 async fn a_stalled_body_is_given_up_at_the_request_timeout() {
     let head = Action::Send("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{".to_owned());
     let (answer, _) = post(vec![Action::ReadRequest, head, Action::Hold], SHORT).await;
-    assert_eq!(answer.ending, answered(200, false));
+    assert_eq!(answer.ending, answered(200, AnswerBody::Unclear));
     assert_eq!(answer.ending.outcome(), UNKNOWN_VISIBLE);
     assert!(answer.transport_error.is_some());
 }

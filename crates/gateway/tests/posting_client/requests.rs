@@ -69,7 +69,8 @@ async fn omitted_fields_are_sent_as_the_service_expects_them() {
 
 #[tokio::test]
 async fn every_request_continues_the_trace_with_a_span_of_its_own() {
-    let posting = posting();
+    let mut posting = posting();
+    posting.trace_state = "rojo=1,congo=t61".parse().ok();
     let post = [Action::ReadRequest, answer("500 Internal Server Error", "", "{}")];
     let verification = [Action::ReadRequest, answer("404 Not Found", "", "")];
     let server = ScriptedServer::start([post, verification].concat()).await;
@@ -80,6 +81,8 @@ async fn every_request_continues_the_trace_with_a_span_of_its_own() {
     let received = server.received().concat();
     let sent: Vec<_> =
         received.lines().filter_map(|line| line.strip_prefix("traceparent: ")).collect();
+    let state = |line: &str| line.eq_ignore_ascii_case("tracestate: rojo=1,congo=t61");
+    assert_eq!(received.lines().filter(|line| state(line)).count(), 2, "{received}");
     let [of_post, of_verification] = sent[..] else { panic!("{received}") };
     assert!(of_post != of_verification && of_post != TRACE && of_verification != TRACE, "{sent:?}");
     for sent in sent {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::Finding;
 use futures::future::join_all;
-use gateway::{LookupAnswer, PostingRequest, PostingService};
+use gateway::{LookupAnswer, PostingRequest, PostingService, RequiredFields};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -32,6 +32,10 @@ async fn each_answer_yields_the_finding_that_it_proves() {
     };
     let ok = "200 OK";
     let other_id = entry("100.50", r#""USD""#).replace(&id.to_string(), "another");
+    let capitals =
+        entry("100.50", r#""USD""#).replace(&id.to_string(), &id.to_string().to_uppercase());
+    let another =
+        entry("100.50", r#""USD""#).replace(&id.to_string(), &uuid::Uuid::now_v7().to_string());
     let named = |name: &str| format!(r#"{{"$serde_json::private::{name}": "100.50"}}"#);
     let twice = entry("1", r#""USD""#).replace("amount", r#"amount": 100.50, "amount"#);
     let raw = entry("100.50", r#""USD""#).replace('\\', r"\\").replace('"', r#"\""#);
@@ -46,10 +50,23 @@ async fn each_answer_yields_the_finding_that_it_proves() {
         ("other amount", ok, entry("100.51", r#""USD""#), Finding::Mismatch),
         ("an amount nearby", ok, entry("100.50000000000001", r#""USD""#), Finding::Mismatch),
         ("other currency", ok, entry("100.50", r#""EUR""#), Finding::Mismatch),
-        ("no amount", ok, format!(r#"{{"id": "{id}", "currency": "USD"}}"#), Finding::Failed),
-        ("null amount", ok, entry("null", r#""USD""#), Finding::Failed),
-        ("no currency", ok, format!(r#"{{"id": "{id}", "amount": 100.50}}"#), Finding::Failed),
+        ("more zeros", ok, entry("100.5000000000000000000000", r#""USD""#), Finding::Found),
+        ("currency in small letters", ok, entry("100.50", r#""usd""#), Finding::Found),
+        ("id in capitals", ok, capitals, Finding::Found),
+        ("id without dashes", ok, format!(r#"{{"id": "{}"}}"#, id.simple()), Finding::Found),
+        ("the id alone", ok, format!(r#"{{"id": "{id}"}}"#), Finding::Found),
+        ("no amount", ok, format!(r#"{{"id": "{id}", "currency": "USD"}}"#), Finding::Found),
+        ("null amount", ok, entry("null", r#""USD""#), Finding::Found),
+        ("no currency", ok, format!(r#"{{"id": "{id}", "amount": 100.50}}"#), Finding::Found),
+        ("only another amount", ok, format!(r#"{{"id": "{id}", "amount": 1}}"#), Finding::Mismatch),
+        ("a negative amount", ok, entry("-100.50", r#""USD""#), Finding::Mismatch),
         ("other id", ok, other_id, Finding::Failed),
+        ("another's id", ok, another, Finding::Failed),
+        ("no id", ok, r#"{"amount": 100.50, "currency": "USD"}"#.to_owned(), Finding::Failed),
+        ("nothing", ok, "{}".to_owned(), Finding::Failed),
+        ("an error", ok, format!(r#"{{"id": "{id}", "error": "not found"}}"#), Finding::Failed),
+        ("no error", ok, format!(r#"{{"id": "{id}", "error": null}}"#), Finding::Found),
+        ("a list of fields", ok, format!(r#"[null, "{id}", 100.50, "USD"]"#), Finding::Failed),
         ("a list", ok, format!("[{}]", entry("100.50", r#""USD""#)), Finding::Failed),
         ("no number", ok, entry(&named("Number"), r#""USD""#), Finding::Failed),
         ("an amount in a string", ok, entry(&named("RawValue"), r#""USD""#), Finding::Failed),
@@ -82,6 +99,32 @@ async fn each_answer_yields_the_finding_that_it_proves() {
         assert!(server.received()[0].starts_with(&format!("GET /transactions/{id} HTTP/1.1\r\n")));
     }))
     .await;
+}
+
+#[tokio::test]
+async fn a_verification_finds_an_entry_only_with_the_fields_that_are_required() {
+    let posting = posting();
+    let id = posting.id;
+    let (amount, currency) = (r#", "amount": 100.5"#, r#", "currency": "USD""#);
+    let required = |amount, currency| RequiredFields { amount, currency };
+    let cases = [
+        (required(true, false), "", Finding::Failed),
+        (required(true, false), currency, Finding::Failed),
+        (required(true, false), amount, Finding::Found),
+        (required(false, true), amount, Finding::Failed),
+        (required(false, true), currency, Finding::Found),
+        (required(true, true), amount, Finding::Failed),
+        (required(true, true), r#", "amount": 100.5, "currency": "USD""#, Finding::Found),
+        (required(true, true), r#", "amount": 1, "currency": "USD""#, Finding::Mismatch),
+    ];
+    for (required, fields, finding) in cases {
+        let body = format!(r#"{{"id": "{id}"{fields}}}"#);
+        let reply = answer("200 OK", "", &body);
+        let server = ScriptedServer::start([Action::ReadRequest, reply]).await;
+        let client = client(&server.url(), LONG).requiring(required);
+        let found = client.verify(&posting).await;
+        assert_eq!(found.finding, finding, "{required:?} {body}: {found:?}");
+    }
 }
 
 /// Services answer a 404 with JSON, with a page, or with no body.

@@ -1,8 +1,9 @@
-//! Reading transactions: lists and exports. What monitors read is in `monitoring`.
+//! Reading transactions: lists, attempts and exports. What monitors read is in `monitoring`.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attempts;
 mod export;
 mod list;

@@ -61,7 +61,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "the verifications since the latest attempt and since that retry are counted",
         "select t.id::text from transactions t where t.verifications <> (
-            select count(*) from verifications v
+            select coalesce(sum(count), 0) from verifications v
             where v.transaction_id = t.id and v.started_at > (select at from anew where anew.id = t.id)
                 and v.fence = (select max(fence) from attempts a where a.transaction_id = t.id)
          )",
@@ -196,7 +196,7 @@ pub async fn check(pool: &PgPool, context: &str) {
                 select id, state, fence, attempts, verifications, lost_claims, doubt_since,
                     doubt_window, claimed_by, next_attempt_at, error,
                     (select json_agg(row_to_json(a)) from attempts a where transaction_id = t.id) as made,
-                    (select json_agg(json_build_array(finding, fence)) from verifications v
+                    (select json_agg(json_build_array(finding, fence, count)) from verifications v
                         where transaction_id = t.id) as verified,
                     (select json_agg(json_build_array(action, from_state, to_state)) from interventions i
                         where transaction_id = t.id) as interventions,

@@ -10,11 +10,14 @@ use std::{
     time::Duration,
 };
 
-use domain::{Ending, Finding, State, Submission, TraceParent, backoff::Backoff, protocol::Policy};
+use domain::{
+    AnswerBody, Ending, Finding, State, Submission, TraceParent, TraceState, backoff::Backoff,
+    protocol::Policy,
+};
 use futures::future::BoxFuture;
 use gateway::{
     Admission, AdmissionLimits, BootInstant, EngineError, ExecutionResult, Executor, Gateway,
-    LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose,
+    LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose, WakeUps,
     database::{self, WORKER_ACQUIRE_TIMEOUT},
 };
 use serde_json::{Value, json};
@@ -30,6 +33,8 @@ pub const POLICY: Policy = Policy {
     visibility: Duration::from_secs(1),
     backoff: Backoff { base: Duration::from_millis(500), max: Duration::from_secs(60) },
     in_doubt_backoff: Backoff { base: Duration::from_secs(5), max: Duration::from_secs(600) },
+    doubt_after: Duration::from_secs(300),
+    confirms_posts: false,
 };
 
 pub const LIMITS: AdmissionLimits =
@@ -83,7 +88,7 @@ pub fn submission(body: Value) -> Submission {
 }
 
 pub fn gateway(pool: &PgPool) -> Gateway {
-    Gateway::new(pool.clone(), Arc::new(Notify::new()))
+    Gateway::new(pool.clone(), WakeUps::default())
 }
 
 /// Stores a plain transaction and returns its id.
@@ -163,8 +168,8 @@ pub struct Scripted {
     answers: Mutex<VecDeque<PostAnswer>>,
     sightings: Mutex<VecDeque<LookupAnswer>>,
     requests: Mutex<Vec<&'static str>>,
-    /// The trace of each request.
-    pub traces: Mutex<Vec<TraceParent>>,
+    /// The trace of each request, and its state.
+    pub traces: Mutex<Vec<(TraceParent, Option<TraceState>)>>,
     /// Notified when a POST has arrived.
     pub arrived: Notify,
     /// While set, a POST waits for it before it is answered.
@@ -184,9 +189,9 @@ impl Scripted {
         self
     }
 
-    /// Scripts an answer with this status and a readable body for the next POST.
+    /// Scripts an answer with this status and a body that agrees for the next POST.
     pub fn answers_status(self: &Arc<Self>, status: u16) -> &Arc<Self> {
-        self.answers(Ending::Answered { status, readable: true, retry_after: None })
+        self.answers(Ending::Answered { status, body: AnswerBody::Agrees, retry_after: None })
     }
 
     /// Scripts the finding of the next verification.
@@ -215,7 +220,7 @@ impl PostingService for Scripted {
     ) -> BoxFuture<'a, PostAnswer> {
         Box::pin(async move {
             self.requests.lock().unwrap().push("post");
-            self.traces.lock().unwrap().push(posting.trace_parent);
+            self.traces.lock().unwrap().push((posting.trace_parent, posting.trace_state.clone()));
             self.arrived.notify_one();
             let hold = self.hold.lock().unwrap().clone();
             if let Some(hold) = hold {
@@ -228,7 +233,7 @@ impl PostingService for Scripted {
     fn verify<'a>(&'a self, posting: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         Box::pin(async move {
             self.requests.lock().unwrap().push("verify");
-            self.traces.lock().unwrap().push(posting.trace_parent);
+            self.traces.lock().unwrap().push((posting.trace_parent, posting.trace_state.clone()));
             let sighting = self.sightings.lock().unwrap().pop_front();
             sighting.expect("a verification beyond the script")
         })

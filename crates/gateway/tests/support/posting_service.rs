@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{Ending, Finding};
+use domain::{AnswerBody, Ending, Finding};
 use futures::future::BoxFuture;
 use gateway::{BootInstant, LookupAnswer, PostAnswer, PostingRequest, PostingService};
 use tokio::sync::watch;
@@ -206,7 +206,7 @@ impl PostingService for LedgerClient {
             }
             self.before_answer.pass().await;
             let answered = |status| PostAnswer {
-                ending: Ending::Answered { status, readable: true, retry_after: None },
+                ending: Ending::Answered { status, body: AnswerBody::Agrees, retry_after: None },
                 transport_error: None,
                 excerpt: text("what it said"),
             };

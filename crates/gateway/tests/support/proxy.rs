@@ -5,7 +5,10 @@ use std::{
     future::pending,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sqlx::{
@@ -46,6 +49,8 @@ struct Commands {
     holding: watch::Sender<bool>,
     /// Closes the current connections.
     cut: CancellationToken,
+    /// Of the current connections, those that listen stay open and silent.
+    mute: CancellationToken,
 }
 
 impl Drop for Proxy {
@@ -131,6 +136,12 @@ impl Proxy {
         self.commands.lock().unwrap().holding.send_replace(false);
     }
 
+    /// From now on the connections that listen for notifications stay open and silent, as when a network
+    /// fails. Later ones are not affected.
+    pub fn mute_listeners(&self) {
+        std::mem::take(&mut self.commands.lock().unwrap().mute).cancel();
+    }
+
     /// Closes all connections. The statements in flight on them are executed.
     pub fn cut(&self) {
         std::mem::take(&mut self.commands.lock().unwrap().cut).cancel();
@@ -168,6 +179,8 @@ async fn forward(
     commands: &Mutex<Commands>,
 ) -> io::Result<()> {
     let losing = Mutex::new(None);
+    let mute = commands.lock().unwrap().mute.clone();
+    let listens = AtomicBool::new(false);
     let requests = async {
         // The first message has no type byte.
         let startup = read_rest(&mut from_client, Vec::new()).await?;
@@ -178,7 +191,12 @@ async fn forward(
             let message = read_rest(&mut from_client, vec![kind]).await?;
             match kind {
                 b'P' => loss_wanted = loses_answer(&message, commands),
-                b'Q' => hold(&message, commands),
+                b'Q' => {
+                    if message[5..].starts_with(b"LISTEN") {
+                        listens.store(true, Ordering::Relaxed);
+                    }
+                    hold(&message, commands);
+                }
                 b'E' if loss_wanted.is_some() => *losing.lock().unwrap() = loss_wanted,
                 _ => {}
             }
@@ -191,6 +209,9 @@ async fn forward(
             let message = read_rest(&mut from_server, vec![kind]).await?;
             let mut holding = commands.lock().unwrap().holding.subscribe();
             let _ = holding.wait_for(|holding| !holding).await;
+            if mute.is_cancelled() && listens.load(Ordering::Relaxed) {
+                pending::<()>().await;
+            }
             let lose = *losing.lock().unwrap();
             match (kind, lose) {
                 // ReadyForQuery: the statement is committed.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::response::error;
 use crate::audit::Audit;
@@ -44,11 +44,11 @@ pub(crate) async fn faults(State(service): State<Arc<Service>>) -> Json<Faults> 
 
 /// `PUT /admin/faults`: takes all fields or some, and returns all of them with their new values.
 pub(crate) async fn change_faults(State(service): State<Arc<Service>>, body: Bytes) -> Response {
-    let changes: Map<String, Value> = match serde_json::from_slice(&body) {
-        Ok(changes) => changes,
-        Err(malformed) => {
-            let message = format!("the body is not a JSON object: {malformed}");
-            return error(StatusCode::BAD_REQUEST, &message);
+    let changes = match domain::json::read(&body) {
+        Ok(Value::Object(changes)) => changes,
+        Ok(_) => return error(StatusCode::BAD_REQUEST, "the body is not a JSON object"),
+        Err(unreadable) => {
+            return error(StatusCode::BAD_REQUEST, &format!("the body {unreadable}"));
         }
     };
     match service.change_faults(|faults| faults.with_changes(&changes)) {

@@ -9,12 +9,12 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use serde_json::json;
+use serde_json::{Number, json};
 
 use super::response::{ConnectionReset, error};
 use crate::counters::FaultKind;
 use crate::entry::{Entry, Submission};
-use crate::fault_draw::{self, LookupFate, PostFate};
+use crate::fault_draw::{self, LookupFate, PostFate, WrongSuccess};
 use crate::faults::Faults;
 use crate::ledger::WriteError;
 use crate::service::Service;
@@ -76,6 +76,19 @@ async fn execute(service: Arc<Service>, submission: Submission) -> Response {
             write_later(&service, submission, faults.late_write_delay_ms);
             return ConnectionReset::response();
         }
+        PostFate::Accepted => {
+            count(FaultKind::Accepted);
+            write_later(&service, submission, faults.late_write_delay_ms);
+            return accepted();
+        }
+        PostFate::AcceptedLost => {
+            count(FaultKind::AcceptedLost);
+            return accepted();
+        }
+        PostFate::WrongSuccess(wrong) => {
+            count(FaultKind::WrongSuccess);
+            return no_confirmation(&submission, wrong);
+        }
         _ => {}
     }
 
@@ -97,6 +110,7 @@ async fn execute(service: Arc<Service>, submission: Submission) -> Response {
             count(FaultKind::Garbage);
             garbage()
         }
+        _ if faults.says_little => (StatusCode::CREATED, Json(json!({}))).into_response(),
         _ => (StatusCode::CREATED, stored(&entry)).into_response(),
     }
 }
@@ -144,9 +158,10 @@ pub(crate) async fn get_by_id(
         LookupFate::RateLimited | LookupFate::Clean => {}
     }
     match service.ledger.first(&id) {
-        Some(entry) if entry.is_older_than(faults.visibility_lag_ms) => {
-            stored(&entry).into_response()
-        }
+        Some(entry) if entry.is_older_than(faults.visibility_lag_ms) => match faults.says_little {
+            true => Json(json!({"id": entry.id})).into_response(),
+            false => stored(&entry).into_response(),
+        },
         Some(_) => {
             service.counters.count_fault(FaultKind::VisibilityLag);
             not_found()
@@ -200,6 +215,30 @@ fn rate_limited(faults: &Faults) -> Response {
     let body = Json(json!({"error": "too many requests"}));
     let header = [(header::RETRY_AFTER, retry_after)];
     (StatusCode::TOO_MANY_REQUESTS, header, body).into_response()
+}
+
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, Json(json!({"status": "accepted"}))).into_response()
+}
+
+/// A success that is no confirmation: nothing was saved.
+fn no_confirmation(submission: &Submission, wrong: WrongSuccess) -> Response {
+    let Submission { id, amount, currency, .. } = submission;
+    let entry = json!({"id": id, "amount": amount, "currency": currency});
+    Json(match wrong {
+        WrongSuccess::Error => json!({"error": "nothing was saved"}),
+        WrongSuccess::List => json!([entry]),
+        WrongSuccess::OtherId => {
+            let other = "00000000-0000-4000-8000-000000000000";
+            json!({"id": other, "amount": amount, "currency": currency})
+        }
+        WrongSuccess::OtherAmount => {
+            // One digit more is another amount, whatever the amount is.
+            let other: Option<Number> = format!("1{amount}").parse().ok();
+            json!({"id": id, "amount": other, "currency": currency})
+        }
+    })
+    .into_response()
 }
 
 fn garbage() -> Response {

@@ -1,6 +1,6 @@
 //! The settings of `serve`, `web` and `worker`, and how their values are read.
 //!
-//! The settings of the other commands stand with the commands.
+//! The settings of `simulator` and `load` are in the files of those commands.
 
 pub mod posting;
 pub mod values;
@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 
 use posting::PostingSettings;
-use values::http_url;
+use values::{http_url, listen_addr};
 use webhooks::WebhookSettings;
 
 /// Settings of `serve`, `web` and `worker`.
@@ -22,7 +22,8 @@ pub struct Settings {
         long,
         env = "LEPTOS_SITE_ADDR",
         value_name = "LEPTOS_SITE_ADDR",
-        default_value = "127.0.0.1:3000"
+        default_value = "127.0.0.1:3000",
+        value_parser = listen_addr
     )]
     pub site_addr: SocketAddr,
     /// The PostgreSQL to use. Unset: Onceward runs its own under ONCEWARD_DATA
@@ -39,7 +40,8 @@ pub struct Settings {
         long,
         env = "SIMULATOR_ADDR",
         value_name = "SIMULATOR_ADDR",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_addr
     )]
     pub simulator_addr: SocketAddr,
     #[command(flatten)]
@@ -73,6 +75,6 @@ pub struct WorkerSettings {
     #[command(flatten)]
     pub settings: Settings,
     /// Where the worker serves /metrics, /livez and /readyz. Unset: nowhere
-    #[arg(long, env = "METRICS_ADDR", value_name = "METRICS_ADDR")]
+    #[arg(long, env = "METRICS_ADDR", value_name = "METRICS_ADDR", value_parser = listen_addr)]
     pub metrics_addr: Option<SocketAddr>,
 }

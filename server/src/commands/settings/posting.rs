@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 use domain::{backoff::Backoff, protocol::Policy};
+use gateway::RequiredFields;
 
 use super::values::positive;
 
@@ -13,8 +14,8 @@ pub struct PostingSettings {
     /// How long one request to the posting service may take, in milliseconds
     #[arg(long, env = "POSTING_TIMEOUT_MS", value_name = "POSTING_TIMEOUT_MS", default_value_t = 10_000, value_parser = value_parser!(u64).range(1..=3_600_000))]
     pub posting_timeout_ms: u64,
-    /// The settle window: how long after a timeout or a broken connection the posting service may still
-    /// apply a request, in milliseconds
+    /// The settle window: how long the posting service may still apply a request that timed out, whose
+    /// connection broke, or that was answered 408, 502 to 504, or 520 and above, in milliseconds
     #[arg(long, env = "POSTING_SETTLE_MS", value_name = "POSTING_SETTLE_MS", default_value_t = 30_000, value_parser = value_parser!(u64).range(..=86_400_000))]
     pub posting_settle_ms: u64,
     /// The visibility window: how long after a write a verification may still miss it, in milliseconds
@@ -40,9 +41,58 @@ pub struct PostingSettings {
     /// The longest retry delay, in milliseconds
     #[arg(long, env = "POSTING_RETRY_MAX_MS", value_name = "POSTING_RETRY_MAX_MS", default_value_t = 60_000, value_parser = value_parser!(u64).range(1..=86_400_000))]
     pub posting_retry_max_ms: u64,
+    /// The fields that an entry must have, besides the id, for a verification to find it: amount, currency, or
+    /// both with a comma. Unset: none; those that it has are compared in any case
+    #[arg(
+        long,
+        env = "POSTING_VERIFY_FIELDS",
+        value_name = "POSTING_VERIFY_FIELDS",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
+    pub posting_verify_fields: Vec<VerifyField>,
+    /// Which POSTs that were answered with a success are verified before they count as posted: unclear, or always
+    #[arg(
+        long,
+        env = "POSTING_CONFIRM",
+        value_name = "POSTING_CONFIRM",
+        default_value = "unclear",
+        hide_possible_values = true
+    )]
+    pub posting_confirm: Confirm,
+    /// How long verification of a transaction may fail before it becomes in doubt while attempts are left, in
+    /// milliseconds
+    #[arg(long, env = "POSTING_DOUBT_AFTER_MS", value_name = "POSTING_DOUBT_AFTER_MS", default_value_t = 300_000, value_parser = value_parser!(u64).range(1..=86_400_000))]
+    pub posting_doubt_after_ms: u64,
+}
+
+/// A field that an entry of the posting service must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyField {
+    /// The amount.
+    Amount,
+    /// The currency.
+    Currency,
+}
+
+/// Which successes are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Confirm {
+    /// Those that contradict the transaction, are no confirmation, or say that it is not done yet.
+    Unclear,
+    /// All of them.
+    Always,
 }
 
 impl PostingSettings {
+    /// The fields that an entry must have for a verification to find it.
+    pub fn required_fields(&self) -> RequiredFields {
+        RequiredFields {
+            amount: self.posting_verify_fields.contains(&VerifyField::Amount),
+            currency: self.posting_verify_fields.contains(&VerifyField::Currency),
+        }
+    }
+
     /// The protocol's settings. A transaction in doubt is verified ten times more slowly than attempts
     /// are retried.
     pub fn policy(&self) -> Policy {
@@ -57,6 +107,8 @@ impl PostingSettings {
             visibility: Duration::from_millis(self.posting_visibility_ms),
             backoff,
             in_doubt_backoff: Backoff { base: backoff.base * 10, max: backoff.max * 10 },
+            doubt_after: Duration::from_millis(self.posting_doubt_after_ms),
+            confirms_posts: self.posting_confirm == Confirm::Always,
         }
     }
 }

@@ -1,10 +1,13 @@
-//! The middleware of every request: deadline, load shedding, same origin, request id, metrics, problem rendering.
+//! The middleware of every request: deadline, load shedding, same origin, content encoding, request id, metrics, problem
+//! rendering.
 //!
 //! `http` puts them in order; nothing here depends on a resource.
 
+pub mod content_encoding;
 pub mod deadline;
 pub mod load_shedding;
 pub mod problem_rendering;
 pub mod request_id;
 pub mod request_metrics;
 pub mod same_origin;
+pub mod selected_representation;

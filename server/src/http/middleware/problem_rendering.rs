@@ -1,6 +1,11 @@
 //! Writes the problem documents of responses, and logs those that are our fault.
 
-use std::any::Any;
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -10,15 +15,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::TraceParent;
+use gateway::CommitFault;
 use tower_http::request_id::RequestId;
 
 use crate::http::{
-    problem::{Problem, RETRY_AFTER_SECONDS},
+    problem::{ACCEPTED_ENCODINGS, Problem, RETRY_AFTER_SECONDS, code::Code},
     request::trace_parent,
 };
 
 /// The challenge that a 401 must have (RFC 9110, 15.5.2). The scheme has no registered name.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
+
+/// Between two lines of the log about requests that failed for the same reason.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Writes the problem document of a response that carries a [`Problem`].
 pub async fn render(request: Request, next: Next) -> Response {
@@ -28,13 +37,17 @@ pub async fn render(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
-    let status = problem.status();
-    if problem.is_server_fault() {
+    let (status, code) = (problem.status(), problem.code());
+    let repeated = match problem.fault() {
+        Some(fault) => repeated(fault),
+        None => Some(0),
+    };
+    if let Some(repeated) = repeated.filter(|_| problem.is_server_fault()) {
         let trace_id = trace_parent.map(TraceParent::trace_id);
         tracing::error!(
-            request_id, trace_id, %method, path, status = status.as_u16(), code = problem.code().as_str(),
+            request_id, trace_id, %method, path, status = status.as_u16(), code = code.as_str(),
             transaction_id = problem.transaction_id().map(tracing::field::display),
-            cause = problem.cause(),
+            cause = problem.cause(), repeated,
             "a request failed"
         );
     }
@@ -54,10 +67,27 @@ pub async fn render(request: Request, next: Next) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
+    if code == Code::UnsupportedContentEncoding {
+        headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
+    }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
+}
+
+/// How many requests failed for the same reason since the last line about it; `None` if that was a moment ago. While
+/// PostgreSQL is down every request fails, and a line for each would hide all others.
+fn repeated(fault: CommitFault) -> Option<u64> {
+    static LOGGED: Mutex<BTreeMap<CommitFault, (Instant, u64)>> = Mutex::new(BTreeMap::new());
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    match logged.get_mut(&fault) {
+        Some((at, count)) if at.elapsed() < LOG_INTERVAL => {
+            *count += 1;
+            None
+        }
+        _ => Some(logged.insert(fault, (Instant::now(), 0)).map_or(0, |(_, count)| count)),
+    }
 }
 
 /// The response to a request whose handler panicked.

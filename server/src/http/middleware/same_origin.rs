@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, Uri, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, Uri, Version, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -14,8 +14,13 @@ use crate::http::problem::Problem;
 
 /// Refuses requests that a browser sends on behalf of another site, as `Sec-Fetch-Site` says (Fetch Metadata) or, in an
 /// older browser, `Origin`. Also refuses requests to a host name that is not this machine's own: a foreign name that
-/// resolves to this machine (DNS rebinding) would count as the same site.
+/// resolves to this machine (DNS rebinding) would count as the same site. Without exactly one `Host`, an HTTP/1.1
+/// request is malformed (RFC 9112, 3.2).
 pub async fn enforce(request: Request, next: Next) -> Response {
+    if !names_host(request.version(), request.headers()) {
+        return Problem::malformed("an HTTP/1.1 request must have exactly one header Host")
+            .into_response();
+    }
     let site = request.headers().get("sec-fetch-site");
     let origin = request.headers().get(header::ORIGIN);
     let foreign = site.is_some_and(|site| site != "same-origin" && site != "none")
@@ -25,6 +30,14 @@ pub async fn enforce(request: Request, next: Next) -> Response {
         return Problem::cross_site().into_response();
     }
     next.run(request).await
+}
+
+/// Whether there are as many `Host` headers as the version requires. HTTP/2 has the authority of its own.
+fn names_host(version: Version, headers: &HeaderMap) -> bool {
+    match headers.get_all(header::HOST).iter().count() {
+        0 => version != Version::HTTP_11,
+        hosts => hosts == 1,
+    }
 }
 
 /// `null` is the origin of a page without one, such as a file; it is not local.
@@ -65,6 +78,21 @@ mod tests {
             assert!(!local(host), "{host}");
         }
         assert!(is_local(None, &Uri::from_static("/")));
+    }
+
+    #[test]
+    fn only_http_1_1_requires_a_host_and_no_version_takes_two() {
+        let hosts = |hosts: usize| {
+            let host = HeaderValue::from_static("localhost");
+            std::iter::repeat_n((header::HOST, host), hosts).collect::<HeaderMap>()
+        };
+        for (version, allowed) in [
+            (Version::HTTP_10, [true, true, false]),
+            (Version::HTTP_11, [false, true, false]),
+            (Version::HTTP_2, [true, true, false]),
+        ] {
+            assert_eq!([0, 1, 2].map(|count| names_host(version, &hosts(count))), allowed);
+        }
     }
 
     #[test]

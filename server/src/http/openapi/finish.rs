@@ -1,10 +1,11 @@
-//! What holds for the whole document, and no route states for itself.
+//! Completes the document with what all routes have in common, so that no route has to state it.
 
 use serde_json::json;
 use utoipa::openapi::{
     Content, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
     path::{Operation, Parameter, PathItem},
     schema::{SchemaType, Type},
+    security::SecurityRequirement,
 };
 
 use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
@@ -17,9 +18,12 @@ const MAY_LACK: [&str; 1] = ["Problem"];
 
 /// Completes the routes' document.
 pub fn finish(mut document: OpenApi) -> OpenApi {
+    // An empty requirement: there is no authentication yet.
+    document.security = Some(vec![SecurityRequirement::default()]);
     let components = document.components.get_or_insert_default();
     components.headers.insert("RequestId".to_owned(), request_id().into());
     components.headers.insert("RetryAfter".to_owned(), retry_after().into());
+    components.headers.insert("AcceptEncoding".to_owned(), accept_encoding().into());
     components.headers.insert("Allow".to_owned(), allow().into());
     components.headers.insert("WWWAuthenticate".to_owned(), challenge().into());
     for item in document.paths.paths.values_mut() {
@@ -61,6 +65,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn add_headers(status: &str, response: &mut Response) {
     let of_status = match status {
         "401" => Some(("WWW-Authenticate", "WWWAuthenticate")),
+        "415" => Some(("Accept-Encoding", "AcceptEncoding")),
         "405" => Some(("Allow", "Allow")),
         "503" => Some(("Retry-After", "RetryAfter")),
         _ => None,
@@ -114,6 +119,14 @@ fn allow() -> Header {
         .description(Some("The methods that the path supports."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .example(Some(json!("GET,HEAD")))
+        .build()
+}
+
+fn accept_encoding() -> Header {
+    HeaderBuilder::new()
+        .description(Some("The content encodings of a body that are supported, if yours is not."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(json!("gzip, br")))
         .build()
 }
 

@@ -20,7 +20,7 @@ use crate::http::{
     info(
         title = "Onceward",
         description = include_str!("introduction.md"),
-        license(name = "MIT OR Apache-2.0"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "This Onceward")),
     tags(
@@ -31,7 +31,7 @@ use crate::http::{
         (name = "Posting", description = "Posting as a whole: the pause, and the workers' circuit breakers."),
         (name = "Operation", description = "The state of Onceward, for operators, orchestrators and monitors."),
     ),
-    components(schemas(code::Code, problem::Document, domain::Counts)),
+    components(schemas(code::Code, problem::Document)),
 )]
 struct Base;
 

@@ -47,6 +47,8 @@ codes! {
         "This Onceward requires an idempotency key for each submission, and the submission has none. Nothing was stored.",
     IdempotencyKeyInvalid "idempotency_key_invalid" BAD_REQUEST
         "The Idempotency-Key is invalid or not allowed here. Nothing was stored.",
+    IdempotencyKeyMisnamed "idempotency_key_misnamed" BAD_REQUEST
+        "A header or query parameter is probably meant as the `Idempotency-Key`, but has another name. Nothing was stored.",
     SignatureMissing "signature_missing" UNAUTHORIZED
         "This Onceward requires signed webhooks, and a header of the signature is missing. Nothing was stored.",
     SignatureInvalid "signature_invalid" UNAUTHORIZED
@@ -69,10 +71,12 @@ codes! {
         "The body is too large.",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The media type of the body is not supported.",
+    UnsupportedContentEncoding "unsupported_content_encoding" UNSUPPORTED_MEDIA_TYPE
+        "The body's `Content-Encoding` is not supported; `Accept-Encoding` names those that are. Nothing was stored.",
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY
         "The request can be read, but breaks rules; `errors` names each field that does.",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
-        "The idempotency key belongs to another transaction with different content. Nothing was stored.",
+        "The idempotency key belongs to a transaction with different content or another id. Nothing was stored.",
     Internal "internal" INTERNAL_SERVER_ERROR
         "An error inside Onceward; its log has details under the request's id.",
     Overloaded "overloaded" SERVICE_UNAVAILABLE

@@ -18,7 +18,8 @@ use crate::http::body_limits::MAX_BODY_BYTES;
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 /// The codes of every operation.
-const ANY: [Code; 6] = [
+const ANY: [Code; 7] = [
+    Code::Malformed,
     Code::CrossSite,
     Code::MethodNotAllowed,
     Code::Internal,
@@ -42,24 +43,26 @@ macro_rules! problems {
 }
 
 problems! {
-    /// Of an operation without input that could be wrong.
+    /// For an operation whose input cannot be wrong.
     Any: ;
-    /// Of reading one resource by its id.
+    /// For an operation that reads one resource by its id.
     OfLookup: NotFound;
-    /// Of a list.
-    OfList: Malformed, ValidationFailed;
-    /// Of a body with at most a reason.
-    OfReason: Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
-    /// Of an intervention.
-    OfIntervention: Malformed, NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
-    /// Of a webhook.
-    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Malformed, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed;
-    /// Of a submission.
-    OfSubmission: Malformed, IdempotencyKeyMissing, IdempotencyKeyInvalid, Conflict, RequestTimeout, TooLarge,
-        UnsupportedMediaType, ValidationFailed, IdempotencyKeyReused;
-    /// Of a batch as a whole.
-    OfBatch: Malformed, IdempotencyKeyInvalid, RequestTimeout, TooLarge, UnsupportedMediaType, ValidationFailed;
+    /// For an operation that lists resources.
+    OfList: ValidationFailed;
+    /// For an operation whose body may have a reason.
+    OfReason: RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
+    /// For an intervention.
+    OfIntervention: NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType,
+        UnsupportedContentEncoding, ValidationFailed;
+    /// For an inbound webhook.
+    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Conflict, RequestTimeout, TooLarge,
+        UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
+    /// For a submission.
+    OfSubmission: IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout,
+        TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed, IdempotencyKeyReused;
+    /// For a batch as a whole. Each line has its own result.
+    OfBatch: IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
+        UnsupportedContentEncoding, ValidationFailed;
 }
 
 fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
@@ -108,6 +111,9 @@ pub fn example(code: Code) -> serde_json::Value {
         ),
         Code::IdempotencyKeyMissing => Problem::idempotency_key_missing(),
         Code::IdempotencyKeyInvalid => Problem::bad_idempotency_key("must be given only once"),
+        Code::IdempotencyKeyMisnamed => {
+            Problem::idempotency_key_misnamed("header x-idempotency-key")
+        }
         Code::IdempotencyKeyReused => SubmitError::KeyReused.into(),
         Code::SignatureMissing => Problem::unsigned(
             code,
@@ -130,6 +136,7 @@ pub fn example(code: Code) -> serde_json::Value {
         }
         Code::TooLarge => Problem::too_large(MAX_BODY_BYTES),
         Code::UnsupportedMediaType => Problem::not_json(),
+        Code::UnsupportedContentEncoding => Problem::unsupported_encoding(),
         Code::ValidationFailed => Problem::invalid(vec![
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),

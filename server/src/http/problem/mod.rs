@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::FieldError;
-use gateway::{EngineError, InterventionError, SubmitError};
+use gateway::{CommitFault, EngineError, InterventionError, SubmitError};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -20,6 +20,9 @@ use code::Code;
 
 /// When a client that was refused may retry, in seconds.
 pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// The codings of a request's body that are decoded.
+pub const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, br");
 
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
@@ -32,6 +35,7 @@ pub struct Problem {
     /// For the log only.
     transaction_id: Option<Uuid>,
     cause: Option<String>,
+    fault: Option<CommitFault>,
 }
 
 /// Why a request was not carried out (RFC 9457).
@@ -72,6 +76,7 @@ impl Problem {
             unconfirmed_id: None,
             transaction_id: None,
             cause: None,
+            fault: None,
         }
     }
 
@@ -160,6 +165,12 @@ impl Problem {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
+    /// 415: the body's coding is not among [`ACCEPTED_ENCODINGS`].
+    pub fn unsupported_encoding() -> Self {
+        let detail = "the content-encoding of a body must be gzip or br, or there must be none";
+        Self::new(Code::UnsupportedContentEncoding, detail)
+    }
+
     /// 503: the client may retry.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, detail)
@@ -177,7 +188,7 @@ impl Problem {
 
     /// An error of a change: if PostgreSQL did not confirm it, the detail says so.
     pub fn of_change(error: EngineError) -> Self {
-        let is_unconfirmed = error.retryable();
+        let is_unconfirmed = error.retryable() && !error.is_refusal();
         let mut problem = Self::from(error);
         if is_unconfirmed {
             problem.detail += "; the change may still have taken effect";
@@ -202,6 +213,15 @@ impl Problem {
         let detail = "every submission must have an Idempotency-Key of its own: the header, or the \
             field idempotencyKey";
         Self::new(Code::IdempotencyKeyMissing, detail)
+    }
+
+    /// 400: `what` is probably meant as the idempotency key.
+    pub fn idempotency_key_misnamed(what: &str) -> Self {
+        let detail = format!(
+            "the {what} is not read; send the idempotency key as the header Idempotency-Key, or as the field \
+             idempotencyKey of the body"
+        );
+        Self::new(Code::IdempotencyKeyMisnamed, detail)
     }
 
     /// Whether it belongs in the log. Load shedding is only counted: in a flood, logging a refusal would cost more than
@@ -229,6 +249,17 @@ impl Problem {
     /// Its cause, for the log.
     pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// The fault of PostgreSQL that caused it: the log has one line in a while for all that it causes.
+    pub fn fault(&self) -> Option<CommitFault> {
+        self.fault
+    }
+
+    /// Records the fault of PostgreSQL that caused it.
+    pub fn of_fault(mut self, fault: Option<CommitFault>) -> Self {
+        self.fault = fault;
+        self
     }
 
     /// Names the transaction in the log.
@@ -269,7 +300,10 @@ impl Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Database(_) => Self::unavailable(error.to_string()).caused_by(&error),
+            EngineError::Database(ref cause) => {
+                let fault = CommitFault::of(cause);
+                Self::unavailable(error.to_string()).caused_by(&error).of_fault(Some(fault))
+            }
             EngineError::Unreadable { id, .. } => Self::internal(error.to_string()).about(Some(id)),
         }
     }
@@ -286,7 +320,8 @@ impl From<SubmitError> for Problem {
             SubmitError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             SubmitError::Overloaded => Self::overloaded(error.to_string()),
             SubmitError::Unconfirmed { id, .. } => {
-                let mut problem = Self::unavailable(error.to_string()).caused_by(&error);
+                let problem = Self::unavailable(error.to_string()).caused_by(&error);
+                let mut problem = problem.of_fault(error.fault());
                 problem.unconfirmed_id = Some(id);
                 problem
             }

@@ -1,13 +1,15 @@
 //! Reading a body or a query field by field. All errors are reported together, each with the JSON pointer of its
 //! field.
 
-use domain::{FieldError, intervention::read_reason, json::pointer_to};
+use domain::{
+    FieldError, intervention::read_reason, json::pointer_to, submission::near_names::nearest,
+};
 use serde_json::{Map, Value, map::Entry};
 
 use crate::http::problem::Problem;
 
 /// The fields of a body or a query, and the errors of those that have been read. Fields that are not read are
-/// ignored.
+/// ignored, unless they are refused.
 pub struct Fields {
     values: Value,
     errors: Vec<FieldError>,
@@ -84,7 +86,24 @@ impl Fields {
             }
         };
         for name in unknown {
-            self.refuse(&format!("{pointer}{}", pointer_to(&name)), "is not a known field");
+            let message = match nearest(&name, known) {
+                Some(field) => format!("is not a known field; did you mean {field}?"),
+                None => "is not a known field".to_owned(),
+            };
+            self.refuse(&format!("{pointer}{}", pointer_to(&name)), message);
+        }
+    }
+
+    /// Reports unknown fields of a body that are probably a known one, misspelt. Others are ignored.
+    pub fn refuse_misspelt(&mut self, known: &[&str]) {
+        let Value::Object(members) = &self.values else { return };
+        let misspelt: Vec<_> = members
+            .iter()
+            .filter(|(name, value)| !value.is_null() && !known.contains(&name.as_str()))
+            .filter_map(|(name, _)| Some((pointer_to(name), nearest(name, known)?)))
+            .collect();
+        for (pointer, field) in misspelt {
+            self.refuse(&pointer, format!("is not a field; did you mean {field}?"));
         }
     }
 

@@ -66,7 +66,7 @@ async fn lose_answers(proxy: &Proxy, answers: u64) -> Fallible<()> {
 /// Alternately: the table is locked, so that every pooled connection waits; or others take all of
 /// PostgreSQL's connections, so that the pools cannot replace theirs, which are terminated.
 pub async fn exhaust(testbed: &mut Testbed) -> Fallible<()> {
-    let mut observer = testbed.cluster.connect().await?;
+    let mut observer = testbed.cluster()?.connect().await?;
     for (nth, moment) in testbed.moments(testbed.size.pick(6, 2), 0.05..0.9).into_iter().enumerate()
     {
         sleep_until(moment).await;
@@ -104,7 +104,8 @@ async fn take_all_connections(
     let mut taken = Vec::new();
     let until = Instant::now() + OCCUPIED_WITHIN;
     loop {
-        let at_once = join_all((0..AT_ONCE).map(|_| testbed.cluster.connect())).await;
+        let cluster = testbed.cluster()?;
+        let at_once = join_all((0..AT_ONCE).map(|_| cluster.connect())).await;
         let mut is_full = false;
         for connected in at_once {
             match connected {

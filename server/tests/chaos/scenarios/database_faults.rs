@@ -59,9 +59,9 @@ async fn restarts(testbed: &mut Testbed, signal: Signal, fault: &'static str) ->
 pub async fn restart(testbed: &mut Testbed, signal: Signal, fault: &'static str) -> Fallible<()> {
     let held = Claims::of_all(&testbed.database).await?;
     let stopped_at = Instant::now();
-    testbed.cluster.stop(signal).await?;
+    testbed.cluster_mut()?.stop(signal).await?;
     testbed.restart_pause().await;
-    testbed.cluster.restart().await?;
+    testbed.cluster_mut()?.restart().await?;
     testbed.measure_recovery(held, fault, stopped_at);
     Ok(())
 }
@@ -76,13 +76,13 @@ pub async fn stop_and_crash(testbed: &mut Testbed) -> Fallible<()> {
         let stopped_at = Instant::now();
         let probe = Probe::start(&testbed.fleet.web_url)?;
         if crashes {
-            testbed.cluster.stop(Signal::SIGQUIT).await?;
+            testbed.cluster_mut()?.stop(Signal::SIGQUIT).await?;
             sleep(lasts).await;
-            testbed.cluster.restart().await?;
+            testbed.cluster_mut()?.restart().await?;
         } else {
-            testbed.cluster.freeze()?;
+            testbed.cluster()?.freeze()?;
             sleep(lasts).await;
-            testbed.cluster.thaw()?;
+            testbed.cluster()?.thaw()?;
         }
         let fault = if crashes { "PostgreSQL was down" } else { "PostgreSQL was stopped" };
         let (remark, violations) = probe.end(&testbed.database).await?;

@@ -6,6 +6,7 @@ mod database_faults;
 mod log_faults;
 mod lone_worker;
 mod mixed_faults;
+mod own_postgres_faults;
 mod process_faults;
 mod service_faults;
 
@@ -17,8 +18,12 @@ use tokio::process::Command;
 
 use crate::{
     Fallible,
-    testbed::{Requirements, Size, Testbed},
+    observation::health,
+    testbed::{Requirements, Size, Testbed, own_postgres::OwnPostgres},
 };
+
+/// The disk of a PostgreSQL that runs full: room for a new cluster, its WAL and the load.
+const DISK_MB: u32 = 700;
 
 /// A scenario. `--list` prints the comment of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,6 +53,10 @@ pub enum Scenario {
     CutConnections,
     /// the table is locked, or other clients take every connection of PostgreSQL
     PoolExhausted,
+    /// Onceward runs its own PostgreSQL, whose postmaster is killed repeatedly
+    OwnPostgresKilled,
+    /// the disk of Onceward's own PostgreSQL is full for a while
+    DatabaseDiskFull,
     /// nothing listens at the posting service's address for a while
     PostingServiceGone,
     /// the posting service accepts connections and resets every one for a while
@@ -58,6 +67,9 @@ pub enum Scenario {
     Refusals,
     /// no process can write its log: the disk is full, nobody reads the pipe, its reader is gone
     LogDiskFull,
+    /// the posting service shows the id alone, confirms with nothing, with a 202, or with what is no
+    /// confirmation
+    SaysLittle,
     /// a hostile posting service, kills, stops, and restarts of PostgreSQL
     Everything,
 }
@@ -106,11 +118,21 @@ impl Scenario {
         Ok(Requirements {
             name: self.name(),
             max_connections: self.max_connections(),
+            own_postgres: matches!(self, Self::OwnPostgresKilled | Self::DatabaseDiskFull),
+            disk_mb: (self == Self::DatabaseDiskFull).then_some(DISK_MB),
             proxied: matches!(self, Self::CutConnections | Self::StopWorker),
             faults: self.faults(),
             rate_limit_per_s: self.rate_limit_per_s(size).await?,
             logs_fail: self == Self::LogDiskFull,
         })
+    }
+
+    /// Why it cannot run here, if so.
+    pub fn obstacle(self) -> Option<String> {
+        if self != Self::DatabaseDiskFull {
+            return None;
+        }
+        OwnPostgres::no_disk().map(|why| format!("skipped, because no disk can be mounted: {why}"))
     }
 
     /// The faults of the posting service. It keeps the promises on which Onceward's settings (see
@@ -132,6 +154,14 @@ impl Scenario {
                 late_write_delay_ms: 2_500,
                 verification_failure_rate: 0.05,
                 visibility_lag_ms: 500,
+                ..Faults::default()
+            },
+            Self::SaysLittle => Faults {
+                says_little: true,
+                accepted_rate: 0.03,
+                accepted_lost_rate: 0.02,
+                wrong_success_rate: 0.04,
+                late_write_delay_ms: 2_500,
                 ..Faults::default()
             },
             _ => Faults::default(),
@@ -173,10 +203,13 @@ impl Scenario {
             Self::PostgresStopped => database_faults::stop_and_crash(testbed).await,
             Self::CutConnections => connection_faults::cut(testbed).await,
             Self::PoolExhausted => connection_faults::exhaust(testbed).await,
+            Self::OwnPostgresKilled => own_postgres_faults::kill_postmaster(testbed).await,
+            Self::DatabaseDiskFull => own_postgres_faults::fill_disk(testbed).await,
             Self::PostingServiceGone => service_faults::nothing_listens(testbed).await,
             Self::PostingServiceResets => service_faults::everything_is_reset(testbed).await,
             Self::Refusals => Ok(()),
             Self::LogDiskFull => log_faults::restart_without_log(testbed).await,
+            Self::SaysLittle => health::watch(testbed).await,
             Self::Everything => mixed_faults::everything(testbed).await,
         }
     }
@@ -186,6 +219,7 @@ impl Scenario {
         match self {
             Self::Refusals => service_faults::check_refusals(testbed).await,
             Self::LogDiskFull => log_faults::check(testbed).await,
+            Self::SaysLittle => health::check_at_the_end(testbed).await,
             _ => Ok(()),
         }
     }

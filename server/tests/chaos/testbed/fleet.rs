@@ -45,7 +45,8 @@ pub struct Fleet {
 /// The configuration of the processes.
 pub struct Config<'a> {
     pub folder: &'a Path,
-    pub database_url: &'a str,
+    /// None if one process does everything, on its own PostgreSQL.
+    pub database_url: Option<&'a str>,
     pub posting_url: &'a str,
     /// A setting that not every version has.
     pub rate_limit_per_s: Option<u32>,
@@ -54,13 +55,16 @@ pub struct Config<'a> {
 }
 
 impl Fleet {
-    /// Starts one web process and two workers, and waits until they are ready.
+    /// Starts one web process and two workers, or one process that does everything, and waits until they are ready.
     pub async fn start(config: Config<'_>, database: PgPool) -> Fallible<Self> {
         let addr = format!("127.0.0.1:{}", free_port()?);
         let spec = |name: &str, command, failing_log| {
             let mut environment: Vec<(&'static str, String)> =
                 SETTINGS.map(|(name, value)| (name, value.to_owned())).into();
-            environment.push(("DATABASE_URL", config.database_url.to_owned()));
+            environment.push(match config.database_url {
+                Some(url) => ("DATABASE_URL", url.to_owned()),
+                None => ("ONCEWARD_DATA", config.folder.join("onceward").display().to_string()),
+            });
             environment.push(("POSTING_URL", config.posting_url.to_owned()));
             environment.push(("LEPTOS_SITE_ADDR", addr.clone()));
             if let Some(limit) = config.rate_limit_per_s {
@@ -75,12 +79,17 @@ impl Fleet {
             };
             ProcessSpec { name: name.to_owned(), command, environment, log }
         };
-        let web = Process::start(spec("web", "web", Log::FullDisk))?;
+        let role = if config.database_url.is_some() { "web" } else { "serve" };
+        let web = Process::start(spec("web", role, Log::FullDisk))?;
         let client = Client::builder().no_proxy().timeout(READY_WITHIN).build()?;
         let web_url = format!("http://{addr}");
         let mut fleet = Self { web, web_url, workers: Vec::new(), database, client };
         fleet.web_ready().await?;
-        for (name, failing_log) in [("worker-1", Log::Unread), ("worker-2", Log::WithoutReader)] {
+        let workers = match config.database_url {
+            Some(_) => vec![("worker-1", Log::Unread), ("worker-2", Log::WithoutReader)],
+            None => Vec::new(),
+        };
+        for (name, failing_log) in workers {
             let before = fleet.runs().await?;
             let process = Process::start(spec(name, "worker", failing_log))?;
             let run = fleet.new_run(&before).await?;

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod fleet;
+pub mod own_postgres;
 pub mod posting_service;
 pub mod process;
 pub mod proxy;
@@ -24,6 +25,7 @@ use crate::{
     testbed::{
         cluster::{Cluster, Settings},
         fleet::{Config, Fleet},
+        own_postgres::OwnPostgres,
         posting_service::PostingService,
         proxy::Proxy,
     },
@@ -56,6 +58,10 @@ pub struct Requirements {
     pub name: String,
     /// How many connections PostgreSQL accepts.
     pub max_connections: u32,
+    /// Whether one process of Onceward does everything, on its own PostgreSQL.
+    pub own_postgres: bool,
+    /// The size of the disk of Onceward's own PostgreSQL, if it has one to itself.
+    pub disk_mb: Option<u32>,
     /// Whether Onceward reaches PostgreSQL through a proxy.
     pub proxied: bool,
     /// The faults of the posting service.
@@ -89,7 +95,8 @@ pub struct Testbed {
     pub service: PostingService,
     pub proxy: Option<Proxy>,
     pub database: PgPool,
-    pub cluster: Cluster,
+    cluster: Option<Cluster>,
+    own_postgres: Option<OwnPostgres>,
     seed: u64,
     load_began_at: Instant,
     recoveries: JoinSet<Fallible<Duration>>,
@@ -105,18 +112,29 @@ impl Testbed {
     ) -> Fallible<Self> {
         let settings =
             Settings { durable: size.full, max_connections: requirements.max_connections };
-        let cluster = Cluster::make(folder.join("postgres"), settings).await?;
-        let database = cluster.pool()?;
-        let proxy = match requirements.proxied {
-            true => Some(Proxy::start(&cluster.socket()).await?),
-            false => None,
+        let (cluster, own_postgres) = match requirements.own_postgres {
+            true => (None, Some(OwnPostgres::make(folder.join("onceward"), requirements.disk_mb)?)),
+            false => (Some(Cluster::make(folder.join("postgres"), settings).await?), None),
+        };
+        let database = match (&cluster, &own_postgres) {
+            (Some(cluster), _) => cluster.pool()?,
+            (None, Some(own)) => own.pool(),
+            (None, None) => return Err("there is no PostgreSQL".into()),
+        };
+        let proxy = match &cluster {
+            Some(cluster) if requirements.proxied => Some(Proxy::start(&cluster.socket()).await?),
+            _ => None,
+        };
+        let database_url = match (&proxy, &cluster) {
+            (Some(proxy), _) => Some(proxy.url()),
+            (None, cluster) => cluster.as_ref().map(Cluster::url),
         };
         let service = PostingService::start(&folder, seed).await?;
         service.set_faults(&requirements.faults).await?;
         let rate_limit_per_s = requirements.rate_limit_per_s;
         let config = Config {
             folder: &folder,
-            database_url: &proxy.as_ref().map_or_else(|| cluster.url(), Proxy::url),
+            database_url: database_url.as_deref(),
             posting_url: &service.url,
             rate_limit_per_s,
             logs_fail: requirements.logs_fail,
@@ -135,10 +153,26 @@ impl Testbed {
             proxy,
             database,
             cluster,
+            own_postgres,
             seed,
             load_began_at: Instant::now(),
             recoveries: JoinSet::new(),
         })
+    }
+
+    /// The PostgreSQL that the harness runs.
+    pub fn cluster(&self) -> Fallible<&Cluster> {
+        self.cluster.as_ref().ok_or_else(|| "Onceward runs PostgreSQL itself".into())
+    }
+
+    /// The same, to be stopped and restarted.
+    pub fn cluster_mut(&mut self) -> Fallible<&mut Cluster> {
+        self.cluster.as_mut().ok_or_else(|| "Onceward runs PostgreSQL itself".into())
+    }
+
+    /// The PostgreSQL that Onceward runs.
+    pub fn own_postgres(&self) -> Fallible<&OwnPostgres> {
+        self.own_postgres.as_ref().ok_or_else(|| "the harness runs PostgreSQL".into())
     }
 
     /// Starts the load. It reports when every transaction is final, or the time for that is over.

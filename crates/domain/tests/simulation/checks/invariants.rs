@@ -29,6 +29,8 @@ pub enum Invariant {
     AttemptsAreLimited,
     /// The number of accepted transactions is the sum over all states.
     CountsAddUp,
+    /// A transaction whose verification fails, long after its doubt began, is in doubt.
+    LongDoubtIsShown,
     /// After the faults have stopped, everything reaches its end.
     ComesToAnEnd,
 }
@@ -101,7 +103,15 @@ fn of_row(row: &Row, policy: &Policy) -> Option<Invariant> {
     if !sound || row.completed_at.is_some() != row.state.is_final() {
         return Some(Invariant::RowIsSound);
     }
-    (row.attempts > policy.max_attempts).then_some(Invariant::AttemptsAreLimited)
+    if row.attempts > policy.max_attempts {
+        return Some(Invariant::AttemptsAreLimited);
+    }
+    let long_doubt = row.state == State::Pending
+        && row
+            .verification_failed_at
+            .zip(row.doubt)
+            .is_some_and(|(failed_at, doubt)| failed_at >= doubt.since + policy.doubt_after);
+    long_doubt.then_some(Invariant::LongDoubtIsShown)
 }
 
 fn of_change(before: Option<&Row>, row: &Row) -> Option<Invariant> {

@@ -50,6 +50,14 @@ pub enum Mutation {
     BrokenReadAsNotSent,
     /// An attempt is counted when it has ended, so one that kills its worker is not counted.
     AttemptsCountedAtTheirEnd,
+    /// A transaction whose verification fails for long is called proven absent.
+    FailedForLongReadAsAbsent,
+    /// A transaction whose verification fails for long never becomes in doubt while attempts are left.
+    NeverInDoubtWithAttemptsLeft,
+    /// A 202 is read as posted.
+    AcceptedReadAsPosted,
+    /// A success that is about another transaction is read as posted.
+    ContradictionReadAsPosted,
     /// The workers that a transaction has lost are not counted.
     LossesNotCounted,
     /// An operator may cancel a transaction that has been sent.

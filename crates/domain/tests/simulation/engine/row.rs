@@ -16,6 +16,9 @@ pub struct Row {
     pub verifications: u32,
     pub lost_claims: u32,
     pub doubt: Option<Doubt>,
+    /// When its latest verification failed, by its worker's clock, if the last change recorded that; the engine
+    /// has no need of it.
+    pub verification_failed_at: Option<Time>,
     pub claimed_by: Option<Run>,
     pub next_attempt_at: Option<Time>,
     pub completed_at: Option<Time>,
@@ -59,5 +62,5 @@ pub struct Claimed {
 pub enum Evidence {
     None,
     Attempt { outcome: Outcome, window: Option<Window> },
-    Verification { finding: Finding },
+    Verification { finding: Finding, ended_at: Time },
 }

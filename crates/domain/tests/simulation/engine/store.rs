@@ -64,6 +64,7 @@ impl Store {
                 verifications: 0,
                 lost_claims: 0,
                 doubt: None,
+                verification_failed_at: None,
                 claimed_by: None,
                 next_attempt_at: Some(now),
                 completed_at: None,
@@ -148,6 +149,7 @@ impl Store {
             return false;
         }
         self.changes += 1;
+        row.verification_failed_at = None;
         let attempts = &mut self.attempts[id];
         match evidence {
             Evidence::None => {}
@@ -173,8 +175,9 @@ impl Store {
                     attempt.outcome = Some(outcome);
                 }
             }
-            Evidence::Verification { finding } => {
+            Evidence::Verification { finding, ended_at } => {
                 row.verifications += 1;
+                row.verification_failed_at = (finding == Finding::Failed).then_some(ended_at);
                 if finding == Finding::Found
                     && let Some(latest) = attempts.last_mut()
                 {
@@ -219,6 +222,7 @@ impl Store {
             row.state = State::Pending;
         }
         row.fence += 1;
+        row.verification_failed_at = None;
         row.claimed_by = None;
         row.lost_claims += u32::from(lost);
         for attempt in self.attempts[id].iter_mut().filter(|attempt| attempt.fence == fence) {
@@ -293,6 +297,7 @@ impl Store {
         }
         row.state = to;
         row.fence += 1;
+        row.verification_failed_at = None;
         row.claimed_by = None;
         row.next_attempt_at = (to == State::Pending).then_some(now);
         row.completed_at = to.is_final().then_some(now);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Ending, Finding,
+    AnswerBody, Ending, Finding,
     protocol::{DoubtReason, Execution, Failure, POST_WITHIN, Step},
 };
 
@@ -114,12 +114,27 @@ impl Worker {
             Ending::NotWritten
         };
         let mut state = world.state();
-        if ending == Ending::Broken && state.mutation == Some(Mutation::BrokenReadAsNotSent) {
-            ending = Ending::NotWritten;
+        match (state.mutation, &mut ending) {
+            (Some(Mutation::BrokenReadAsNotSent), Ending::Broken) => ending = Ending::NotWritten,
+            (Some(Mutation::AcceptedReadAsPosted), Ending::Answered { status, .. })
+                if *status == 202 =>
+            {
+                *status = 200;
+            }
+            (Some(Mutation::ContradictionReadAsPosted), Ending::Answered { body, .. })
+                if *body == AnswerBody::Contradicts =>
+            {
+                *body = AnswerBody::Agrees;
+            }
+            _ => {}
         }
         let (now, draw) = (claim.now(&state, *run), state.rng.fraction());
         let (outcome, window, mut step) = turn.after_post(&ending, now, draw);
         state.observe(outcome.as_str());
+        // The engine postpones verifications while most of them fail.
+        if step == Step::Verify && state.fault(8) {
+            step = turn.postpone_verification(now, draw);
+        }
         if step == Step::Verify && state.mutation == Some(Mutation::NoVerification) {
             step = Step::PostAgain { at: now };
         }
@@ -145,12 +160,22 @@ impl Worker {
         }
         state.observe(finding.as_str());
         let mut step = turn.after_verification(finding, retry_after, started_at, now, draw);
-        if matches!(step, Step::InDoubt { reason: DoubtReason::OutcomeUnknown, .. })
-            && state.mutation == Some(Mutation::FailedOnUnknown)
-        {
-            step = Step::Fail(Failure::ProvenAbsent);
+        match (&step, state.mutation) {
+            (
+                Step::InDoubt { reason: DoubtReason::OutcomeUnknown, .. },
+                Some(Mutation::FailedOnUnknown),
+            ) => step = Step::Fail(Failure::ProvenAbsent),
+            (
+                Step::InDoubt { reason: DoubtReason::VerificationFails, .. },
+                Some(Mutation::FailedForLongReadAsAbsent),
+            ) => step = Step::PostAgain { at: now },
+            (
+                Step::InDoubt { reason: DoubtReason::VerificationFails, at: Some(at) },
+                Some(Mutation::NeverInDoubtWithAttemptsLeft),
+            ) => step = Step::Retry { at: *at },
+            _ => {}
         }
-        (Evidence::Verification { finding }, step)
+        (Evidence::Verification { finding, ended_at: now }, step)
     }
 
     /// The time that a busy worker takes to continue.
@@ -232,6 +257,9 @@ fn name(step: &Step) -> &'static str {
         Step::Fail(Failure::Refused) => "failed: refused",
         Step::Fail(Failure::ProvenAbsent) => "failed: proven absent",
         Step::InDoubt { reason: DoubtReason::OutcomeUnknown, .. } => "in doubt: unknown",
+        Step::InDoubt { reason: DoubtReason::VerificationFails, .. } => {
+            "in doubt: verification fails"
+        }
         Step::InDoubt { reason: DoubtReason::Mismatch, .. } => "in doubt: mismatch",
     }
 }

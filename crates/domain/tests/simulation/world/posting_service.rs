@@ -1,15 +1,16 @@
 //! The posting service, which is the adversary, and the ledger by which the engine is judged.
 //!
-//! It keeps only these promises, on which the protocol rests. A readable 2xx was applied; a refusal
-//! was not, and neither was a request that was turned away. A request that was answered has ended,
-//! unless a gateway gave up on it. A request without a known end is applied, if at all, at most
+//! It keeps only these promises, on which the protocol rests. A 2xx other than 202 that contradicts
+//! nothing was applied; a refusal was not, and neither was a request that was turned away. A request
+//! that was answered has ended, unless a gateway gave up on it, it was only accepted, or the answer
+//! was another's. A request without a known end is applied, if at all, at most
 //! `settle` after Onceward has given it up, which happens `timeout` after it left, even if the
 //! worker died or stalls meanwhile. And an entry is seen by every verification that is sent
 //! `visibility` after it.
 
 use std::time::Duration;
 
-use domain::{Ending, Finding};
+use domain::{AnswerBody, Ending, Finding};
 
 use crate::{
     engine::row::Attempt,
@@ -26,12 +27,14 @@ pub enum Fate {
     GatewayGaveUp,
     AnsweredError,
     Unreadable,
+    Accepted,
+    Contradicted,
     TurnedAway,
     Refused,
 }
 
 impl Fate {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Posted,
         Self::NotWritten,
         Self::TimedOut,
@@ -39,6 +42,8 @@ impl Fate {
         Self::GatewayGaveUp,
         Self::AnsweredError,
         Self::Unreadable,
+        Self::Accepted,
+        Self::Contradicted,
         Self::TurnedAway,
         Self::Refused,
     ];
@@ -172,11 +177,10 @@ impl State {
             }
         };
         let ends_at = now + self.answers_within(policy.timeout);
-        let answered =
-            |status, readable, retry_after| Ending::Answered { status, readable, retry_after };
+        let answered = |status, body, retry_after| Ending::Answered { status, body, retry_after };
         match fate {
             Fate::Posted => {
-                let ending = answered(self.rng.pick(&[200, 201]), true, None);
+                let ending = answered(self.rng.pick(&[200, 201]), AnswerBody::Agrees, None);
                 Plan { ending, ends_at, applied_at: Some(self.moment(now, ends_at)) }
             }
             Fate::NotWritten => Plan { ending: Ending::NotWritten, ends_at, applied_at: None },
@@ -191,29 +195,43 @@ impl State {
             }
             Fate::GatewayGaveUp => {
                 let status = self.rng.pick(&[408, 502, 504]);
-                let ending = answered(status, self.rng.one_in(2), self.retry_after());
+                let ending = answered(status, self.body(), self.retry_after());
                 let applied_at = self.perhaps(now, ends_at + policy.settle);
                 Plan { ending, ends_at, applied_at }
             }
             Fate::AnsweredError => {
                 let status = self.rng.pick(&[302, 409, 425, 429, 500, 503]);
-                let ending = answered(status, self.rng.one_in(2), self.retry_after());
+                let ending = answered(status, self.body(), self.retry_after());
                 Plan { ending, ends_at, applied_at: self.perhaps(now, ends_at) }
             }
             Fate::Unreadable => {
-                let ending = answered(200, false, None);
+                let ending = answered(200, AnswerBody::Unclear, None);
                 Plan { ending, ends_at, applied_at: self.perhaps(now, ends_at) }
+            }
+            Fate::Accepted => {
+                let ending = answered(202, self.body(), self.retry_after());
+                let applied_at = self.perhaps(now, ends_at + policy.settle);
+                Plan { ending, ends_at, applied_at }
+            }
+            Fate::Contradicted => {
+                let ending = answered(200, AnswerBody::Contradicts, None);
+                let applied_at = self.perhaps(now, ends_at + policy.settle);
+                Plan { ending, ends_at, applied_at }
             }
             Fate::TurnedAway => {
                 let status = self.rng.pick(&[401, 403, 404]);
-                let ending = answered(status, true, self.retry_after());
+                let ending = answered(status, AnswerBody::Agrees, self.retry_after());
                 Plan { ending, ends_at, applied_at: None }
             }
             Fate::Refused => {
-                let ending = answered(self.rng.pick(&[400, 422]), true, None);
+                let ending = answered(self.rng.pick(&[400, 422]), AnswerBody::Agrees, None);
                 Plan { ending, ends_at, applied_at: None }
             }
         }
+    }
+
+    fn body(&mut self) -> AnswerBody {
+        self.rng.pick(&[AnswerBody::Agrees, AnswerBody::Contradicts, AnswerBody::Unclear])
     }
 
     fn answers_within(&mut self, timeout: Duration) -> Duration {

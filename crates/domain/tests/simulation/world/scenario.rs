@@ -71,7 +71,7 @@ impl Scenario {
             slowness: rng.pick(&[0, 3, 10]),
             database_faults: rng.pick(&[0, 5, 20, 60]),
             outages: rng.pick(&[0, 0, 1, 2]),
-            failed_verifications: rng.pick(&[0, 2, 5]),
+            failed_verifications: rng.pick(&[0, 1, 2, 5]),
             fates: fates(rng),
             operator_every: rng.pick(&[None, Some(500), Some(4_000)]).map(Duration::from_millis),
             poison: (0..transactions)
@@ -97,6 +97,8 @@ fn policy(rng: &mut SeededRng) -> Policy {
                 base: Duration::from_secs(5),
                 max: Duration::from_secs(600),
             },
+            doubt_after: Duration::from_secs(300),
+            confirms_posts: rng.one_in(2),
         };
     }
     Policy {
@@ -106,6 +108,8 @@ fn policy(rng: &mut SeededRng) -> Policy {
         visibility: millis(rng, &[0, 100, 1_000, 3_000]),
         backoff: Backoff { base: millis(rng, &[0, 50, 500]), max: millis(rng, &[500, 2_000]) },
         in_doubt_backoff: Backoff { base: millis(rng, &[100, 1_000]), max: Duration::from_secs(3) },
+        doubt_after: millis(rng, &[500, 5_000, 60_000]),
+        confirms_posts: rng.one_in(4),
     }
 }
 

@@ -10,17 +10,20 @@ use axum::{
     routing::get,
 };
 use domain::Circuit;
-use gateway::{Gateway, Health, Status};
+use gateway::{Gateway, Health, OlderThan, Status};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{
-    middleware::deadline::DATABASE_TIMEOUT,
-    problem::{Document, Problem, RETRY_AFTER_SECONDS, error_responses},
-    state::WebState,
+use crate::{
+    http::{
+        middleware::deadline::DATABASE_TIMEOUT,
+        problem::{Document, Problem, RETRY_AFTER_SECONDS, error_responses},
+        state::WebState,
+    },
+    own_postgres::OwnPostgresStatus,
 };
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -61,7 +64,8 @@ impl From<Health> for Report {
 
 /// Show the health of Onceward
 ///
-/// From the database alone, so every process returns the same. If Onceward is not healthy, `reasons` says why.
+/// From the database, so every process returns the same, and from whether this process can commit. If Onceward is not
+/// healthy, `reasons` says why.
 #[utoipa::path(
     get,
     path = "/api/health",
@@ -80,8 +84,13 @@ impl From<Health> for Report {
         ),
     ),
 )]
-async fn health(State(gateway): State<Gateway>) -> Response {
-    let health = match timeout(DATABASE_TIMEOUT, gateway.health()).await {
+async fn health(
+    State(gateway): State<Gateway>,
+    State(own_postgres): State<OwnPostgresStatus>,
+) -> Response {
+    let (health, commits) =
+        tokio::join!(timeout(DATABASE_TIMEOUT, gateway.health()), gateway.check_commits());
+    let mut health = match health {
         Ok(Ok(health)) => health,
         Ok(Err(error)) => {
             tracing::warn!(%error, "the health could not be read");
@@ -92,6 +101,12 @@ async fn health(State(gateway): State<Gateway>) -> Response {
             Health::unreachable()
         }
     };
+    if let Err(fault) = commits {
+        health = health.unhealthy(fault.reason());
+    }
+    if let Some(trouble) = own_postgres.trouble() {
+        health = health.unhealthy(&trouble);
+    }
     let status = match health.status {
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         Status::Healthy | Status::Degraded => StatusCode::OK,
@@ -104,6 +119,8 @@ async fn health(State(gateway): State<Gateway>) -> Response {
 }
 
 /// Report that the process is alive
+///
+/// Whatever the state of the database.
 #[utoipa::path(
     get,
     path = "/livez",
@@ -120,7 +137,7 @@ pub async fn live() -> &'static str {
 
 /// Report whether requests can be served
 ///
-/// They can if the database answers.
+/// They can if the database answers and commits: what it does not commit cannot be accepted.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -132,7 +149,8 @@ pub async fn live() -> &'static str {
     ),
 )]
 async fn ready(State(gateway): State<Gateway>) -> Result<&'static str, Problem> {
-    gateway.ping().await?;
+    let commits = gateway.check_commits().await;
+    commits.map_err(|fault| Problem::unavailable(fault.reason()).of_fault(Some(fault)))?;
     Ok("ready")
 }
 
@@ -146,7 +164,14 @@ fn example_of_healthy() -> Value {
         retry_count: Some(1),
         in_doubt: Some(0),
         error_rate: Some(0.05),
+        verification_failure_rate: Some(0.0),
         oldest_pending_seconds: Some(0.2),
+        oldest_unfinished_seconds: Some(75.0),
+        unfinished_older_than: Some(
+            [(60, 1), (300, 0), (3600, 0)]
+                .map(|(seconds, count)| OlderThan { seconds, count })
+                .into(),
+        ),
         paused: Some(false),
         workers: Some(1),
         circuit: Some(Circuit::Closed),

@@ -2,7 +2,8 @@
 //!
 //! `transactions` has the latest version of each changed transaction, `counts` the number in each state, and `posting`
 //! the pause and the workers' circuit breakers. The id of an event is a position in the change feed: with it in
-//! `Last-Event-ID`, a client continues where it stopped. At most the latest 200 missed changes are sent.
+//! `Last-Event-ID`, a client continues where it stopped. Every change is sent, late if need be; to a client that is too
+//! far behind, `gap` says that changes are left out.
 
 use std::convert::Infallible;
 
@@ -14,9 +15,11 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
+use domain::{Counts, PostingStatus, Transaction};
 use futures::{StreamExt, stream};
 use gateway::{Change, Gateway};
 use serde::Serialize;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,26 +34,50 @@ pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(open))
 }
 
-/// One event of the stream.
+/// One event of the stream: its lines as members, and its data decoded.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the API's document: axum writes events itself")]
 struct StreamEvent {
     /// The kind of `data`.
-    #[schema(pattern = "^(transactions|counts|posting)$")]
+    #[schema(pattern = "^(transactions|counts|posting|gap)$")]
     event: String,
     /// A position in the change feed.
     #[schema(pattern = "^[0-9]+$")]
     id: String,
-    /// JSON: a list of `Transaction`, a `Counts`, or a `PostingStatus`.
-    #[schema(content_media_type = "application/json")]
-    data: String,
+    data: EventData,
+}
+
+/// The data of an event, which is one line of JSON.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the API's document: axum writes events itself")]
+enum EventData {
+    /// The transactions that changed.
+    Transactions(Vec<Transaction>),
+    /// How many are in each state.
+    Counts(Counts),
+    /// The status of posting.
+    Posting(PostingStatus),
+    /// The positions between which changes were left out.
+    Gap(Gap),
+}
+
+/// The data of `gap`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Gap {
+    from: String,
+    to: String,
+    read_again: &'static str,
 }
 
 /// Follow changes
 ///
 /// Server-sent events. `transactions` has a list of changed transactions, each in its latest version; `counts` has the
 /// number in each state; `posting` has the status of posting. The id of an event is a position in the change feed: with
-/// it in `Last-Event-ID`, a client continues where it stopped. At most the latest 200 missed changes are sent.
+/// it in `Last-Event-ID`, a client continues where it stopped. The last version of every transaction arrives, late if need
+/// be. A client that is more than 10,000 changes behind receives `gap` instead of the rest: it reads the transactions
+/// again, and receives all later changes.
 #[utoipa::path(
     get,
     path = "/api/stream",
@@ -63,7 +90,7 @@ struct StreamEvent {
             description = "The stream, which lasts until either side ends it.",
             body = StreamEvent,
             content_type = "text/event-stream",
-            example = "event: counts\nid: 48213\ndata: {\"pending\":3,\"processing\":1,\"completed\":996,\"failed\":0,\"inDoubt\":0,\"rejected\":0,\"cancelled\":0}\n\n",
+            example = json!(example_of_counts()),
         ),
         error_responses::Any,
     ),
@@ -73,29 +100,35 @@ async fn open(
     State(stop): State<CancellationToken>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let last_event_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let since = last_event_id.and_then(|text| text.parse().ok());
-    // Listening comes first, so that a change in between is sent twice rather than never.
-    let listener = gateway.changes().listen().await;
-    let first = gateway.changes().since(since).await?;
-    let rest = stream::unfold((listener, stop), async |(mut listener, stop)| {
+    let listener = gateway.changes().listen(position(&headers)).await?;
+    let changes = stream::unfold((listener, stop), async |(mut listener, stop)| {
         tokio::select! {
             change = listener.next() => change.map(|change| (change, (listener, stop))),
             () = stop.cancelled() => None,
         }
     });
-    let events =
-        stream::once(async { first }).chain(rest).flat_map(|change| stream::iter(events(&change)));
+    let events = changes.flat_map(|change| stream::iter(events(&change)));
     Ok(Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// The position that a client resumes from. With an id that is not ours it resumes from the beginning: it must not
+/// believe that it has missed nothing.
+fn position(headers: &HeaderMap) -> Option<i64> {
+    let id = headers.get("last-event-id").filter(|id| !id.is_empty())?;
+    Some(id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(0))
 }
 
 /// The events of a change. The first change for a client without a position may have no transactions.
 fn events(change: &Change) -> Vec<Event> {
+    let gap = change.is_gap.then(|| {
+        let (from, to) = (change.from.to_string(), change.position.to_string());
+        event("gap", change.position, &Gap { from, to, read_again: "/api/transactions" })
+    });
     let transactions = (!change.transactions.is_empty())
         .then(|| event("transactions", change.position, &change.transactions));
     let counts = change.counts.map(|counts| event("counts", change.position, &counts));
     let posting = change.posting.as_ref().map(|posting| event("posting", change.position, posting));
-    transactions.into_iter().chain(counts).chain(posting).flatten().collect()
+    gap.into_iter().chain(transactions).chain(counts).chain(posting).flatten().collect()
 }
 
 fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {
@@ -106,4 +139,12 @@ fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {
             None
         }
     }
+}
+
+/// An event with the number of transactions in each state.
+fn example_of_counts() -> Value {
+    let counts = json!({
+        "pending": 3, "processing": 1, "completed": 996, "failed": 0, "inDoubt": 0, "rejected": 0, "cancelled": 0,
+    });
+    json!({"event": "counts", "id": "48213", "data": counts})
 }

@@ -91,6 +91,7 @@ async fn request(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::of_body(body);
+    fields.refuse_misspelt(&["filter", "reason"]);
     // An empty filter matches all; it is required so that no client matches all by leaving it out.
     fields.require("/filter");
     fields.refuse_unknown("/filter", &filter::FIELDS);
@@ -108,6 +109,8 @@ async fn request(
 }
 
 /// Show a bulk retry
+///
+/// With its filter, and how many transactions it has examined and retried so far.
 #[utoipa::path(
     get,
     path = "/api/bulk-retries/{id}",

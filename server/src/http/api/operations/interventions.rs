@@ -124,6 +124,7 @@ async fn resolve(
 ) -> Result<Json<Transaction>, Problem> {
     let id = transaction_id(id)?;
     let mut fields = Fields::of_body(body);
+    fields.refuse_misspelt(&["status", "reason"]);
     fields.require("/status");
     let resolution = fields.text("/status", |text| match text {
         "completed" => Ok(Resolution::Completed),

@@ -17,6 +17,8 @@ pub fn routes() -> OpenApiRouter<WebState> {
 }
 
 /// Show the status of posting
+///
+/// Whether it is paused, and by whom; and the circuit breakers of the workers.
 #[utoipa::path(
     get,
     path = "/api/posting",
@@ -72,6 +74,8 @@ async fn pause(
 }
 
 /// Resume posting
+///
+/// In every process, at once.
 #[utoipa::path(
     post,
     path = "/api/posting/resume",

@@ -31,6 +31,7 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
             (false, false) => return Err(Problem::not_json()),
         };
         let mut fields = Fields::of_body(body);
+        fields.refuse_misspelt(&["reason"]);
         let reason = fields.reason();
         fields.finish(Some(Self { reason }))
     }

@@ -3,8 +3,7 @@
 use std::str::FromStr;
 
 use axum::extract::{Query, rejection::QueryRejection};
-use chrono::{DateTime, Utc};
-use domain::{Currency, IdempotencyKey, State};
+use domain::{Currency, IdempotencyKey, State, date_time::read_date_time};
 use gateway::Filter;
 
 use crate::http::{
@@ -43,11 +42,11 @@ pub fn read<E: ToString>(
     let at = |name: &str| format!("{at}/{name}");
     Filter {
         status: fields.text(&at("status"), status),
-        currency: fields.text(&at("currency"), Currency::parse),
+        currency: fields.text(&at("currency"), Currency::from_stored),
         reference: fields.text(&at("reference"), without_nul),
         idempotency_key: fields.text(&at("idempotencyKey"), IdempotencyKey::from_str),
-        from: fields.text(&at("from"), instant),
-        to: fields.text(&at("to"), instant),
+        from: fields.text(&at("from"), read_date_time),
+        to: fields.text(&at("to"), read_date_time),
         min_attempts: fields.read(&at("minAttempts"), |value| {
             // A string in a query; a number in a body, where 2.0 is 2.
             let number = match value.as_str() {
@@ -59,9 +58,4 @@ pub fn read<E: ToString>(
             number.ok_or_else(|| format!("must be a whole number from 0 to {MAX_ATTEMPTS}"))
         }),
     }
-}
-
-fn instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
-    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
-    at.map_err(|_| "must be a date and time of RFC 3339, such as 2026-01-31T12:00:00Z")
 }

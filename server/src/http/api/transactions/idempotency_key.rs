@@ -1,7 +1,13 @@
 //! The idempotency key of a submission: from the header `Idempotency-Key` or the field `idempotencyKey` of its body.
 
-use axum::http::{HeaderMap, HeaderName};
-use domain::{IdempotencyKey, Submission, submission::BadIdempotencyKey};
+use axum::{
+    extract::Query,
+    http::{HeaderMap, HeaderName, Uri},
+};
+use domain::{
+    IdempotencyKey, Submission,
+    submission::{BadIdempotencyKey, near_names::means_idempotency_key},
+};
 
 use crate::http::{problem::Problem, state::KeyRequired};
 
@@ -16,6 +22,27 @@ pub fn require(key_required: KeyRequired, submission: &Submission) -> Result<(),
     match key_required.0 && submission.idempotency_key.is_none() {
         true => Err(Problem::idempotency_key_missing()),
         false => Ok(()),
+    }
+}
+
+/// Refuses a header or a query parameter that is probably meant as the key: if it were ignored, a repetition would
+/// be another payment.
+///
+/// # Errors
+/// 400 if there is one.
+pub fn refuse_misnamed(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    if let Some(name) = headers.keys().find(|name| means_idempotency_key(name.as_str())) {
+        return Err(Problem::idempotency_key_misnamed(&format!("header {name}")));
+    }
+    let query = Query::<Vec<(String, String)>>::try_from_uri(uri).unwrap_or_default();
+    let is_key = |name: &str| {
+        means_idempotency_key(name) || name.eq_ignore_ascii_case(IDEMPOTENCY_KEY.as_str())
+    };
+    match query.iter().find(|(name, _)| is_key(name)) {
+        Some((name, _)) => {
+            Err(Problem::idempotency_key_misnamed(&format!("query parameter {name}")))
+        }
+        None => Ok(()),
     }
 }
 

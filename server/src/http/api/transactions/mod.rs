@@ -4,7 +4,7 @@
 
 mod batch;
 pub mod example;
-mod export;
+mod export_file;
 pub mod filter;
 pub mod idempotency_key;
 mod list;
@@ -21,6 +21,6 @@ pub fn routes() -> OpenApiRouter<WebState> {
         .routes(routes!(list::list, submit::submit))
         .routes(routes!(show::show))
         .routes(routes!(show::attempts))
-        .routes(routes!(export::export))
+        .routes(routes!(export_file::export))
         .merge(batch::routes())
 }

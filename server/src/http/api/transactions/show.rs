@@ -1,23 +1,30 @@
 //! `GET /api/transactions/{id}` and `/attempts`: one transaction, and its attempts.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
 };
 use domain::{Attempt, Finding, Outcome, Transaction, Verification};
-use gateway::Gateway;
+use gateway::{Gateway, MAX_ATTEMPTS_PAGE};
 use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::example;
+use super::{example, filter::UncheckedQuery};
 use crate::http::{
     problem::{Problem, error_responses},
-    request::path::transaction_id,
+    request::{fields::Fields, path::transaction_id},
 };
 
+/// Attempts in a page if the client does not set a limit: more than most transactions ever have.
+const DEFAULT_LIMIT: u32 = 100;
+
 /// Show a transaction
+///
+/// As it is now, not as it was when it was submitted.
 #[utoipa::path(
     get,
     path = "/api/transactions/{id}",
@@ -37,37 +44,89 @@ pub async fn show(
     gateway.transaction(id).await?.map(Json).ok_or_else(Problem::no_such_transaction)
 }
 
-/// Every attempt of a transaction, first to last.
+/// A page of the attempts of a transaction, first to last.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Attempts {
     /// The attempts.
     data: Vec<Attempt>,
+    /// The `cursor` of the next page; null if this is the last one.
+    next_cursor: Option<String>,
+}
+
+/// Which page of the attempts is requested.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
+)]
+pub struct AttemptsPage {
+    /// Where the page starts: the `nextCursor` of the previous page.
+    #[param(pattern = "^[1-9][0-9]{0,8}$", example = "100")]
+    cursor: Option<String>,
+    /// Attempts in a page.
+    #[param(minimum = 1, maximum = 200, default = 100)]
+    limit: Option<u32>,
 }
 
 /// List the attempts of a transaction
 ///
-/// Every POST to the posting service, with its outcome and the verifications after it.
+/// Every POST to the posting service, with its outcome and the verifications after it. Verifications in a row that ended
+/// alike are one entry, with their `count`.
 #[utoipa::path(
     get,
     path = "/api/transactions/{id}/attempts",
     operation_id = "listAttempts",
     tag = "Transactions",
-    params(("id" = Uuid, Path, description = "The transaction's id.")),
+    params(("id" = Uuid, Path, description = "The transaction's id."), AttemptsPage),
     responses(
-        (status = 200, description = "The attempts, first to last.", body = Attempts, example = json!(example_of_attempts())),
+        (
+            status = 200,
+            description = "A page of the attempts, first to last.",
+            body = Attempts,
+            links(("next" = (
+                operation_id = "listAttempts",
+                parameters(("id" = "$request.path.id"), ("cursor" = "$response.body#/nextCursor")),
+            ))),
+            example = json!(example_of_attempts()),
+        ),
         error_responses::OfLookup,
+        error_responses::OfList,
     ),
 )]
 pub async fn attempts(
     State(gateway): State<Gateway>,
     id: Result<Path<Uuid>, PathRejection>,
+    query: UncheckedQuery,
 ) -> Result<Json<Attempts>, Problem> {
     let id = transaction_id(id)?;
-    let data = gateway.attempts(id).await?;
+    let (after, limit) = page(query)?;
+    // One more shows whether there is another page.
+    let mut data = gateway.attempts(id, after, limit + 1).await?;
     if data.is_empty() && gateway.transaction(id).await?.is_none() {
         return Err(Problem::no_such_transaction());
     }
-    Ok(Json(Attempts { data }))
+    let more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let next_cursor = data.last().filter(|_| more).map(|last| last.number.to_string());
+    Ok(Json(Attempts { data, next_cursor }))
+}
+
+/// The attempt after which the page begins, and how many there are in it.
+fn page(query: UncheckedQuery) -> Result<(u32, u32), Problem> {
+    let query = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
+    let mut fields = Fields::of_query(query.0);
+    let after = fields.text("/cursor", |text| match text.parse::<NonZeroU32>() {
+        Ok(number) if number.get() < 1_000_000_000 => Ok(number.get()),
+        _ => Err("must be the nextCursor of another page"),
+    });
+    let limit = fields.text("/limit", |text| match text.parse() {
+        Ok(limit) if (1..=MAX_ATTEMPTS_PAGE).contains(&limit) => Ok(limit),
+        _ => Err(format!("must be a whole number from 1 to {MAX_ATTEMPTS_PAGE}")),
+    });
+    let (after, limit) = fields.finish(Some((after, limit)))?;
+    Ok((after.unwrap_or(0), limit.unwrap_or(DEFAULT_LIMIT)))
 }
 
 /// An attempt that was answered with an error after it had taken effect, and the verification that found it.
@@ -83,10 +142,13 @@ fn example_of_attempts() -> Value {
         verifications: vec![Verification {
             started_at: example::at(3_900),
             ended_at: example::at(4_200),
+            first_started_at: example::at(3_900),
+            count: 1,
             finding: Finding::Found,
             http_status: Some(200),
             error: None,
         }],
+        verification_count: 1,
     };
-    json!({ "data": [attempt] })
+    json!({ "data": [attempt], "nextCursor": null })
 }

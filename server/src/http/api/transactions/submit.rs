@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use domain::{Principal, Submission, Transaction};
@@ -38,6 +38,9 @@ struct SubmissionHeaders {
     /// The trace that the request belongs to (W3C Trace Context); an invalid one counts as absent.
     #[param(example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
     traceparent: Option<String>,
+    /// What the vendors of that trace keep in it; passed on with it, up to 32 entries and 512 characters.
+    #[param(example = "rojo=00f067aa0ba902b7")]
+    tracestate: Option<String>,
 }
 
 /// Submit a transaction
@@ -77,13 +80,16 @@ struct SubmissionHeaders {
 pub async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
+    uri: Uri,
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, Problem> {
+    idempotency_key::refuse_misnamed(&headers, &uri)?;
     let mut submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
     idempotency_key::take_from_header(&mut submission, &headers)?;
     idempotency_key::require(key_required, &submission)?;
     submission.trace_parent = trace_parent::of(&headers);
+    submission.trace_state = trace_parent::state_of(&headers);
     let id = submission.id;
     let submitted = gateway
         .submit(&Principal::anonymous(), submission)

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::Utc;
-use domain::{Amount, Currency, FieldError, Principal, Submission};
+use domain::{Amount, FieldError, Principal, Submission, openapi::AcceptedCurrency};
 use gateway::{Gateway, SubmitError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -61,7 +61,7 @@ struct Webhook {
     #[schema(schema_with = domain::submission::schema::amount)]
     amount: Amount,
     /// The currency of `amount`.
-    currency: Currency,
+    currency: AcceptedCurrency,
 }
 
 fn transaction_id() -> Object {
@@ -173,10 +173,15 @@ fn problem(error: SubmitError) -> Problem {
             "another transaction with different content has this transaction_id",
         ),
         // The engine's message names an id that the sender does not know.
-        SubmitError::Unconfirmed { .. } => Problem::unavailable(
-            "the database did not confirm in time; it is safe to repeat the webhook",
-        )
-        .caused_by(&error),
+        SubmitError::Unconfirmed { .. } => {
+            let why = match error.fault() {
+                Some(fault) if fault.is_refusal() => fault.reason(),
+                _ => "the database did not confirm in time",
+            };
+            Problem::unavailable(format!("{why}; it is safe to repeat the webhook"))
+                .caused_by(&error)
+                .of_fault(error.fault())
+        }
         error => error.into(),
     }
 }

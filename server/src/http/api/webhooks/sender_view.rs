@@ -79,6 +79,8 @@ struct SenderView {
 }
 
 /// Show a transaction to its sender
+///
+/// By the sender's own id, with the sender's names.
 #[utoipa::path(
     get,
     path = "/v1/transactions/{transaction_id}",

@@ -6,7 +6,7 @@ mod submission;
 use axum::{
     Extension, Json,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use domain::{FieldError, Submission, TraceParent, Transaction};
@@ -50,7 +50,7 @@ struct Submissions(Vec<Submission>);
 enum Answer {
     /// The transaction is stored, now or by an earlier submission.
     Accepted { index: usize, status: u16, replayed: bool, transaction: Transaction },
-    /// It was not stored; the problem is that of a single submission.
+    /// It was refused or not confirmed; the problem is that of a single submission.
     Refused { index: usize, status: u16, problem: Document },
 }
 
@@ -64,8 +64,10 @@ struct Answers {
 /// Submit up to 1,000 transactions
 ///
 /// As a JSON array, or line by line (NDJSON); the response has the same form and a result for each, in order. A bad line
-/// does not affect the others. If two lines have the same id, reference or key, the first is stored. A line with status
-/// 503 should be sent again. At most 1 MiB. Each line has a key of its own: `idempotencyKey`.
+/// does not affect the others. If two lines have the same id, reference or key, the first is stored. Send a line with
+/// status 503 again: after `overloaded` it was not stored, after `unavailable` it may have been. If it has no id,
+/// reference or key, send it with the `transactionId` of its problem. At most 1 MiB. Each line has a key of its own:
+/// `idempotencyKey`.
 #[utoipa::path(
     post,
     path = "/api/transactions/batch",
@@ -94,19 +96,23 @@ async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
     request_id: Option<Extension<RequestId>>,
+    uri: Uri,
     headers: HeaderMap,
     batch: Batch,
 ) -> Result<Response, Problem> {
+    idempotency_key::refuse_misnamed(&headers, &uri)?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail =
             "is for a single transaction; in a batch, each transaction has a field idempotencyKey";
         return Err(Problem::bad_idempotency_key(detail));
     }
+    let trace_state = trace_parent::state_of(&headers);
     let trace_parent = trace_parent::of(&headers);
     let read = |line: Result<Value, Problem>| {
         let mut submission = Submission::from_json(&line?).map_err(Problem::invalid)?;
         idempotency_key::require(key_required, &submission)?;
         submission.trace_parent = trace_parent;
+        submission.trace_state = trace_state.clone();
         Ok(submission)
     };
     let results = submit_all(&gateway, batch.lines.into_iter().map(read).collect()).await;
@@ -147,11 +153,11 @@ async fn submit(
     })
 }
 
-/// A batch of two, of which the second is refused.
+/// A batch of two submissions; the second one is refused.
 fn example_of_batch() -> Value {
     json!([
         {"idempotencyKey": "order-1", "amount": example::amount(), "currency": "USD"},
-        {"idempotencyKey": "order-2", "amount": 0, "currency": "USD"},
+        {"idempotencyKey": "order-2", "amount": "5.005", "currency": "USD"},
     ])
 }
 
@@ -164,7 +170,7 @@ fn example_of_answers() -> Value {
 
 /// The result of a refused line.
 fn example_of_refused() -> Answer {
-    let errors = vec![FieldError::new("/amount", "must be greater than zero")];
+    let errors = vec![FieldError::new("/amount", "must have at most 2 decimals in USD")];
     let problem = Problem::invalid(errors).document(Some(EXAMPLE_REQUEST_ID.to_owned()));
     Answer::Refused { index: 1, status: 422, problem }
 }

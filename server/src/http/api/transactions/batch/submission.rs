@@ -43,7 +43,7 @@ pub async fn submit_all(
         }
     }
     let start_before = Instant::now() + START_TIMEOUT;
-    // A name that two lines share belongs to the first, so the first is submitted first.
+    // If two lines share a name, the first one is stored. So all lines that repeat a name wait for the second wave.
     for wave in [firsts, repetitions] {
         let submitted = stream::iter(wave)
             .map(async |(index, submission)| {
