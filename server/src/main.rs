@@ -9,27 +9,41 @@ mod listener;
 mod own_postgres;
 mod telemetry;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use commands::{
-    command_line::{self, Command},
+    command_line::{self, Cli, Command},
     fatal::Fatal,
-    load,
+    load, migrate,
     role::Role,
     serve_web_worker,
     settings::WorkerSettings,
     simulator,
 };
 use listener::open_files;
+use telemetry::log::Log;
 
 fn main() -> ExitCode {
     let cli = command_line::read();
-    telemetry::log::start();
-    open_files::raise_limit();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
+    let mut log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "onceward: the log cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
     };
+    open_files::raise_limit();
+    run(cli).unwrap_or_else(|error| {
+        log.print(&format!("onceward: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Fatal> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.command.unwrap_or(Command::Serve(cli.serve)) {
             Command::Serve(settings) => serve_web_worker::run(Role::Both, settings).await,
@@ -37,17 +51,12 @@ fn main() -> ExitCode {
             Command::Worker(WorkerSettings { settings, metrics_addr }) => {
                 serve_web_worker::run(Role::Worker { metrics_addr }, settings).await
             }
+            Command::Migrate(settings) => migrate::run(settings).await,
             Command::Simulator(settings) => simulator::run(settings).await,
-            Command::Load(settings) => return Ok(load::run(settings).await),
+            Command::Load(settings) => Ok(load::run(settings).await),
         }
-        .map(|()| ExitCode::SUCCESS)
     });
     // Tasks still running have had their grace period; a blocking task must not keep the program alive.
     runtime.shutdown_background();
-    result.unwrap_or_else(|error| fail(&error))
-}
-
-fn fail(error: &Fatal) -> ExitCode {
-    eprintln!("onceward: {error}");
-    ExitCode::FAILURE
+    result
 }

@@ -5,13 +5,8 @@ mod support;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::{Data, Program, command, database};
+use support::{Data, Program, command, database, run_to_end};
 use tokio::process::Command;
-
-async fn run_to_end(mut command: Command) -> (bool, String) {
-    let output = command.output().await.unwrap();
-    (output.status.success(), String::from_utf8(output.stderr).unwrap())
-}
 
 #[tokio::test]
 async fn without_a_database_url_onceward_runs_its_own_postgresql() {

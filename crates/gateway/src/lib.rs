@@ -13,6 +13,7 @@ mod operations;
 mod posting;
 mod queries;
 mod recovery;
+mod restart;
 mod wake_ups;
 
 use sqlx::PgPool;

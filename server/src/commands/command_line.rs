@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     load::{self, LoadSettings},
+    migrate::MigrateSettings,
     settings::{Settings, WorkerSettings},
     simulator::SimulatorSettings,
 };
@@ -31,6 +32,9 @@ pub enum Command {
     Web(Settings),
     /// A worker, which posts, without pages or API. Any number on one database
     Worker(WorkerSettings),
+    /// Bring the database's schema up to date, as its owner, and exit. `serve`, `web` and `worker` do so
+    /// themselves at their start if they may
+    Migrate(MigrateSettings),
     /// The simulated posting service, which misbehaves on demand
     Simulator(SimulatorSettings),
     /// Submit at a fixed rate, wait until everything is final, and audit. Ctrl-C ends the submissions, a second
@@ -44,7 +48,7 @@ pub fn read() -> Cli {
         let arguments: Vec<_> = std::env::args_os().skip(1).collect();
         let is_load = arguments.first().is_some_and(|command| command == "load");
         if error.use_stderr() && is_load && arguments.iter().any(|argument| argument == "--json") {
-            load::print_error_as_json("usage", error.render().to_string().trim_end());
+            let _ = load::print_error_as_json("usage", error.render().to_string().trim_end());
             std::process::exit(error.exit_code());
         }
         error.exit()

@@ -1,6 +1,10 @@
 //! `onceward load`: the load generator and its audit.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Args;
 use loadgen::{Interrupts, LoadConfig, LoadError, Report};
@@ -8,7 +12,11 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::settings::values::{duration, http_url, positive};
+use super::{
+    fatal::Fatal,
+    print::print,
+    settings::values::{duration, http_url, positive},
+};
 
 /// Settings of `load`.
 #[derive(Debug, Clone, Args)]
@@ -39,29 +47,27 @@ const NO_REPORT: u8 = 2;
 /// Runs the load, prints the report or why there is none, and returns the exit code.
 pub async fn run(settings: LoadSettings) -> ExitCode {
     let json = settings.json;
-    match load(settings).await {
-        Ok(report) => {
-            if json {
-                print_json(&report);
-            } else {
-                print(&report.to_string());
-            }
-            ExitCode::from(report.exit_code())
-        }
+    let (printed, exit_code) = match load(settings).await {
+        Ok(report) if json => (print_json(&report), report.exit_code()),
+        Ok(report) => (print(&report), report.exit_code()),
+        Err(error) if json => (print_error_as_json(error.code(), &error.to_string()), NO_REPORT),
+        Err(error) => (Err(error.into()), NO_REPORT),
+    };
+    match printed {
+        Ok(()) => ExitCode::from(exit_code),
         Err(error) => {
-            if json {
-                print_error_as_json(error.code(), &error.to_string());
-            } else {
-                eprintln!("onceward: {error}");
-            }
+            let _ = writeln!(io::stderr(), "onceward: {error}");
             ExitCode::from(NO_REPORT)
         }
     }
 }
 
 /// Prints an error where `--json` promises JSON.
-pub fn print_error_as_json(code: &str, message: &str) {
-    print_json(&json!({ "error": { "code": code, "message": message } }));
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print_error_as_json(code: &str, message: &str) -> Result<(), Fatal> {
+    print_json(&json!({ "error": { "code": code, "message": message } }))
 }
 
 async fn load(settings: LoadSettings) -> Result<Report, LoadError> {
@@ -100,14 +106,6 @@ fn interrupts() -> Interrupts {
     interrupts
 }
 
-fn print_json(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(json) => print(&json),
-        Err(error) => tracing::error!(%error, "the report could not be written as JSON"),
-    }
-}
-
-/// Prints a line. A reader that is gone does not want it.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn print_json(value: &impl Serialize) -> Result<(), Fatal> {
+    print(serde_json::to_string_pretty(value)?)
 }

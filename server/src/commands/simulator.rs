@@ -3,15 +3,19 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use clap::Args;
 use simulator::{Faults, Simulator, SimulatorConfig};
 
 use super::{
-    fatal::Fatal, loopback::refuse_beyond_loopback, settings::values::listen_addr,
-    stop_signal::stop_signal,
+    fatal::Fatal,
+    loopback::refuse_beyond_loopback,
+    settings::values::listen_addr,
+    stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
+use crate::telemetry::log::announce;
 
 /// Settings of `simulator`.
 #[derive(Debug, Clone, Args)]
@@ -33,21 +37,23 @@ pub struct SimulatorSettings {
     pub seed: u64,
 }
 
-/// Runs the simulator until SIGTERM or Ctrl-C.
+/// Runs the simulator until a signal stops it.
 ///
 /// # Errors
 /// If it cannot start.
-pub async fn run(settings: SimulatorSettings) -> Result<(), Fatal> {
+pub async fn run(settings: SimulatorSettings) -> Result<ExitCode, Fatal> {
     refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
-    let stop = stop_signal()?;
+    let StopSignals { stop, at_once } = StopSignals::listen()?;
     let mut simulator = start(&settings.data, settings.simulator_addr, settings.seed).await?;
-    println!("The simulated posting service is at http://{}", simulator.addr());
+    announce(format!("The simulated posting service is at http://{}", simulator.addr()));
     tokio::select! {
         () = simulator.wait() => {}
         () = stop.cancelled() => {}
     }
-    simulator.shutdown().await;
-    Ok(())
+    tokio::select! {
+        () = simulator.shutdown() => Ok(ExitCode::SUCCESS),
+        () = at_once.cancelled() => Ok(ExitCode::from(ENDED_AT_ONCE)),
+    }
 }
 
 /// Starts the simulator with its ledger under `data`.

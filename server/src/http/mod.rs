@@ -1,4 +1,5 @@
-//! The routers: the REST API and the pages, with the middleware around them; the worker's probes and metrics.
+//! The routers: the REST API and the pages, with the middleware around them; the worker's probes and metrics; what a
+//! process answers while it starts.
 //!
 //! Each resource of the API is in `api`; the pages are in the crate `app`; sockets are in `listener`.
 
@@ -10,6 +11,7 @@ mod page_files;
 mod pages;
 mod problem;
 mod request;
+pub mod starting;
 mod state;
 mod webhook_secrets;
 

@@ -6,19 +6,24 @@ pub struct ConnectionLimits {
     /// Connections with a permit. A connection takes a permit at its first request that finds one free, and keeps it.
     pub served: usize,
     /// Connections without a permit. Their requests are answered 503 as long as no permit is free, except for probes,
-    /// which need none. Beyond these, nothing is accepted: connections wait in the system's own queue until another
-    /// connection ends.
+    /// which need none.
     pub waiting: usize,
+    /// Connections beyond these, each of which lasts for one request, which is answered 503 unless it is a probe, and
+    /// for two seconds at most. Beyond them, connections wait in the system's own queue for those seconds.
+    pub brief: usize,
 }
 
 /// The largest number of connections with a permit.
 const MAX_SERVED: usize = 4096;
+/// The largest number of brief connections.
+const MAX_BRIEF: usize = 128;
 
 impl ConnectionLimits {
     /// The limits for this many open files. Logs a warning if the files are too few for the largest limits.
     pub fn for_open_files(files: usize) -> Self {
-        let served = (files / 3).clamp(16, MAX_SERVED);
-        let limits = Self { served, waiting: 2 * served };
+        let brief = (files / 4).clamp(1, MAX_BRIEF);
+        let served = (files.saturating_sub(brief) / 3).clamp(1, MAX_SERVED);
+        let limits = Self { served, waiting: 2 * served, brief };
         if served < MAX_SERVED {
             tracing::warn!(
                 ?limits,
@@ -35,11 +40,17 @@ mod tests {
 
     #[test]
     fn the_limits_stay_within_the_open_files_and_below_the_maximum() {
-        for (files, served, waiting) in
-            [(0, 16, 32), (432, 144, 288), (12_288, 4096, 8192), (1 << 20, 4096, 8192)]
-        {
+        for (files, served, waiting, brief) in [
+            (4, 1, 2, 1),
+            (16, 4, 8, 4),
+            (432, 108, 216, 108),
+            (12_416, 4096, 8192, 128),
+            (1 << 20, 4096, 8192, 128),
+        ] {
             let limits = ConnectionLimits::for_open_files(files);
-            assert_eq!((limits.served, limits.waiting), (served, waiting), "{files}");
+            let found = (limits.served, limits.waiting, limits.brief);
+            assert_eq!(found, (served, waiting, brief), "{files}");
+            assert!(served + waiting + brief <= files);
         }
     }
 }

@@ -15,7 +15,7 @@ use metrics::counter;
 use tokio::{
     io::{self, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::unconstrained,
     time::{sleep, timeout},
 };
@@ -34,10 +34,17 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before the next accept if the system has no files left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
+/// How long a connection beyond all limits lasts, in which its one request is refused.
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long such a connection may send nothing.
+const BRIEF_SILENCE: Duration = Duration::from_millis(250);
+
 /// What the connections of a listener share.
 #[derive(Clone)]
 struct Service {
-    router: Router,
+    /// The current router: another one while the process starts.
+    router: watch::Receiver<Router>,
     /// Answers requests that have no permit.
     refusal: Router,
     permits: Arc<Semaphore>,
@@ -46,20 +53,31 @@ struct Service {
 /// Serves connections until it is stopped, and then finishes the requests in flight.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    router: watch::Receiver<Router>,
     stop: &CancellationToken,
     limits: ConnectionLimits,
 ) {
     let permits = Arc::new(Semaphore::new(limits.served));
     let service = Service { router, refusal: http::refusal(), permits };
     let open = Arc::new(Semaphore::new(limits.served + limits.waiting));
+    let brief = Arc::new(Semaphore::new(limits.brief));
     let connections = TaskTracker::new();
     let accept = async || {
-        let permit = open.clone().acquire_owned().await;
-        (listener.accept().await, permit)
+        let mut place = match open.clone().try_acquire_owned() {
+            Ok(permit) => (Ok(permit), false),
+            Err(_) => (brief.clone().acquire_owned().await, true),
+        };
+        let accepted = listener.accept().await;
+        // Another connection may have ended meanwhile.
+        if let (true, Ok(permit)) = (place.1, open.clone().try_acquire_owned()) {
+            place = (Ok(permit), false);
+        }
+        (accepted, place)
     };
     // Under a flood it takes a second until this task is polled again, so each poll accepts all that wait.
-    while let Some((accepted, permit)) = stop.run_until_cancelled(unconstrained(accept())).await {
+    while let Some((accepted, (permit, is_brief))) =
+        stop.run_until_cancelled(unconstrained(accept())).await
+    {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -68,9 +86,13 @@ pub async fn serve(
                 continue;
             }
         };
-        let connection = serve_connection(stream, peer, service.clone(), stop.clone());
+        let connection = serve_connection(stream, peer, service.clone(), is_brief, stop.clone());
         connections.spawn(async move {
-            connection.await;
+            if is_brief {
+                let _ = timeout(BRIEF_TIMEOUT, connection).await;
+            } else {
+                connection.await;
+            }
             drop(permit);
         });
     }
@@ -83,12 +105,14 @@ async fn serve_connection(
     mut stream: TcpStream,
     peer: SocketAddr,
     service: Service,
+    is_brief: bool,
     stop: CancellationToken,
 ) {
     // A response must not wait for the acknowledgement of the one before it.
     let _ = stream.set_nodelay(true);
     // hyper allocates its buffers at once, and some connections never send anything.
-    let readable = stop.run_until_cancelled(timeout(HEADERS_TIMEOUT, stream.readable())).await;
+    let silence = if is_brief { BRIEF_SILENCE } else { HEADERS_TIMEOUT };
+    let readable = stop.run_until_cancelled(timeout(silence, stream.readable())).await;
     if !matches!(readable, Some(Ok(Ok(())))) {
         return;
     }
@@ -96,24 +120,26 @@ async fn serve_connection(
     let respond = service_fn(move |request: Request<Incoming>| {
         let is_served = http::is_probe(request.uri().path())
             || permit.get().is_some()
-            || service
-                .permits
-                .clone()
-                .try_acquire_owned()
-                .is_ok_and(|free| permit.set(free).is_ok());
+            || (!is_brief
+                && service
+                    .permits
+                    .clone()
+                    .try_acquire_owned()
+                    .is_ok_and(|free| permit.set(free).is_ok()));
         let router = match is_served {
-            true => &service.router,
+            true => service.router.borrow().clone(),
             false => {
                 counter!("onceward_refused_total", "kind" => "connection").increment(1);
-                &service.refusal
+                service.refusal.clone()
             }
         };
-        router.clone().oneshot(request.map(|body| Body::new(DrainedBody::new(body))))
+        router.oneshot(request.map(|body| Body::new(DrainedBody::new(body))))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_TIMEOUT)
         .max_buf_size(BUFFER_BYTES)
+        .keep_alive(!is_brief)
         .serve_connection(TokioIo::new(&mut stream), respond);
     let served = {
         let mut connection = pin!(connection);
@@ -153,12 +179,12 @@ mod tests {
             .route("/livez", get(async || "alive"));
         tokio::spawn({
             let stop = stop.clone();
-            async move { serve(listener, router, &stop, limits).await }
+            async move { serve(listener, watch::channel(router).1, &stop, limits).await }
         });
         (addr, stop)
     }
 
-    const ONE: ConnectionLimits = ConnectionLimits { served: 1, waiting: 1 };
+    const ONE: ConnectionLimits = ConnectionLimits { served: 1, waiting: 1, brief: 1 };
 
     async fn ask(stream: &mut TcpStream) -> String {
         ask_for("/", stream).await
@@ -214,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_beyond_both_limits_waits_until_another_ends() {
+    async fn a_connection_beyond_both_limits_is_refused_and_closed_while_the_others_are_idle() {
         let (addr, _stop) = start(ONE).await;
         let mut open = Vec::new();
         for expected in ["served", "overloaded"] {
@@ -222,16 +248,34 @@ mod tests {
             assert!(ask(&mut stream).await.contains(expected));
             open.push(stream);
         }
-        let mut beyond = TcpStream::connect(addr).await.unwrap();
-        beyond.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        // The others are answered meanwhile, and this one is not.
-        for stream in &mut open {
-            ask(stream).await;
+        for _ in 0..3 {
+            let mut beyond = TcpStream::connect(addr).await.unwrap();
+            let request = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+            beyond.write_all(request).await.unwrap();
+            let mut refused = String::new();
+            beyond.read_to_string(&mut refused).await.unwrap();
+            for part in ["HTTP/1.1 503", "retry-after: 1", "connection: close", "overloaded"] {
+                assert!(refused.contains(part), "{refused}");
+            }
         }
-        let error = beyond.try_read(&mut [0]).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        let mut probe = TcpStream::connect(addr).await.unwrap();
+        assert!(ask_for("/livez", &mut probe).await.ends_with("alive"));
         drop(open.pop());
-        assert!(answer(&mut beyond).await.contains("overloaded"));
+        // There is room again as soon as the server has noticed.
+        loop {
+            let mut next = TcpStream::connect(addr).await.unwrap();
+            if !ask(&mut next).await.contains("connection: close") {
+                break;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_connections_beyond_both_limits_end_soon_and_let_others_be_refused() {
+        let (addr, _stop) = start(ConnectionLimits { served: 0, waiting: 0, brief: 1 }).await;
+        let _silent = TcpStream::connect(addr).await.unwrap();
+        let mut next = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut next).await.contains("overloaded"));
     }
 
     #[tokio::test]
@@ -272,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_finish_or_start_its_headers_loses_its_connection() {
-        let (addr, _stop) = start(ConnectionLimits { served: 2, waiting: 0 }).await;
+        let (addr, _stop) = start(ConnectionLimits { served: 2, waiting: 0, brief: 1 }).await;
         for sent in ["GET / HTTP/1.1\r\nhost: local", ""] {
             let mut slow = TcpStream::connect(addr).await.unwrap();
             slow.write_all(sent.as_bytes()).await.unwrap();

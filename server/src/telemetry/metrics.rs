@@ -9,6 +9,8 @@ use gateway::Statistics;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::sleep;
 
+use super::lossy_writer;
+
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
@@ -64,6 +66,11 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
         "onceward_circuit_open",
         "1 if this process holds back its POSTs because none reached the posting service."
     );
+    describe_counter!(
+        "onceward_log_lines_lost_total",
+        "Lines of the log that could not be written."
+    );
+    lossy_writer::report_lost();
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {

@@ -3,4 +3,5 @@
 //! The route `/metrics` and the middleware that counts requests are in `http`.
 
 pub mod log;
+mod lossy_writer;
 pub mod metrics;

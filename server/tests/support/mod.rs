@@ -50,6 +50,12 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
+/// Runs a command until it ends, and returns whether it succeeded, and its log.
+pub async fn run_to_end(mut command: Command) -> (bool, String) {
+    let output = command.output().await.unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
 /// An empty database for one test.
 pub async fn database() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -141,30 +147,74 @@ pub struct Program {
 impl Program {
     /// Starts it and waits until it prints its address.
     pub async fn start(command: Command) -> Self {
-        let started = Self::try_start(command).await;
+        Self::start_logging_to(command, Stdio::piped()).await
+    }
+
+    /// The same, with another standard error.
+    pub async fn start_logging_to(command: Command, log: Stdio) -> Self {
+        let started = Self::try_start_logging_to(command, log).await;
         started.unwrap_or_else(|text| panic!("the program ended before it was up: {text}"))
     }
 
     /// Starts it; what it printed if it ends instead.
-    pub async fn try_start(mut command: Command) -> Result<Self, String> {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pub async fn try_start(command: Command) -> Result<Self, String> {
+        Self::try_start_logging_to(command, Stdio::piped()).await
+    }
+
+    async fn try_start_logging_to(mut command: Command, log: Stdio) -> Result<Self, String> {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut log = child.stderr.take().unwrap();
+        let mut log = child.stderr.take();
         let Some(line) = lines.next_line().await.unwrap() else {
             let mut text = String::new();
-            log.read_to_string(&mut text).await.unwrap();
+            if let Some(log) = &mut log {
+                log.read_to_string(&mut text).await.unwrap();
+            }
             return Err(text);
         };
         let url = line.rsplit(' ').next().unwrap().to_owned();
         // Its log is forwarded to the test's own, which is shown when the test fails.
         tokio::spawn(async move {
+            let Some(log) = log else { return };
             let mut lines = BufReader::new(log).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 eprintln!("{line}");
             }
         });
+        Ok(Self::of(url, child))
+    }
+
+    /// Starts it at a free port, and waits until it listens, but not until it is up.
+    pub async fn start_listening(mut command: Command) -> Self {
+        let addr = {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap()
+        };
+        let child = command.env("LEPTOS_SITE_ADDR", addr.to_string()).spawn().unwrap();
+        let program = Self::of(format!("http://{addr}"), child);
+        program.until("it listens", async || program.get("/livez").send().await.is_ok()).await;
+        program
+    }
+
+    fn of(url: String, child: Child) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { url, child, client: Client::builder().no_proxy().build().unwrap() })
+        Self { url, child, client: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// Polls until something holds, for a minute at most.
+    pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !holds().await {
+            assert!(begun.elapsed() < Duration::from_secs(60), "not after a minute: {what}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until it serves requests.
+    pub async fn ready(&self) {
+        let is_ready =
+            async || self.get("/readyz").send().await.is_ok_and(|answer| answer.status() == 200);
+        self.until("it is ready", is_ready).await;
     }
 
     pub fn pid(&self) -> nix::unistd::Pid {

@@ -91,21 +91,16 @@ pub fn read_url(url: &str) -> Result<PgConnectOptions, ConnectError> {
     })
 }
 
-/// Connects once, and closes the connection.
+/// Makes a connection outside any pool.
 ///
 /// # Errors
-/// Why there is no connection.
-pub async fn probe(url: &str) -> Result<(), ConnectError> {
-    let options = read_url(url)?;
-    let server = server(&options);
-    match timeout(TIMEOUT, PgConnection::connect_with(&options)).await {
+/// Why there is none.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
+    let server = server(options);
+    match timeout(TIMEOUT, PgConnection::connect_with(options)).await {
         Err(_) => Err(ConnectError::Silent { server }),
-        Ok(Err(error)) => Err(classified(server, is_folder(&options), error)),
-        Ok(Ok(connection)) => {
-            // It is not needed any more, whatever closing it says.
-            let _ = connection.close().await;
-            Ok(())
-        }
+        Ok(Err(error)) => Err(classified(server, is_folder(options), error)),
+        Ok(Ok(connection)) => Ok(connection),
     }
 }
 
@@ -157,6 +152,10 @@ mod tests {
     };
 
     use super::*;
+
+    async fn probe(url: &str) -> Result<PgConnection, ConnectError> {
+        connect(&read_url(url)?).await
+    }
 
     #[test]
     fn only_urls_of_postgresql_are_read() {

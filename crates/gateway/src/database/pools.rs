@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sqlx::{
-    PgPool,
-    postgres::{PgPoolOptions, types::PgInterval},
+    AssertSqlSafe, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 
 use super::connect::{ConnectError, read_url};
@@ -24,6 +24,24 @@ pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// for an answer that is lost.
 pub(crate) const WORKER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What every session sets.
+const SESSION: &[(&str, &str)] = &[
+    // A session that hangs inside a database transaction would hold its locks for ever.
+    ("idle_in_transaction_session_timeout", "30s"),
+    // Compiling a statement takes longer than executing any of ours.
+    ("jit", "off"),
+];
+
+/// How to connect to `url`.
+///
+/// # Errors
+/// If the URL is invalid.
+pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    let options = read_url(url)?.application_name("onceward");
+    // PgBouncer refuses a connection that sets this at its start. It matters only to numbers sent as text.
+    Ok(options.extra_float_digits(None))
+}
+
 /// A pool of at most `max_connections` connections to `url`.
 ///
 /// # Errors
@@ -33,18 +51,18 @@ pub fn pool(
     max_connections: u32,
     acquire_timeout: Duration,
 ) -> Result<PgPool, ConnectError> {
-    let options = read_url(url)?
-        .application_name("onceward")
-        // A session that hangs inside a database transaction would hold its locks for ever.
-        .options([("idle_in_transaction_session_timeout", "30s"), ("timezone", "UTC")])
-        // Compiling a statement takes longer than executing any of ours.
-        .options([("jit", "off")]);
-    Ok(PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         // Opening a connection is slow on a busy machine: most should exist beforehand.
         .min_connections(max_connections.min(8))
-        .acquire_timeout(acquire_timeout)
-        .connect_lazy_with(options))
+        .acquire_timeout(acquire_timeout);
+    Ok(with_session(pool, &[]).connect_lazy_with(options(url)?))
+}
+
+/// A pool for migrations, which take as long as they take.
+pub(super) fn for_migrations(options: &PgConnectOptions) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(WORKER_ACQUIRE_TIMEOUT);
+    with_session(pool, &[]).connect_lazy_with(options.clone())
 }
 
 /// A pool for the web side. PostgreSQL itself ends a statement that takes longer than any client waits: a
@@ -88,9 +106,20 @@ pub fn for_dispatch(pool: &PgPool) -> PgPool {
     )
 }
 
-fn with(pool: &PgPool, options: &[(&str, &str)]) -> PgPool {
-    let options = pool.connect_options().as_ref().clone().options(options.iter().copied());
-    pool.options().clone().connect_lazy_with(options)
+fn with(pool: &PgPool, settings: &[(&str, &str)]) -> PgPool {
+    with_session(pool.options().clone(), settings)
+        .connect_lazy_with(pool.connect_options().as_ref().clone())
+}
+
+/// Has each new session make these settings, besides those of [`SESSION`]. It does so by a statement: PgBouncer
+/// refuses a connection that makes them at its start.
+fn with_session(pool: PgPoolOptions, settings: &[(&str, &str)]) -> PgPoolOptions {
+    let set = |(name, value): &(&str, &str)| format!("set {name} = '{value}';");
+    let statement: String = SESSION.iter().chain(settings).map(set).collect();
+    pool.after_connect(move |connection, _| {
+        let statement = sqlx::raw_sql(AssertSqlSafe(statement.clone()));
+        Box::pin(async move { statement.execute(connection).await.map(drop) })
+    })
 }
 
 /// A duration as a PostgreSQL interval.

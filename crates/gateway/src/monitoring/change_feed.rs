@@ -8,11 +8,13 @@
 //! position until it has caught up; one that is too far behind receives a gap instead.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 use domain::{Counts, PostingStatus, Transaction};
+use futures::FutureExt;
 use tokio::{
     sync::{
         Mutex,
@@ -198,16 +200,21 @@ async fn read(pool: BoundedPool, position: i64, listeners: Weak<broadcast::Sende
         posting_read_at: now,
     };
     while let Some(sender) = listeners.upgrade() {
-        let has_more = match reading.next().await {
-            Ok((change, has_more)) => {
+        let has_more = match AssertUnwindSafe(reading.next()).catch_unwind().await {
+            Ok(Ok((change, has_more))) => {
                 if !change.is_empty() {
                     reading.sent = change.position;
                     let _ = sender.send(change);
                 }
                 has_more
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "the change feed could not be read");
+                false
+            }
+            // Listeners would wait for ever for a reader that has panicked.
+            Err(_) => {
+                tracing::error!("reading the change feed panicked");
                 false
             }
         };

@@ -1,7 +1,7 @@
 //! Dispatch: apalis workers fetch jobs and hand them to [`Executor::run_job`]. They are supervised and
 //! restarted here.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use futures::{FutureExt, future::BoxFuture};
@@ -135,8 +135,10 @@ impl Dispatch {
                 Ok(())
             });
             let watchdog = Watchdog::new();
+            let worker = start(format!("{names}{restart}"), stop, watchdog.clone());
             let result = tokio::select! {
-                result = start(format!("{names}{restart}"), stop, watchdog.clone()) => Some(result),
+                // A panic is logged where it happens.
+                result = AssertUnwindSafe(worker).catch_unwind() => Some(result.ok()),
                 () = watchdog.timed_out() => None,
             };
             if shutdown.is_cancelled() {

@@ -1,7 +1,7 @@
 //! A worker: it dispatches jobs until it is stopped, beside its heartbeat and housekeeping, and listens for
 //! jobs that other processes announce. It releases what it still holds at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use domain::protocol::Policy;
 use sqlx::PgPool;
@@ -20,6 +20,7 @@ use crate::{
     database::{BoundedPool, WEB_STATEMENT_TIMEOUT, WORKER_STATEMENT_TIMEOUT},
     job::Purpose,
     recovery::{housekeeping, lease},
+    restart::restarted,
     wake_ups::{self, WakeUps},
 };
 
@@ -92,9 +93,11 @@ impl Worker {
                     wake_ups: &wake_ups,
                 };
                 tokio::select! {
-                    () = heartbeat.run(&stop) => {}
-                    () = wake_ups::listen(heartbeat_pool.unbounded(), &wake_ups) => {}
-                    () = housekeeping::run_forever(&pool) => {}
+                    () = restarted("heartbeat", || heartbeat.run(&stop)) => {}
+                    () = restarted("listener for announcements", || {
+                        wake_ups::listen(heartbeat_pool.unbounded(), &wake_ups)
+                    }) => {}
+                    () = restarted("housekeeping", || housekeeping::run_forever(&pool)) => {}
                 }
             }
         });
@@ -121,7 +124,14 @@ impl Worker {
         queues.spawn(dispatch.bulk_retries(self.pool));
         tokio::select! {
             () = async {
-                while queues.join_next().await.is_some() {}
+                while let Some(ended) = queues.join_next().await {
+                    // Without its dispatcher nothing in this queue would be posted.
+                    if let Err(error) = ended
+                        && error.is_panic()
+                    {
+                        resume_unwind(error.into_panic());
+                    }
+                }
                 executions.close();
                 executions.wait().await;
             } => {}

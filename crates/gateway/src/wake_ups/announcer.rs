@@ -23,8 +23,6 @@ impl Announcer {
     /// Starts the task, which has a connection of its own to the database of this pool.
     pub fn start(pool: &PgPool, process_id: Uuid) -> Self {
         let options = pool.connect_options().as_ref().clone();
-        // An announcement that a crash of PostgreSQL forgets has no listener any more either.
-        let options = options.options([("synchronous_commit", "off")]);
         let (queues, announced) = mpsc::unbounded_channel();
         tokio::spawn(run(options, process_id, announced));
         Self(queues)
@@ -59,6 +57,14 @@ async fn run(options: PgConnectOptions, process_id: Uuid, mut new: UnboundedRece
     }
 }
 
+/// An announcement that a crash of PostgreSQL forgets has no listener any more either.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    // Not at the start of the connection: PgBouncer refuses that.
+    sqlx::raw_sql("set synchronous_commit = off").execute(&mut connection).await?;
+    Ok(connection)
+}
+
 /// Makes one announcement. The connection is kept only if it answered.
 async fn notify(
     connection: &mut Option<PgConnection>,
@@ -70,7 +76,7 @@ async fn notify(
     let notified = timeout(WEB_STATEMENT_TIMEOUT, async {
         let mut open = match connection.take() {
             Some(open) => open,
-            None => PgConnection::connect_with(options).await?,
+            None => connect(options).await?,
         };
         sqlx::query("select pg_notify($1, $2 || ' ' || queue) from unnest($3::text[]) queue")
             .bind(JOBS)

@@ -7,7 +7,6 @@ use domain::{backoff::Backoff, protocol::Policy};
 use gateway::RequiredFields;
 
 use super::values::positive;
-use crate::commands::role::Role;
 
 /// How a worker posts.
 #[derive(Debug, Clone, Args)]
@@ -86,16 +85,6 @@ pub enum Confirm {
 }
 
 impl PostingSettings {
-    /// How many requests to the posting service a process can have in flight.
-    pub fn max_requests_in_flight(&self, role: Role) -> u64 {
-        match role {
-            Role::Web => 0,
-            Role::Both | Role::Worker { .. } => {
-                u64::from(self.posting_concurrency) + u64::from(self.verification_concurrency)
-            }
-        }
-    }
-
     /// The fields that an entry must have for a verification to find it.
     pub fn required_fields(&self) -> RequiredFields {
         RequiredFields {

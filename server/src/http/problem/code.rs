@@ -81,6 +81,8 @@ codes! {
         "An error inside Onceward; its log has details under the request's id.",
     Overloaded "overloaded" SERVICE_UNAVAILABLE
         "Too many requests are in flight. Nothing was stored; retry later.",
+    Starting "starting" SERVICE_UNAVAILABLE
+        "Onceward is starting and waits for its database; `detail` says what for. Nothing was stored; retry later.",
     Unavailable "unavailable" SERVICE_UNAVAILABLE
         "The database does not answer, and the request may or may not have taken effect. A submission can safely be repeated with its key, id or reference, or with the `transactionId` of this problem.",
 }

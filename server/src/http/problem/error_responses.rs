@@ -18,12 +18,13 @@ use crate::http::body_limits::MAX_BODY_BYTES;
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 
 /// The codes of every operation.
-const ANY: [Code; 6] = [
+const ANY: [Code; 7] = [
     Code::Malformed,
     Code::CrossSite,
     Code::MethodNotAllowed,
     Code::Internal,
     Code::Overloaded,
+    Code::Starting,
     Code::Unavailable,
 ];
 
@@ -142,6 +143,7 @@ pub fn example(code: Code) -> serde_json::Value {
         ]),
         Code::Internal => Problem::internal(""),
         Code::Overloaded => SubmitError::Overloaded.into(),
+        Code::Starting => Problem::starting("waiting for the database: Connection refused"),
         Code::Unavailable => Problem::unavailable("the database does not answer"),
     };
     json!(problem.document(Some(EXAMPLE_REQUEST_ID.to_owned())))

@@ -176,6 +176,11 @@ impl Problem {
         Self::new(Code::Unavailable, detail)
     }
 
+    /// 503: the process is still starting.
+    pub fn starting(waits_for: &str) -> Self {
+        Self::new(Code::Starting, format!("Onceward is starting: {waits_for}"))
+    }
+
     /// 503: load shedding.
     pub fn overloaded(detail: impl Into<String>) -> Self {
         Self::new(Code::Overloaded, detail)
@@ -220,9 +225,10 @@ impl Problem {
     }
 
     /// Whether it belongs in the log. Load shedding is only counted: in a flood, logging a refusal would cost more than
-    /// the refusal.
+    /// the refusal. What the start waits for is in the log already.
     pub fn is_server_fault(&self) -> bool {
-        self.code.status().is_server_error() && self.code != Code::Overloaded
+        let is_logged = !matches!(self.code, Code::Overloaded | Code::Starting);
+        self.code.status().is_server_error() && is_logged
     }
 
     /// Its code.

@@ -3,6 +3,7 @@
 
 mod connection_faults;
 mod database_faults;
+mod log_faults;
 mod lone_worker;
 mod mixed_faults;
 mod own_postgres_faults;
@@ -64,6 +65,8 @@ pub enum Scenario {
     HostilePostingService,
     /// the posting service refuses some transactions permanently
     Refusals,
+    /// no process can write its log: the disk is full, nobody reads the pipe, its reader is gone
+    LogDiskFull,
     /// the posting service shows the id alone, confirms with nothing, with a 202, or with what is no
     /// confirmation
     SaysLittle,
@@ -120,6 +123,7 @@ impl Scenario {
             proxied: matches!(self, Self::CutConnections | Self::StopWorker),
             faults: self.faults(),
             rate_limit_per_s: self.rate_limit_per_s(size).await?,
+            logs_fail: self == Self::LogDiskFull,
         })
     }
 
@@ -204,6 +208,7 @@ impl Scenario {
             Self::PostingServiceGone => service_faults::nothing_listens(testbed).await,
             Self::PostingServiceResets => service_faults::everything_is_reset(testbed).await,
             Self::Refusals => Ok(()),
+            Self::LogDiskFull => log_faults::restart_without_log(testbed).await,
             Self::SaysLittle => health::watch(testbed).await,
             Self::Everything => mixed_faults::everything(testbed).await,
         }
@@ -213,6 +218,7 @@ impl Scenario {
     pub async fn check(self, testbed: &mut Testbed) -> Fallible<()> {
         match self {
             Self::Refusals => service_faults::check_refusals(testbed).await,
+            Self::LogDiskFull => log_faults::check(testbed).await,
             Self::SaysLittle => health::check_at_the_end(testbed).await,
             _ => Ok(()),
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Fallible,
-    testbed::process::{Process, ProcessSpec, free_port},
+    testbed::process::{Log, Process, ProcessSpec, free_port},
     wait,
 };
 
@@ -50,13 +50,15 @@ pub struct Config<'a> {
     pub posting_url: &'a str,
     /// A setting that not every version has.
     pub rate_limit_per_s: Option<u32>,
+    /// Whether no process can write its log, each for another reason.
+    pub logs_fail: bool,
 }
 
 impl Fleet {
     /// Starts one web process and two workers, or one process that does everything, and waits until they are ready.
     pub async fn start(config: Config<'_>, database: PgPool) -> Fallible<Self> {
         let addr = format!("127.0.0.1:{}", free_port()?);
-        let spec = |name: &str, command| {
+        let spec = |name: &str, command, failing_log| {
             let mut environment: Vec<(&'static str, String)> =
                 SETTINGS.map(|(name, value)| (name, value.to_owned())).into();
             environment.push(match config.database_url {
@@ -68,20 +70,28 @@ impl Fleet {
             if let Some(limit) = config.rate_limit_per_s {
                 environment.push(("POSTING_RATE_LIMIT", limit.to_string()));
             }
-            let log = config.folder.join(format!("{name}.log"));
+            let log = match config.logs_fail {
+                true => {
+                    environment.push(("RUST_LOG", "debug".to_owned()));
+                    failing_log
+                }
+                false => Log::File(config.folder.join(format!("{name}.log"))),
+            };
             ProcessSpec { name: name.to_owned(), command, environment, log }
         };
         let role = if config.database_url.is_some() { "web" } else { "serve" };
-        let web = Process::start(spec("web", role))?;
+        let web = Process::start(spec("web", role, Log::FullDisk))?;
         let client = Client::builder().no_proxy().timeout(READY_WITHIN).build()?;
         let web_url = format!("http://{addr}");
         let mut fleet = Self { web, web_url, workers: Vec::new(), database, client };
         fleet.web_ready().await?;
-        let workers: &[&str] =
-            if config.database_url.is_some() { &["worker-1", "worker-2"] } else { &[] };
-        for name in workers {
+        let workers = match config.database_url {
+            Some(_) => vec![("worker-1", Log::Unread), ("worker-2", Log::WithoutReader)],
+            None => Vec::new(),
+        };
+        for (name, failing_log) in workers {
             let before = fleet.runs().await?;
-            let process = Process::start(spec(name, "worker"))?;
+            let process = Process::start(spec(name, "worker", failing_log))?;
             let run = fleet.new_run(&before).await?;
             fleet.workers.push(Worker { process, run });
         }
@@ -126,6 +136,20 @@ impl Fleet {
             }
         }
         Ok(ended)
+    }
+
+    /// What the web process answers.
+    pub async fn read_web(&self, path: &str) -> Fallible<String> {
+        Ok(self.client.get(format!("{}{path}", self.web_url)).send().await?.text().await?)
+    }
+
+    /// Ends every process by a signal, and checks that it succeeds.
+    pub async fn end_in_order(&mut self, within: Duration) -> Fallible<()> {
+        let workers = self.workers.iter_mut().map(|worker| &mut worker.process);
+        for process in workers.chain([&mut self.web]) {
+            process.end_in_order(within).await?;
+        }
+        Ok(())
     }
 
     async fn web_ready(&self) -> Fallible<()> {

@@ -68,6 +68,8 @@ pub struct Requirements {
     pub faults: Faults,
     /// The rate limit of each worker.
     pub rate_limit_per_s: Option<u32>,
+    /// Whether no process can write its log.
+    pub logs_fail: bool,
 }
 
 /// The findings of a scenario.
@@ -135,6 +137,7 @@ impl Testbed {
             database_url: database_url.as_deref(),
             posting_url: &service.url,
             rate_limit_per_s,
+            logs_fail: requirements.logs_fail,
         };
         let fleet = Fleet::start(config, database.clone()).await?;
         let seed_of_name = requirements.name.bytes().fold(seed, |seed, byte| {

@@ -8,7 +8,7 @@ use simulator::{Audit, Faults};
 
 use crate::{
     Fallible,
-    testbed::process::{Process, ProcessSpec, free_port},
+    testbed::process::{Log, Process, ProcessSpec, free_port},
     wait,
 };
 
@@ -46,7 +46,7 @@ impl PostingService {
                 ("SIMULATOR_SEED", seed.to_string()),
                 ("ONCEWARD_DATA", folder.join("data").display().to_string()),
             ],
-            log: folder.join("simulator.log"),
+            log: Log::File(folder.join("simulator.log")),
         };
         let process = Process::start(spec)?;
         let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;

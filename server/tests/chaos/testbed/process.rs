@@ -3,7 +3,7 @@
 
 use std::{
     fs::OpenOptions,
-    io,
+    io::{self, PipeReader, pipe},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -28,8 +28,37 @@ pub struct ProcessSpec {
     pub name: String,
     pub command: &'static str,
     pub environment: Vec<(&'static str, String)>,
-    /// Where its log goes. A restart appends to it.
-    pub log: PathBuf,
+    pub log: Log,
+}
+
+/// Where a process's log goes.
+#[derive(Debug, Clone)]
+pub enum Log {
+    /// A file. A restart appends to it.
+    File(PathBuf),
+    /// A disk that has no room.
+    FullDisk,
+    /// A pipe that nobody reads.
+    Unread,
+    /// A pipe whose reader is gone.
+    WithoutReader,
+}
+
+impl Log {
+    /// The output, and the pipe's reader if it is to stay.
+    fn open(&self) -> io::Result<(Stdio, Option<PipeReader>)> {
+        Ok(match self {
+            Self::File(path) => {
+                (OpenOptions::new().create(true).append(true).open(path)?.into(), None)
+            }
+            Self::FullDisk => (OpenOptions::new().write(true).open("/dev/full")?.into(), None),
+            Self::Unread => {
+                let (reader, writer) = pipe()?;
+                (writer.into(), Some(reader))
+            }
+            Self::WithoutReader => (pipe()?.1.into(), None),
+        })
+    }
 }
 
 /// A running process. Dropping it kills it.
@@ -37,20 +66,22 @@ pub struct ProcessSpec {
 pub struct Process {
     pub spec: ProcessSpec,
     child: Child,
+    _reader: Option<PipeReader>,
 }
 
 impl Process {
     pub fn start(spec: ProcessSpec) -> Fallible<Self> {
-        let log = OpenOptions::new().create(true).append(true).open(&spec.log)?;
+        let (stdout, _) = spec.log.open()?;
+        let (stderr, _reader) = spec.log.open()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_onceward"));
         // None of the caller's settings except the log level.
         command.env_clear().envs(std::env::vars().filter(|(name, _)| name == "RUST_LOG"));
         command.arg(spec.command).envs(spec.environment.iter().cloned());
         command.current_dir(workspace()).stdin(Stdio::null()).kill_on_drop(true);
-        command.stdout(log.try_clone()?).stderr(log);
+        command.stdout(stdout).stderr(stderr);
         // A Ctrl-C at the terminal is for the harness, which then ends the processes in order.
         let child = command.process_group(0).spawn()?;
-        Ok(Self { spec, child })
+        Ok(Self { spec, child, _reader })
     }
 
     /// Sends a signal.
@@ -65,6 +96,17 @@ impl Process {
         let gone = timeout(GONE_WITHIN, self.child.wait()).await;
         gone.map_err(|_| format!("{} does not end", self.spec.name))??;
         Ok(())
+    }
+
+    /// Ends it by SIGTERM, and checks that it succeeds.
+    pub async fn end_in_order(&mut self, within: Duration) -> Fallible<()> {
+        self.signal(signal::Signal::SIGTERM)?;
+        let ended = timeout(within, self.child.wait()).await;
+        let status = ended.map_err(|_| format!("{} does not end", self.spec.name))??;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("{} did not end in order: {status}", self.spec.name).into()),
+        }
     }
 
     /// Restarts it after a kill.

@@ -131,7 +131,7 @@ async fn health(
         error_responses::Any,
     ),
 )]
-async fn live() -> &'static str {
+pub async fn live() -> &'static str {
     "alive"
 }
 

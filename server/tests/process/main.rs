@@ -1,0 +1,12 @@
+//! The program among other things of its machine: its outputs, signals, a database that is not there yet or not fit,
+//! rights, poolers, limits.
+#![allow(clippy::unwrap_used)]
+
+mod database;
+mod output;
+mod pooler;
+mod start_and_stop;
+#[path = "../support/mod.rs"]
+mod support;
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
