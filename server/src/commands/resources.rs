@@ -4,7 +4,7 @@ use super::{role::Role, settings::posting::PostingSettings};
 use crate::listener::open_files::FileBudget;
 
 /// Connections for submissions and queries.
-const WEB_CONNECTIONS: u32 = 16;
+const WEB_DATABASE_CONNECTIONS: u32 = 16;
 /// Connections for executions.
 const WORKER_CONNECTIONS: u32 = 16;
 /// Connections for heartbeats and housekeeping.
@@ -45,7 +45,7 @@ impl Resources {
             + HOUSEKEEPING_CONNECTIONS
             + APALIS_CONNECTIONS
             + LISTENING_CONNECTIONS;
-        let web_connections = WEB_CONNECTIONS + ANNOUNCING_CONNECTIONS;
+        let web_connections = WEB_DATABASE_CONNECTIONS + ANNOUNCING_CONNECTIONS;
         let connections =
             u64::from(web_connections + if has_worker { worker_connections } else { 0 });
         // The simulator inside is the other end of each request.
@@ -61,7 +61,7 @@ impl Resources {
             usize::try_from(share).unwrap_or(usize::MAX).max(1)
         };
         Self {
-            web: of_database(WEB_CONNECTIONS),
+            web: of_database(WEB_DATABASE_CONNECTIONS),
             worker: of_database(WORKER_CONNECTIONS),
             housekeeping: of_database(HOUSEKEEPING_CONNECTIONS),
             apalis: of_database(APALIS_CONNECTIONS),

@@ -1,7 +1,7 @@
 //! What a client submits: the fields, their limits, the idempotency key, and the fingerprint that shows
 //! whether two submissions are the same. Accepting and storing a submission is the `gateway` crate's work.
 
-mod body;
+mod fields;
 mod fingerprint;
 mod idempotency_key;
 pub mod limits;
@@ -9,6 +9,6 @@ pub mod near_names;
 #[cfg(feature = "openapi")]
 pub mod schema;
 
-pub use body::{FieldError, Submission};
+pub use fields::{FieldError, Submission};
 pub use fingerprint::Fingerprint;
 pub use idempotency_key::{BadIdempotencyKey, IdempotencyKey, MAX_KEY_CHARS};

@@ -34,7 +34,7 @@ pub enum SubmitError {
         pointer: &'static str,
     },
     /// The idempotency key is that of a transaction with other content, or another id.
-    #[error("this idempotency key was used before, with other content")]
+    #[error("this idempotency key was used before, with other content or another id")]
     KeyReused,
     /// Too many submissions are queued.
     #[error("too many submissions are waiting; try again shortly")]

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The largest body that is read.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// The length of the excerpt that is stored.
 const EXCERPT_CHARS: usize = 500;
 
@@ -176,13 +176,13 @@ fn retry_after(response: &Response) -> Option<Duration> {
     }
 }
 
-/// Reads at most [`MAX_BODY_BYTES`].
+/// Reads at most [`MAX_ANSWER_BYTES`].
 async fn read(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
         body.extend_from_slice(&chunk);
-        if body.len() > MAX_BODY_BYTES {
-            return Err(format!("the answer is longer than {MAX_BODY_BYTES} bytes"));
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"));
         }
     }
     Ok(body)

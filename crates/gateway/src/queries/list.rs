@@ -62,7 +62,7 @@ impl FromStr for Cursor {
 /// The states of a transaction that needs only one attempt, from its first claim on. The index
 /// `transactions_by_attempts` leaves out transactions in these states that have one attempt, so it costs
 /// nothing for a transaction that succeeds at once.
-const SMOOTH: [State; 2] = [State::Processing, State::Completed];
+const STATES_OF_FIRST_ATTEMPTS: [State; 2] = [State::Processing, State::Completed];
 /// This number of attempts, and all higher ones, are one part of that index.
 const MANY_ATTEMPTS: u32 = 20;
 
@@ -139,7 +139,7 @@ pub fn push_page(
     let min_attempts = filter.min_attempts.unwrap_or(0);
     let (by_state, by_attempts): (Vec<_>, Vec<_>) = match min_attempts {
         0 => (states, Vec::new()),
-        1 => states.into_iter().partition(|state| SMOOTH.contains(state)),
+        1 => states.into_iter().partition(|state| STATES_OF_FIRST_ATTEMPTS.contains(state)),
         _ => (Vec::new(), states),
     };
     query.push("select id, submitted_at from (");

@@ -6,7 +6,7 @@ mod batch;
 pub mod example;
 mod export_file;
 pub mod filter;
-pub mod idempotency_key;
+pub mod idempotency_header;
 mod list;
 mod show;
 mod submit;

@@ -10,7 +10,7 @@ use domain::{Principal, Submission, Transaction};
 use gateway::Gateway;
 use utoipa::IntoParams;
 
-use super::{example, idempotency_key};
+use super::{example, idempotency_header};
 use crate::http::{
     problem::{Problem, error_responses},
     request::{body::JsonBody, trace_parent},
@@ -84,10 +84,10 @@ pub async fn submit(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    idempotency_key::refuse_misnamed(&headers, &uri)?;
+    idempotency_header::refuse_misnamed(&headers, &uri)?;
     let mut submission = Submission::from_json(&body.0).map_err(Problem::invalid)?;
-    idempotency_key::take_from_header(&mut submission, &headers)?;
-    idempotency_key::require(key_required, &submission)?;
+    idempotency_header::take_from_header(&mut submission, &headers)?;
+    idempotency_header::require(key_required, &submission)?;
     submission.trace_parent = trace_parent::of(&headers);
     submission.trace_state = trace_parent::state_of(&headers);
     let id = submission.id;

@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     example,
-    idempotency_key::{self, IDEMPOTENCY_KEY},
+    idempotency_header::{self, IDEMPOTENCY_KEY},
 };
 use crate::http::{
     body_limits::MAX_BATCH_BODY_BYTES,
@@ -100,7 +100,7 @@ async fn submit(
     headers: HeaderMap,
     batch: Batch,
 ) -> Result<Response, Problem> {
-    idempotency_key::refuse_misnamed(&headers, &uri)?;
+    idempotency_header::refuse_misnamed(&headers, &uri)?;
     if headers.contains_key(IDEMPOTENCY_KEY) {
         let detail =
             "is for a single transaction; in a batch, each transaction has a field idempotencyKey";
@@ -110,7 +110,7 @@ async fn submit(
     let trace_parent = trace_parent::of(&headers);
     let read = |line: Result<Value, Problem>| {
         let mut submission = Submission::from_json(&line?).map_err(Problem::invalid)?;
-        idempotency_key::require(key_required, &submission)?;
+        idempotency_header::require(key_required, &submission)?;
         submission.trace_parent = trace_parent;
         submission.trace_state = trace_state.clone();
         Ok(submission)
