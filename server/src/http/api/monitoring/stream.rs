@@ -21,7 +21,10 @@ use gateway::{Change, Gateway};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, Ref, RefOr, Schema, Type, extensions::Extensions},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
@@ -34,7 +37,7 @@ pub fn routes() -> OpenApiRouter<WebState> {
     OpenApiRouter::new().routes(routes!(open))
 }
 
-/// One event of the stream: its lines as members, and its data decoded.
+/// One event of the stream: its lines as members.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the API's document: axum writes events itself")]
 struct StreamEvent {
@@ -44,10 +47,34 @@ struct StreamEvent {
     /// A position in the change feed.
     #[schema(pattern = "^[0-9]+$")]
     id: String,
-    data: EventData,
+    #[schema(inline)]
+    data: EventLine,
 }
 
-/// The data of an event, which is one line of JSON.
+/// The line `data` of an event: a string that has JSON in it.
+struct EventLine;
+
+impl PartialSchema for EventLine {
+    fn schema() -> RefOr<Schema> {
+        let content = Ref::from_schema_name(EventData::name());
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("One line of JSON."))
+            .content_media_type("application/json")
+            // A keyword of JSON Schema, for which utoipa has no method.
+            .extensions(Some(Extensions::from_iter([("contentSchema", json!(content))])))
+            .into()
+    }
+}
+
+impl ToSchema for EventLine {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((EventData::name().into_owned(), EventData::schema()));
+        EventData::schemas(schemas);
+    }
+}
+
+/// The data of an event, decoded.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "for the API's document: axum writes events itself")]
@@ -146,5 +173,5 @@ fn example_of_counts() -> Value {
     let counts = json!({
         "pending": 3, "processing": 1, "completed": 996, "failed": 0, "inDoubt": 0, "rejected": 0, "cancelled": 0,
     });
-    json!({"event": "counts", "id": "48213", "data": counts})
+    json!({"event": "counts", "id": "48213", "data": counts.to_string()})
 }
