@@ -5,7 +5,7 @@ use std::{
     marker::PhantomData,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -31,8 +31,8 @@ use crate::{database::BoundedPool, job::Queue, wake_ups::WakeUps};
 /// How often a worker shows apalis's tables that it is alive. A worker that has not for
 /// `recovery::lease::SILENT` loses its jobs to others.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// How long a fetch waits after one that found no more: what becomes due meanwhile is fetched, claimed and
-/// recorded together.
+/// How long a fetch waits after one that found several jobs and left none: what becomes due meanwhile is
+/// fetched, claimed and recorded together. Jobs that come one by one are fetched at once.
 const FETCH_SPACING: Duration = Duration::from_millis(3);
 
 /// What a worker fetches, and when.
@@ -61,7 +61,7 @@ impl<J> JobQueue<J> {
     pub fn new(fetching: Fetching) -> Self {
         let config = Config::default().queue(fetching.queue.name()).batch_size(fetching.batch_size);
         let fetcher =
-            Fetcher { fetching, config: config.clone(), is_drained: Arc::new(false.into()) };
+            Fetcher { fetching, config: config.clone(), found: Arc::new(usize::MAX.into()) };
         Self {
             persisted: Persisted::new(fetcher),
             config,
@@ -131,8 +131,8 @@ impl<J> WireFormatBackend for JobQueue<J> {
 struct Fetcher {
     fetching: Fetching,
     config: Config,
-    /// Whether the last fetch found all that was due.
-    is_drained: Arc<AtomicBool>,
+    /// How many jobs the last fetch found. Fewer than the batch size are all that was due.
+    found: Arc<AtomicUsize>,
 }
 
 impl Fetcher {
@@ -170,14 +170,14 @@ impl Fetcher {
     }
 
     async fn fetch(&self, worker: &WorkerContext) -> Result<Vec<PgTask>, Error> {
-        let Fetching { pool, batch_size, watchdog, .. } = &self.fetching;
+        let Fetching { pool, watchdog, .. } = &self.fetching;
         let jobs = pool
             .with_connection(async |connection| {
                 Ok(queries::fetch_next(connection, &self.config, worker).await)
             })
             .await??;
         watchdog.beat();
-        self.is_drained.store(jobs.len() < *batch_size, Relaxed);
+        self.found.store(jobs.len(), Relaxed);
         Ok(jobs)
     }
 }
@@ -206,10 +206,13 @@ impl Persistence for Fetcher {
 
     /// Waits until there are jobs. A wake-up that comes during a fetch causes another one.
     async fn fetch_next(&mut self, worker: &WorkerContext) -> Result<Vec<PgTask>, Error> {
-        let Fetching { queue, wake_ups, .. } = &self.fetching;
+        let Fetching { queue, wake_ups, batch_size, .. } = &self.fetching;
         loop {
-            if self.is_drained.load(Relaxed) {
-                sleep(FETCH_SPACING).await;
+            let found = self.found.load(Relaxed);
+            if found < *batch_size {
+                if found > 1 {
+                    sleep(FETCH_SPACING).await;
+                }
                 self.alive_until(worker, wake_ups.woken(*queue)).await?;
             }
             self.alive_until(worker, self.wait_until_open()).await?;

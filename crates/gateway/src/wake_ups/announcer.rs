@@ -14,7 +14,7 @@ use super::JOBS;
 use crate::{database::WEB_STATEMENT_TIMEOUT, job::Queue};
 
 /// The least time between two announcements. The first one after a while is made at once.
-const SPACING: Duration = Duration::from_millis(5);
+const SPACING: Duration = Duration::from_millis(2);
 
 /// Announces new jobs until it is dropped.
 pub struct Announcer(UnboundedSender<Queue>);
