@@ -120,11 +120,16 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// Whether the name of a header or a query parameter probably means the header `Idempotency-Key`, which only
-/// the exact name does.
+/// the exact name does. It compares with the names of the key alone, because every header of every submission is
+/// looked at.
 pub fn means_idempotency_key(name: &str) -> bool {
     let normalized = normalize(name);
     let bare = normalized.strip_prefix('x').unwrap_or(&normalized);
-    !name.eq_ignore_ascii_case("idempotency-key") && field_meant_by(bare) == Some("idempotencyKey")
+    let is_key = |known: &&str| is_near(bare, known);
+    let is_synonym =
+        |(field, names): &(&str, &[&str])| *field == "idempotencyKey" && names.iter().any(is_key);
+    !name.eq_ignore_ascii_case("idempotency-key")
+        && (is_key(&"idempotencykey") || SYNONYMS.iter().any(is_synonym))
 }
 
 /// Without case and separators.
@@ -134,10 +139,28 @@ fn normalize(name: &str) -> String {
 
 /// Whether two normalized names are the same, or one inserted, missing, wrong or swapped character apart.
 fn is_near(normalized: &str, known: &str) -> bool {
-    normalized == known
-        || (known.len() >= MIN_TYPO_CHARS
-            && normalized.len().abs_diff(known.len()) <= 4
-            && strsim::osa_distance(normalized, known) == 1)
+    normalized == known || (known.len() >= MIN_TYPO_CHARS && is_one_edit_apart(normalized, known))
+}
+
+/// Compares what is left between the common beginning and the common end, which takes no memory.
+fn is_one_edit_apart(left: &str, right: &str) -> bool {
+    let same = left.chars().zip(right.chars()).take_while(|(left, right)| left == right);
+    let common: usize = same.map(|(char, _)| char.len_utf8()).sum();
+    let (left, right) = (&left[common..], &right[common..]);
+    let same =
+        left.chars().rev().zip(right.chars().rev()).take_while(|(left, right)| left == right);
+    let common: usize = same.map(|(char, _)| char.len_utf8()).sum();
+    let mut left = left[..left.len() - common].chars();
+    let mut right = right[..right.len() - common].chars();
+    match (left.next(), left.next(), right.next(), right.next()) {
+        (Some(_), None, _, None) | (None, _, Some(_), None) => true,
+        (Some(first), Some(second), Some(other_first), Some(other_second)) => {
+            (first, second) == (other_second, other_first)
+                && left.next().is_none()
+                && right.next().is_none()
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +222,31 @@ mod tests {
         }
         for field in FIELDS {
             assert_eq!(field_meant_by(field), None, "{field}");
+        }
+    }
+
+    #[test]
+    fn one_edit_is_an_inserted_a_missing_a_wrong_or_a_swapped_character() {
+        for (left, right, expected) in [
+            ("amount", "amount", false),
+            ("amoount", "amount", true),
+            ("amunt", "amount", true),
+            ("amaunt", "amount", true),
+            ("amuont", "amount", true),
+            ("xamount", "amount", true),
+            ("amountx", "amount", true),
+            ("mount", "amount", true),
+            ("äamount", "amount", true),
+            ("amuontx", "amount", false),
+            ("oamunt", "amount", false),
+            ("xamountx", "amount", false),
+            ("amnt", "amount", false),
+            ("aaa", "aa", true),
+            ("", "a", true),
+            ("", "ab", false),
+        ] {
+            assert_eq!(is_one_edit_apart(left, right), expected, "{left} {right}");
+            assert_eq!(is_one_edit_apart(right, left), expected, "{right} {left}");
         }
     }
 
