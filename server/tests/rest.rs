@@ -54,6 +54,10 @@ async fn bad_input_is_answered_with_a_problem_and_not_stored() {
         ("amount_huge", r#"{"amount": 1e400, "currency": "USD"}"#),
         ("amount_decimals_usd", r#"{"amount": 100.005, "currency": "USD"}"#),
         ("amount_decimals_jpy", r#"{"amount": 100.5, "currency": "JPY"}"#),
+        (
+            "amount_decimals_xau",
+            r#"{"amount": "0.00000000000000000000000000019", "currency": "XAU"}"#,
+        ),
         ("currency_unknown", r#"{"amount": 1, "currency": "XXZ"}"#),
         ("currency_of_tests", r#"{"amount": 1, "currency": "XTS"}"#),
         ("currency_withdrawn", r#"{"amount": 1, "currency": "HRK"}"#),

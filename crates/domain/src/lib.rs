@@ -10,6 +10,7 @@ pub mod error_text;
 pub mod intervention;
 pub mod json;
 pub mod money;
+pub mod number;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod posting;

@@ -59,6 +59,24 @@ async fn every_field_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn every_decimal_of_a_currency_without_a_fixed_number_of_them_is_stored() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    for amount in [
+        "0.0000000000000000000000000001",
+        "0.0000000000000123456789012345",
+        "0.0012345678901230",
+        "1.2345678901234",
+        "123456789012345",
+    ] {
+        let body = json!({"amount": amount, "currency": "XAU"});
+        let answered = submit(&gateway, body).await.unwrap().transaction;
+        let stored = gateway.transaction(answered.transaction_id).await.unwrap().unwrap();
+        assert_eq!((stored.amount.to_string(), &stored), (amount.to_owned(), &answered));
+    }
+}
+
+#[tokio::test]
 async fn the_same_id_with_the_same_content_is_a_replay() {
     let pool = database().await;
     let gateway = gateway(&pool);

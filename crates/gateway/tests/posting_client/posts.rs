@@ -93,6 +93,7 @@ async fn a_success_is_believed_if_it_says_nothing_and_not_if_it_contradicts() {
         (UNKNOWN_SETTLE, r#"{"id": 17}"#.to_owned()),
         (UNKNOWN_SETTLE, entry(r#", "amount": 1100.50"#)),
         (UNKNOWN_SETTLE, entry(r#", "amount": 100.50, "currency": "EUR""#)),
+        (UNKNOWN_SETTLE, entry(r#", "amount": 100.50000000000000000000000000000000001"#)),
         (UNKNOWN_SETTLE, r#"{"currency": "EUR"}"#.to_owned()),
         (UNKNOWN_SETTLE, format!(r#"{{"data": {}}}"#, entry(r#", "amount": 1"#))),
         // No confirmation.
