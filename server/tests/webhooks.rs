@@ -126,20 +126,71 @@ async fn a_webhook_that_cannot_be_stored_is_answered_with_a_problem() {
 #[tokio::test]
 async fn a_transaction_is_found_by_any_text_that_its_sender_uses_as_id() {
     let (program, _) = web(&[]).await;
-    for id in ["a/b c", "100%", "%2F", "Überweisung ✓", "?x=1#y", "..."] {
+    for id in
+        ["a/b c", "100%", "%2F", "Überweisung ✓", "?x=1#y", "...", ".", "..", "../..", "%2e%2e"]
+    {
         let received = program.post_json(RECEIVE, &announced(id)).await;
         assert_eq!(received.status(), 202, "{id}");
         let path = received.headers()["location"].to_str().unwrap().to_owned();
         let view = program.read(&path).await;
         assert_eq!(view["transaction_id"], id, "{path}");
     }
-    for path in ["/v1/transactions/unknown", "/v1/transactions/%00", "/v1/transactions/%ff"] {
+    for path in [
+        "/v1/transactions/unknown",
+        "/v1/transactions/%00",
+        "/v1/transactions/%ff",
+        "/v1/transactions?transaction_id=unknown",
+    ] {
         let unknown = contract(program.get(path).send().await.unwrap()).await;
         assert_eq!(
             (&unknown["status"], &unknown["body"]["code"]),
             (&json!(404), &json!("not_found"))
         );
     }
+}
+
+#[tokio::test]
+async fn a_query_for_a_transaction_needs_exactly_one_id() {
+    let (program, _) = web(&[]).await;
+    for query in ["", "?", "?transaction_id=a&transaction_id=b", "?id=a", "?transaction_id=a&x=1"] {
+        let answer = program.get(&format!("/v1/transactions{query}")).send().await.unwrap();
+        let answer = contract(answer).await;
+        assert_eq!(
+            (&answer["status"], &answer["body"]["code"]),
+            (&json!(422), &json!("validation_failed")),
+            "{query}"
+        );
+    }
+}
+
+/// One rule at every door.
+#[tokio::test]
+async fn white_space_around_an_id_and_the_encoding_of_its_accents_make_no_other_transaction() {
+    let (program, database) = web(&[]).await;
+    let spellings = ["caf\u{e9}", "cafe\u{301}", " caf\u{e9}", "cafe\u{301}\t"];
+    for id in spellings {
+        let submission = json!({
+            "reference": id, "sourceAccount": "acc_1", "destinationAccount": "acc_2",
+            "amount": 1500, "currency": "USD",
+        });
+        let batch = json!([submission]);
+        for (path, body) in [
+            ("/api/transactions", &submission),
+            ("/api/transactions/batch", &batch),
+            (RECEIVE, &announced(id)),
+        ] {
+            let answer = contract(program.post_json(path, body).await).await;
+            let status = answer["body"].pointer("/data/0/status").unwrap_or(&answer["status"]);
+            assert_eq!(status, 202, "{id:?} at {path}: {answer}");
+        }
+    }
+    assert_eq!(rows(&database).await, 1);
+    let view = program.read("/v1/transactions/%20cafe%CC%81%20").await;
+    assert_eq!(view["transaction_id"], "caf\u{e9}");
+    let list = program.read("/api/transactions?reference=cafe%CC%81").await;
+    assert_eq!(list["data"][0]["reference"], "caf\u{e9}");
+    let blank = contract(program.post_json(RECEIVE, &announced(" \t")).await).await;
+    assert_eq!(blank["body"]["errors"][0]["pointer"], "/transaction_id");
 }
 
 #[tokio::test]

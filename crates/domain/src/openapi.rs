@@ -115,14 +115,18 @@ pub(crate) fn number() -> Object {
 
 /// A required reason for an operation.
 pub fn reason() -> Object {
-    text(1, MAX_REASON_CHARS, "The reason, for the record. Surrounding white space is removed.")
-        .pattern(Some(r"^[^\u0000]*\S[^\u0000]*$"))
+    not_blank(MAX_REASON_CHARS, "The reason, for the record. Surrounding white space is removed.")
         .build()
 }
 
 /// An optional reason for an operation.
 pub fn optional_reason() -> Object {
     nullable(reason().into())
+}
+
+/// A text that is not white space alone.
+pub(crate) fn not_blank(max_chars: usize, description: &str) -> ObjectBuilder {
+    text(1, max_chars, description).pattern(Some(r"^[^\u0000]*\S[^\u0000]*$"))
 }
 
 pub(crate) fn text(min_chars: usize, max_chars: usize, description: &str) -> ObjectBuilder {
