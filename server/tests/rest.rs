@@ -139,6 +139,44 @@ async fn amounts_come_back_digit_by_digit() {
 }
 
 #[tokio::test]
+async fn the_deepest_metadata_that_is_accepted_can_be_read_wherever_it_stands() {
+    let (program, _data) = program().await;
+    let nested = |levels: usize| {
+        let arrays = "[".repeat(levels - 1) + &"]".repeat(levels - 1);
+        format!(r#"{{"amount": 1, "currency": "USD", "metadata": {{"a": {arrays}}}}}"#)
+    };
+    let mut deepest = None;
+    for levels in 2..130 {
+        let answer = contract(program.submit(&nested(levels)).await).await;
+        if answer["status"] != 202 {
+            assert_eq!(answer["body"]["errors"][0]["pointer"], "/metadata", "{levels}: {answer}");
+            break;
+        }
+        deepest = Some(nested(levels));
+    }
+    let batch = program.post("/api/transactions/batch").header("content-type", "application/json");
+    let answer = batch.body(format!("[{}]", deepest.unwrap())).send().await.unwrap();
+    // serde_json stops at 128 levels, as it does in the browser.
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let id = answer["data"][0]["transaction"]["transactionId"].as_str().unwrap();
+    program.wait_for(id, "completed").await;
+    let list = program.read_text("/api/transactions?limit=200").await;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["data"][0]["transactionId"], id);
+    let mut stream = program.get("/api/stream").header("last-event-id", "1").send().await.unwrap();
+    let mut text = String::new();
+    let data = loop {
+        text += &String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap());
+        let complete = text.rfind("\n\n").map_or("", |end| &text[..end]);
+        let event = complete.split("\n\n").find(|event| event.contains("event: transactions"));
+        if let Some(event) = event {
+            break event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap().to_owned();
+        }
+    };
+    assert!(serde_json::from_str::<Value>(&data).unwrap().is_array());
+}
+
+#[tokio::test]
 async fn health_readiness_the_home_page_and_cleanup_answer() {
     let (program, _data) = program().await;
     assert_eq!(program.get("/livez").send().await.unwrap().status(), 200);

@@ -5,7 +5,9 @@ use utoipa::openapi::{
     schema::{KnownFormat, OneOf, SchemaFormat, Type},
 };
 
-use super::limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS};
+use super::limits::{
+    MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_NAME_CHARS,
+};
 use crate::{
     money::MAX_SIGNIFICANT_DIGITS,
     openapi::{decimal, not_blank, nullable, number, or_null, text},
@@ -28,8 +30,6 @@ pub fn name(description: &str) -> Object {
     text(1, MAX_NAME_CHARS, description).build()
 }
 
-/// The client's own id for a transaction.
-pub fn reference() -> Object {
 /// A client's own id for a transaction.
 pub fn id_of_client(description: &str) -> ObjectBuilder {
     let description = format!(
@@ -38,6 +38,8 @@ pub fn id_of_client(description: &str) -> ObjectBuilder {
     not_blank(MAX_NAME_CHARS, &description)
 }
 
+/// The client's own id for a transaction.
+pub fn reference() -> Object {
     nullable(id_of_client("Your own id for the transaction, unique among your transactions."))
 }
 
@@ -76,8 +78,8 @@ pub fn metadata() -> Object {
     ObjectBuilder::new()
         .schema_type(or_null(Type::Object))
         .description(Some(format!(
-            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON, \
-             without the character U+0000."
+            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON, nested at \
+             most {MAX_METADATA_DEPTH} levels deep, without the character U+0000."
         )))
         .build()
 }
