@@ -246,6 +246,18 @@ fn secret(key: &[u8]) -> String {
 /// Sends a webhook that was signed with `key` so many seconds from now. `signed` is the body that
 /// was signed, `sent` the body that is sent.
 async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent: &Value) -> Value {
+    send_named("webhook", program, key, seconds, signed, sent).await
+}
+
+/// The same with headers whose names begin with `prefix`.
+async fn send_named(
+    prefix: &str,
+    program: &Program,
+    key: &[u8],
+    seconds: i64,
+    signed: &Value,
+    sent: &Value,
+) -> Value {
     let at = (chrono::Utc::now().timestamp() + seconds).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(format!("msg_1.{at}.{signed}").as_bytes());
@@ -253,9 +265,9 @@ async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent:
     let answer = program
         .post(RECEIVE)
         .header("content-type", "application/json")
-        .header("webhook-id", "msg_1")
-        .header("webhook-timestamp", at)
-        .header("webhook-signature", format!("v1a,AAAA v1,{signature}"))
+        .header(format!("{prefix}-id"), "msg_1")
+        .header(format!("{prefix}-timestamp"), at)
+        .header(format!("{prefix}-signature"), format!("v1a,AAAA v1,{signature}"))
         .body(sent.to_string())
         .send()
         .await
@@ -295,6 +307,23 @@ async fn a_webhook_without_a_valid_signature_is_rejected() {
     let again = send(&program, NEW_KEY, 0, &body, &body).await;
     assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
     assert_eq!(rows(&database).await, 2);
+}
+
+#[tokio::test]
+async fn a_webhook_may_be_signed_under_svixs_header_names() {
+    let (program, database) = web(&[("WEBHOOK_SECRETS", &secret(NEW_KEY))]).await;
+    let body = announced("txn_1");
+    let signed = send_named("svix", &program, NEW_KEY, 0, &body, &body).await;
+    assert_eq!(signed["status"], 202);
+    let wrong = send_named("svix", &program, OLD_KEY, 0, &body, &body).await;
+    assert_eq!(
+        (&wrong["status"], &wrong["body"]["code"]),
+        (&json!(401), &json!("signature_invalid"))
+    );
+    let late = send_named("svix", &program, NEW_KEY, -360, &body, &body).await;
+    let detail = late["body"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("svix-timestamp is more than"), "{detail}");
+    assert_eq!(rows(&database).await, 1);
 }
 
 #[tokio::test]
