@@ -78,7 +78,7 @@ test("the filtered list can be exported as a file", async ({ page, request }) =>
   await open(page, "/?status=completed");
   const csv = await exported("Export CSV");
   expect(csv.name).toMatch(/^transactions-\d{8}T\d{6}Z\.csv$/);
-  expect(csv.text).toMatch(/^transactionId,status,amount,/);
+  expect(csv.text).toMatch(/^\uFEFFtransactionId,status,amount,/);
   expect(csv.text).toContain(`"${description}"`);
   const ndjson = await exported("Export NDJSON");
   expect(ndjson.name).toMatch(/\.ndjson$/);

@@ -114,6 +114,20 @@ async fn a_line_with_a_duplicate_or_reserved_member_is_refused_without_affecting
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_a_body_is_skipped() {
+    let web = web().await;
+    let line = r#"{"amount": 1, "currency": "USD"}"#;
+    let lines = send(&web, "application/x-ndjson", format!("\u{feff}{line}\n{line}\n")).await;
+    for line in lines["body"].as_str().unwrap().lines() {
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 202, "{line}");
+    }
+    let array = send(&web, "application/json", format!("\u{feff}[{line},{line}]")).await;
+    assert_eq!(column(&array["body"]["data"], "/status"), [202, 202]);
+    assert_eq!(web.submit(&format!("\u{feff}{line}")).await.status(), 202);
+    assert_eq!(stored(&web).await, 5);
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_a_batch_is_refused_as_a_whole() {
     let web = web().await;
     let line = json!({"amount": 1, "currency": "USD"});

@@ -138,6 +138,8 @@ async fn the_csv_preserves_every_text() {
         "@x",
         "\ttab",
         "a;b",
+        "＝1+1",
+        "＠x",
     ];
     for text in texts {
         submit(
@@ -170,7 +172,10 @@ async fn the_csv_preserves_every_text() {
         }
         for name in ["reference", "description", "sourceAccount"] {
             let written = &record[column(name)];
-            assert!(!written.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{written}");
+            assert!(
+                !written.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＠']),
+                "{written}"
+            );
             let text = written.strip_prefix('\'').unwrap_or(written);
             assert_eq!(text, transaction[name].as_str().unwrap_or_default(), "{name}");
         }
@@ -208,6 +213,26 @@ async fn an_export_is_a_download_in_the_requested_format() {
     assert!(empty.starts_with("transactionId,status,amount,"), "{empty}");
     assert_eq!(records(&empty).len(), 1);
     assert_eq!(program.read_text(&format!("{EXPORT}?format=ndjson")).await, "");
+}
+
+#[tokio::test]
+async fn a_csv_begins_with_a_byte_order_mark_if_one_is_asked_for_as_the_page_does() {
+    let (program, _) = web().await;
+    submit(&program, json!({"amount": 1, "currency": "USD", "reference": "Überweisung"})).await;
+    let plain = program.get(&format!("{EXPORT}?format=csv&byteOrderMark=false"));
+    let plain = plain.send().await.unwrap().bytes().await.unwrap();
+    assert!(plain.starts_with(b"transactionId,"));
+    let page = program.get("/").header("accept", "text/html").send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let link = page.split('"').find(|text| text.starts_with(EXPORT) && text.contains("csv"));
+    let link = link.unwrap().replace("&amp;", "&");
+    let marked = program.get(&link).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(marked.strip_prefix("\u{feff}".as_bytes()), Some(&*plain), "{link}");
+    for query in ["format=ndjson&byteOrderMark=true", "format=csv&byteOrderMark=yes"] {
+        let answer = program.get(&format!("{EXPORT}?{query}")).send().await.unwrap();
+        let answer = contract(answer).await;
+        assert_eq!(answer["body"]["errors"][0]["pointer"], "/byteOrderMark", "{query}");
+    }
 }
 
 /// Reads a response to its end: whether it ended well, and after how many bytes.

@@ -54,6 +54,10 @@ async fn bad_input_is_answered_with_a_problem_and_not_stored() {
         ("amount_huge", r#"{"amount": 1e400, "currency": "USD"}"#),
         ("amount_decimals_usd", r#"{"amount": 100.005, "currency": "USD"}"#),
         ("amount_decimals_jpy", r#"{"amount": 100.5, "currency": "JPY"}"#),
+        (
+            "amount_decimals_xau",
+            r#"{"amount": "0.00000000000000000000000000019", "currency": "XAU"}"#,
+        ),
         ("currency_unknown", r#"{"amount": 1, "currency": "XXZ"}"#),
         ("currency_of_tests", r#"{"amount": 1, "currency": "XTS"}"#),
         ("currency_withdrawn", r#"{"amount": 1, "currency": "HRK"}"#),
@@ -132,6 +136,44 @@ async fn amounts_come_back_digit_by_digit() {
         assert!(text.contains(&format!(r#""amount":{amount},"#)), "{text}");
         program.wait_for(id.as_str().unwrap(), "completed").await;
     }
+}
+
+#[tokio::test]
+async fn the_deepest_metadata_that_is_accepted_can_be_read_wherever_it_stands() {
+    let (program, _data) = program().await;
+    let nested = |levels: usize| {
+        let arrays = "[".repeat(levels - 1) + &"]".repeat(levels - 1);
+        format!(r#"{{"amount": 1, "currency": "USD", "metadata": {{"a": {arrays}}}}}"#)
+    };
+    let mut deepest = None;
+    for levels in 2..130 {
+        let answer = contract(program.submit(&nested(levels)).await).await;
+        if answer["status"] != 202 {
+            assert_eq!(answer["body"]["errors"][0]["pointer"], "/metadata", "{levels}: {answer}");
+            break;
+        }
+        deepest = Some(nested(levels));
+    }
+    let batch = program.post("/api/transactions/batch").header("content-type", "application/json");
+    let answer = batch.body(format!("[{}]", deepest.unwrap())).send().await.unwrap();
+    // serde_json stops at 128 levels, as it does in the browser.
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let id = answer["data"][0]["transaction"]["transactionId"].as_str().unwrap();
+    program.wait_for(id, "completed").await;
+    let list = program.read_text("/api/transactions?limit=200").await;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["data"][0]["transactionId"], id);
+    let mut stream = program.get("/api/stream").header("last-event-id", "1").send().await.unwrap();
+    let mut text = String::new();
+    let data = loop {
+        text += &String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap());
+        let complete = text.rfind("\n\n").map_or("", |end| &text[..end]);
+        let event = complete.split("\n\n").find(|event| event.contains("event: transactions"));
+        if let Some(event) = event {
+            break event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap().to_owned();
+        }
+    };
+    assert!(serde_json::from_str::<Value>(&data).unwrap().is_array());
 }
 
 #[tokio::test]

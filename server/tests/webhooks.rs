@@ -126,20 +126,71 @@ async fn a_webhook_that_cannot_be_stored_is_answered_with_a_problem() {
 #[tokio::test]
 async fn a_transaction_is_found_by_any_text_that_its_sender_uses_as_id() {
     let (program, _) = web(&[]).await;
-    for id in ["a/b c", "100%", "%2F", "Überweisung ✓", "?x=1#y", "..."] {
+    for id in
+        ["a/b c", "100%", "%2F", "Überweisung ✓", "?x=1#y", "...", ".", "..", "../..", "%2e%2e"]
+    {
         let received = program.post_json(RECEIVE, &announced(id)).await;
         assert_eq!(received.status(), 202, "{id}");
         let path = received.headers()["location"].to_str().unwrap().to_owned();
         let view = program.read(&path).await;
         assert_eq!(view["transaction_id"], id, "{path}");
     }
-    for path in ["/v1/transactions/unknown", "/v1/transactions/%00", "/v1/transactions/%ff"] {
+    for path in [
+        "/v1/transactions/unknown",
+        "/v1/transactions/%00",
+        "/v1/transactions/%ff",
+        "/v1/transactions?transaction_id=unknown",
+    ] {
         let unknown = contract(program.get(path).send().await.unwrap()).await;
         assert_eq!(
             (&unknown["status"], &unknown["body"]["code"]),
             (&json!(404), &json!("not_found"))
         );
     }
+}
+
+#[tokio::test]
+async fn a_query_for_a_transaction_needs_exactly_one_id() {
+    let (program, _) = web(&[]).await;
+    for query in ["", "?", "?transaction_id=a&transaction_id=b", "?id=a", "?transaction_id=a&x=1"] {
+        let answer = program.get(&format!("/v1/transactions{query}")).send().await.unwrap();
+        let answer = contract(answer).await;
+        assert_eq!(
+            (&answer["status"], &answer["body"]["code"]),
+            (&json!(422), &json!("validation_failed")),
+            "{query}"
+        );
+    }
+}
+
+/// One rule at every door.
+#[tokio::test]
+async fn white_space_around_an_id_and_the_encoding_of_its_accents_make_no_other_transaction() {
+    let (program, database) = web(&[]).await;
+    let spellings = ["caf\u{e9}", "cafe\u{301}", " caf\u{e9}", "cafe\u{301}\t"];
+    for id in spellings {
+        let submission = json!({
+            "reference": id, "sourceAccount": "acc_1", "destinationAccount": "acc_2",
+            "amount": 1500, "currency": "USD",
+        });
+        let batch = json!([submission]);
+        for (path, body) in [
+            ("/api/transactions", &submission),
+            ("/api/transactions/batch", &batch),
+            (RECEIVE, &announced(id)),
+        ] {
+            let answer = contract(program.post_json(path, body).await).await;
+            let status = answer["body"].pointer("/data/0/status").unwrap_or(&answer["status"]);
+            assert_eq!(status, 202, "{id:?} at {path}: {answer}");
+        }
+    }
+    assert_eq!(rows(&database).await, 1);
+    let view = program.read("/v1/transactions/%20cafe%CC%81%20").await;
+    assert_eq!(view["transaction_id"], "caf\u{e9}");
+    let list = program.read("/api/transactions?reference=cafe%CC%81").await;
+    assert_eq!(list["data"][0]["reference"], "caf\u{e9}");
+    let blank = contract(program.post_json(RECEIVE, &announced(" \t")).await).await;
+    assert_eq!(blank["body"]["errors"][0]["pointer"], "/transaction_id");
 }
 
 #[tokio::test]
@@ -195,6 +246,18 @@ fn secret(key: &[u8]) -> String {
 /// Sends a webhook that was signed with `key` so many seconds from now. `signed` is the body that
 /// was signed, `sent` the body that is sent.
 async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent: &Value) -> Value {
+    send_named("webhook", program, key, seconds, signed, sent).await
+}
+
+/// The same with headers whose names begin with `prefix`.
+async fn send_named(
+    prefix: &str,
+    program: &Program,
+    key: &[u8],
+    seconds: i64,
+    signed: &Value,
+    sent: &Value,
+) -> Value {
     let at = (chrono::Utc::now().timestamp() + seconds).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(format!("msg_1.{at}.{signed}").as_bytes());
@@ -202,9 +265,9 @@ async fn send(program: &Program, key: &[u8], seconds: i64, signed: &Value, sent:
     let answer = program
         .post(RECEIVE)
         .header("content-type", "application/json")
-        .header("webhook-id", "msg_1")
-        .header("webhook-timestamp", at)
-        .header("webhook-signature", format!("v1a,AAAA v1,{signature}"))
+        .header(format!("{prefix}-id"), "msg_1")
+        .header(format!("{prefix}-timestamp"), at)
+        .header(format!("{prefix}-signature"), format!("v1a,AAAA v1,{signature}"))
         .body(sent.to_string())
         .send()
         .await
@@ -244,6 +307,23 @@ async fn a_webhook_without_a_valid_signature_is_rejected() {
     let again = send(&program, NEW_KEY, 0, &body, &body).await;
     assert_eq!((&again["status"], &again["idempotent-replayed"]), (&json!(202), &json!("true")));
     assert_eq!(rows(&database).await, 2);
+}
+
+#[tokio::test]
+async fn a_webhook_may_be_signed_under_svixs_header_names() {
+    let (program, database) = web(&[("WEBHOOK_SECRETS", &secret(NEW_KEY))]).await;
+    let body = announced("txn_1");
+    let signed = send_named("svix", &program, NEW_KEY, 0, &body, &body).await;
+    assert_eq!(signed["status"], 202);
+    let wrong = send_named("svix", &program, OLD_KEY, 0, &body, &body).await;
+    assert_eq!(
+        (&wrong["status"], &wrong["body"]["code"]),
+        (&json!(401), &json!("signature_invalid"))
+    );
+    let late = send_named("svix", &program, NEW_KEY, -360, &body, &body).await;
+    let detail = late["body"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("svix-timestamp is more than"), "{detail}");
+    assert_eq!(rows(&database).await, 1);
 }
 
 #[tokio::test]

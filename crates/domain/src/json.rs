@@ -1,4 +1,5 @@
-//! Reads JSON from outside, and refuses two kinds of object members:
+//! Reads JSON from outside. A byte order mark at its beginning is skipped, as RFC 8259 allows (section 8.1): some
+//! programs write one. Two kinds of object members are refused:
 //!
 //! - A repeated member. JSON leaves open which of the two counts (RFC 8259, section 4), so one program may read an
 //!   amount of 1 where another reads 100.
@@ -37,6 +38,7 @@ pub enum Unreadable {
 /// # Errors
 /// See [`Unreadable`].
 pub fn read(json: &[u8]) -> Result<Value, Unreadable> {
+    let json = without_byte_order_mark(json);
     // The search comes first, because reading a `Value` interprets reserved names.
     let mut found = Found::default();
     let searched = Search(&mut found).deserialize(&mut serde_json::Deserializer::from_slice(json));
@@ -46,6 +48,11 @@ pub fn read(json: &[u8]) -> Result<Value, Unreadable> {
     }
     searched?;
     Ok(serde_json::from_slice(json)?)
+}
+
+/// A text of JSON without the byte order mark that some programs write before it.
+pub fn without_byte_order_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json)
 }
 
 /// The last step of a JSON pointer (RFC 6901) to a member with this name.
@@ -225,6 +232,14 @@ mod tests {
         ] {
             let json = json.replace(' ', "");
             assert_eq!(read(json.as_bytes()).unwrap().to_string(), json.replace("e300", "e+300"));
+        }
+    }
+
+    #[test]
+    fn one_byte_order_mark_at_the_beginning_is_skipped() {
+        assert_eq!(read("\u{feff}{\"a\": 1}".as_bytes()).unwrap().to_string(), r#"{"a":1}"#);
+        for text in ["\u{feff}\u{feff}1", "[\u{feff}1]", "1\u{feff}", "\u{feff}"] {
+            assert!(matches!(read(text.as_bytes()), Err(Unreadable::NotJson(_))), "{text:?}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod error_text;
 pub mod intervention;
 pub mod json;
 pub mod money;
+pub mod number;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod posting;
@@ -27,7 +28,7 @@ pub use protocol::{
     AnswerBody, Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
     breaker::{self, Circuit},
 };
-pub use submission::{FieldError, Fingerprint, IdempotencyKey, Submission};
+pub use submission::{FieldError, Fingerprint, IdempotencyKey, Reference, Submission};
 pub use trace_parent::TraceParent;
 pub use trace_state::TraceState;
 pub use transaction::{Counts, Page, Principal, State, Transaction};

@@ -4,18 +4,25 @@ use std::fmt;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use thiserror::Error;
+
+use crate::number::{ExactNumber, is_json_number};
 
 /// The most significant digits an amount may have: what an IEEE double carries without loss, so
 /// that every client's number type can hold every amount.
 pub const MAX_SIGNIFICANT_DIGITS: usize = 15;
+/// The most decimals an amount may have, whatever its currency: what [`Decimal`] holds without rounding.
+pub const MAX_DECIMALS: u32 = Decimal::MAX_SCALE;
 
 /// A positive amount with exactly the digits that were sent: `100.50` stays `100.50`.
 ///
 /// Two amounts are equal if their values are: `1.50 == 1.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Amount(#[serde(with = "rust_decimal::serde::arbitrary_precision")] Decimal);
+#[serde(try_from = "Number")]
+pub struct Amount(
+    #[serde(serialize_with = "rust_decimal::serde::arbitrary_precision::serialize")] Decimal,
+);
 
 /// Why a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -29,6 +36,9 @@ pub enum AmountError {
     /// More than [`MAX_SIGNIFICANT_DIGITS`] digits.
     #[error("must have at most {MAX_SIGNIFICANT_DIGITS} significant digits")]
     TooManyDigits,
+    /// More than [`MAX_DECIMALS`] decimals.
+    #[error("must have at most {MAX_DECIMALS} decimals")]
+    TooManyDecimals,
 }
 
 impl Amount {
@@ -40,30 +50,11 @@ impl Amount {
         if !is_json_number(text) {
             return Err(AmountError::NotANumber);
         }
-        if text.starts_with('-') {
-            return Err(AmountError::NotPositive);
-        }
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().unwrap_or(i32::MAX)),
-            None => (text, 0),
-        };
-        let written = mantissa.bytes().filter(u8::is_ascii_digit);
-        if significant(written) > MAX_SIGNIFICANT_DIGITS {
-            return Err(AmountError::TooManyDigits);
-        }
-        let value = if exponent == 0 {
-            mantissa.parse::<Decimal>().ok()
-        } else if exponent.unsigned_abs() <= 28 {
-            Decimal::from_scientific(&text.replace("e+", "e").replace("E+", "E")).ok()
-        } else {
-            None
-        };
-        let value = value.ok_or(AmountError::TooManyDigits)?;
+        let value = exact(text)?;
         if value.is_zero() {
             return Err(AmountError::NotPositive);
         }
-        // `1e20` is written with one digit and stored with twenty-one.
-        if significant(value.mantissa().to_string().bytes()) > MAX_SIGNIFICANT_DIGITS {
+        if value.mantissa().to_string().len() > MAX_SIGNIFICANT_DIGITS {
             return Err(AmountError::TooManyDigits);
         }
         Ok(Self(value))
@@ -77,7 +68,8 @@ impl Amount {
     /// Whether the text of a JSON number, or of a string of the same form, has this value, however it is
     /// written: with other zeros at its end, or with an exponent. `None` if it is not a number.
     pub fn has_value(self, text: &str) -> Option<bool> {
-        is_json_number(text).then(|| normal_form(text) == normal_form(&self.to_string()))
+        is_json_number(text)
+            .then(|| ExactNumber::parse(text) == ExactNumber::parse(&self.to_string()))
     }
 
     /// The value, with its scale.
@@ -97,42 +89,44 @@ impl fmt::Display for Amount {
     }
 }
 
-/// A number without the zeros at its ends: whether it is negative, its digits, and the exponent of the last one.
-/// `None` if its exponent is beyond all measure.
-fn normal_form(number: &str) -> Option<(bool, String, i64)> {
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let written: String = [integer, fraction].concat();
-    let digits = written.trim_start_matches('-').trim_start_matches('0');
-    let kept = digits.trim_end_matches('0');
-    if kept.is_empty() {
-        return Some((false, String::new(), 0));
+/// Reads an amount that was stored and then written as JSON.
+impl TryFrom<Number> for Amount {
+    type Error = AmountError;
+
+    fn try_from(number: Number) -> Result<Self, AmountError> {
+        exact(number.as_str()).map(Self)
     }
-    let exponent: i64 = exponent.parse::<i32>().ok()?.into();
-    let exponent = exponent - fraction.len() as i64 + (digits.len() - kept.len()) as i64;
-    Some((number.starts_with('-'), kept.to_owned(), exponent))
 }
 
-fn significant(digits: impl Iterator<Item = u8>) -> usize {
-    digits.skip_while(|digit| *digit == b'0').count()
-}
-
-/// Checks the grammar of RFC 8259, section 6. `Decimal`'s parser is laxer: it accepts `1_000` and `+1`.
-fn is_json_number(text: &str) -> bool {
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
+/// The value of a JSON number, with the decimals that it is written with. `Decimal`'s own parser rounds what it
+/// cannot hold.
+fn exact(number: &str) -> Result<Decimal, AmountError> {
+    if number.starts_with('-') {
+        return Err(AmountError::NotPositive);
+    }
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let fraction = mantissa.split_once('.').map_or("", |(_, fraction)| fraction);
+    let written = mantissa.replace('.', "");
+    let digits = written.trim_start_matches('0');
+    if digits.is_empty() {
+        return Ok(Decimal::ZERO);
+    }
+    let beyond_measure = match exponent.starts_with('-') {
+        true => AmountError::TooManyDecimals,
+        false => AmountError::TooManyDigits,
     };
-    let (integer, fraction) = match mantissa.split_once('.') {
-        Some((integer, fraction)) => (integer, Some(fraction)),
-        None => (mantissa, None),
-    };
-    all_digits(integer)
-        && (integer == "0" || !integer.starts_with('0'))
-        && fraction.is_none_or(all_digits)
-        && exponent.is_none_or(|e| all_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
+    let exponent: i32 = exponent.parse().map_err(|_| beyond_measure)?;
+    let decimals = fraction.len() as i64 - i64::from(exponent);
+    // `1e20` is written with one digit and stored with twenty-one.
+    let zeros = u32::try_from(-decimals).unwrap_or(0);
+    let mantissa = digits.parse::<i128>().ok().zip(10_i128.checked_pow(zeros));
+    let mantissa = mantissa.and_then(|(digits, power)| digits.checked_mul(power));
+    let mantissa = mantissa.ok_or(AmountError::TooManyDigits)?;
+    match u32::try_from(decimals.max(0)) {
+        Ok(scale @ ..=MAX_DECIMALS) => Decimal::try_from_i128_with_scale(mantissa, scale)
+            .map_err(|_| AmountError::TooManyDigits),
+        _ => Err(AmountError::TooManyDecimals),
+    }
 }
 
 #[cfg(test)]
@@ -185,8 +179,24 @@ mod tests {
         for text in ["0", "0.00", "-1", "-0.01", "-1e400"] {
             assert_eq!(Amount::parse(text), Err(AmountError::NotPositive), "{text}");
         }
-        for text in ["1e400", "1e20", "1e-400", "1234567890123456", "1e99999999999"] {
+        for text in ["1e400", "1e20", "1234567890123456", "1e99999999999", "1.000000000000000"] {
             assert_eq!(Amount::parse(text), Err(AmountError::TooManyDigits), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_kept_exactly_is_refused_and_never_rounded() {
+        let smallest = format!("0.{}1", "0".repeat(27));
+        for text in [smallest.as_str(), "1e-28", "123456789012345e-28", "0.00000000000001e-14"] {
+            let amount = Amount::parse(text).unwrap();
+            assert_eq!((amount.decimals(), amount.has_value(text)), (28, Some(true)), "{text}");
+        }
+        let tenth = format!("0.{}1", "0".repeat(28));
+        let nearly_one = format!("0.{}5", "0".repeat(28));
+        for text in [&tenth, &nearly_one, "1e-29", "1.5e-28", "10e-29", "1e-400", "1e-99999999999"]
+        {
+            assert_eq!(Amount::parse(text), Err(AmountError::TooManyDecimals), "{text}");
+            assert!(serde_json::from_str::<Amount>(text).is_err(), "{text}");
         }
     }
 

@@ -14,8 +14,10 @@ use utoipa::{
 };
 
 use crate::{
-    Amount, Currency, IdempotencyKey, intervention::MAX_REASON_CHARS,
-    money::MAX_SIGNIFICANT_DIGITS, submission::MAX_KEY_CHARS,
+    Amount, Currency, IdempotencyKey,
+    intervention::MAX_REASON_CHARS,
+    money::{MAX_DECIMALS, MAX_SIGNIFICANT_DIGITS},
+    submission::MAX_KEY_CHARS,
 };
 
 impl PartialSchema for Amount {
@@ -104,7 +106,7 @@ pub(crate) fn number() -> Object {
         .description(Some(format!(
             "An exact decimal in units of the currency, with the digits that were sent: 100.50 stays \
              100.50. At most {MAX_SIGNIFICANT_DIGITS} significant digits, and no more decimals than \
-             ISO 4217 allows for the currency."
+             ISO 4217 allows for the currency, or {MAX_DECIMALS} if it sets no number, as for gold."
         )))
         .exclusive_minimum(Some(0.0))
         .maximum(Some(largest))
@@ -113,14 +115,18 @@ pub(crate) fn number() -> Object {
 
 /// A required reason for an operation.
 pub fn reason() -> Object {
-    text(1, MAX_REASON_CHARS, "The reason, for the record. Surrounding white space is removed.")
-        .pattern(Some(r"^[^\u0000]*\S[^\u0000]*$"))
+    not_blank(MAX_REASON_CHARS, "The reason, for the record. Surrounding white space is removed.")
         .build()
 }
 
 /// An optional reason for an operation.
 pub fn optional_reason() -> Object {
     nullable(reason().into())
+}
+
+/// A text that is not white space alone.
+pub(crate) fn not_blank(max_chars: usize, description: &str) -> ObjectBuilder {
+    text(1, max_chars, description).pattern(Some(r"^[^\u0000]*\S[^\u0000]*$"))
 }
 
 pub(crate) fn text(min_chars: usize, max_chars: usize, description: &str) -> ObjectBuilder {

@@ -79,8 +79,12 @@ impl Row {
     }
 }
 
+/// The value of a number; `None` if it would have to be rounded.
 fn decimal(text: &str) -> Option<Decimal> {
-    Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    // `from_scientific` rounds a mantissa with too many digits.
+    let value = Decimal::from_str_exact(mantissa).ok()?;
+    if mantissa.len() == text.len() { Some(value) } else { Decimal::from_scientific(text).ok() }
 }
 
 /// Compares the accepted transactions and their reported states with the ledger's rows.
@@ -284,6 +288,7 @@ mod tests {
             (r#""12.50""#, true),
             (r#"1.25e1"#, true),
             (r#"12.500000000000000001"#, false),
+            (r#"1.25000000000000000000000000000000001e1"#, false),
             (r#"12.49"#, false),
             (r#"-12.50"#, false),
             (r#""x""#, false),

@@ -143,7 +143,8 @@ pub fn TransactionList(
             </nav>
             // Exports all pages, not only this one.
             <p class="exports">
-                <a class="link" href=export("csv") download="">"Export CSV"</a>
+                // With a byte order mark, because this one is for spreadsheets.
+                <a class="link" href=export("csv&byteOrderMark=true") download="">"Export CSV"</a>
                 <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
                     "NDJSON"
                 </a>

@@ -9,8 +9,10 @@ use uuid::Uuid;
 use super::schema;
 use super::{
     IdempotencyKey,
-    limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS},
+    limits::{MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS},
+    metadata::{metadata, nul_in_object},
     near_names::field_meant_by,
+    reference::Reference,
 };
 use crate::{
     Amount, Currency, TraceParent, TraceState, date_time::read_date_time, json::pointer_to,
@@ -32,7 +34,7 @@ pub struct Submission {
     pub currency: Currency,
     /// The client's own id for the transaction.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::reference))]
-    pub reference: Option<String>,
+    pub reference: Option<Reference>,
     /// The client's own key, which makes it safe to submit the transaction again.
     pub idempotency_key: Option<IdempotencyKey>,
     /// A description for people to read.
@@ -106,7 +108,7 @@ impl Submission {
             let message = format!("must have at most {decimals} decimals in {currency}");
             fields.errors.push(FieldError::new("/amount", message));
         }
-        let reference = fields.read("reference", |value| bounded(value, 1, MAX_NAME_CHARS));
+        let reference = fields.read("reference", reference);
         let idempotency_key = fields.read("idempotencyKey", |value| {
             text(value)?.parse::<IdempotencyKey>().map_err(|error| error.to_string())
         });
@@ -196,13 +198,7 @@ fn text(value: &Value) -> Result<&str, String> {
 
 fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, String> {
     let text = text(value)?;
-    let chars = text.chars().count();
-    if chars < min_chars {
-        return Err("must not be empty".to_owned());
-    }
-    if chars > max_chars {
-        return Err(format!("must have at most {max_chars} characters"));
-    }
+    check_length(text, min_chars, max_chars)?;
     // PostgreSQL's `text` cannot store it.
     if text.contains('\0') {
         return Err("must not contain the character U+0000".to_owned());
@@ -210,37 +206,26 @@ fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, 
     Ok(text.to_owned())
 }
 
+fn check_length(text: &str, min_chars: usize, max_chars: usize) -> Result<(), String> {
+    let chars = text.chars().count();
+    if chars < min_chars {
+        return Err("must not be empty".to_owned());
+    }
+    if chars > max_chars {
+        return Err(format!("must have at most {max_chars} characters"));
+    }
+    Ok(())
+}
+
+fn reference(value: &Value) -> Result<Reference, String> {
+    let reference = Reference::of(&bounded(value, 1, MAX_NAME_CHARS)?);
+    // Nothing may be left without the white space, and a few characters are longer when they are composed.
+    check_length(reference.as_str(), 1, MAX_NAME_CHARS)?;
+    Ok(reference)
+}
+
 fn timestamp(value: &Value) -> Result<DateTime<Utc>, String> {
     Ok(read_date_time(text(value)?)?.trunc_subsecs(6))
-}
-
-fn metadata(value: &Value) -> Result<Map<String, Value>, String> {
-    let map = value.as_object().ok_or("must be an object")?;
-    if value.to_string().len() > MAX_METADATA_BYTES {
-        return Err(format!("must have at most {MAX_METADATA_BYTES} bytes"));
-    }
-    Ok(map.clone())
-}
-
-/// The JSON pointer to the first U+0000 in an object, in a string or a name. PostgreSQL stores it in JSON,
-/// but can neither search nor convert it.
-fn nul_in_object(object: &Map<String, Value>) -> Option<String> {
-    object.iter().find_map(|(name, value)| {
-        let below = if name.contains('\0') { Some(String::new()) } else { nul_in(value) };
-        Some(pointer_to(name) + &below?)
-    })
-}
-
-fn nul_in(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => text.contains('\0').then(String::new),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| Some(format!("/{index}{}", nul_in(item)?))),
-        Value::Object(object) => nul_in_object(object),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -313,31 +298,6 @@ mod tests {
             ]
             .map(|(pointer, message)| (pointer.to_owned(), message.to_owned()))
         );
-    }
-
-    #[test]
-    fn metadata_has_a_maximum_size() {
-        let body = |bytes: usize| json!({"amount": 1, "currency": "USD", "metadata": {"k": "x".repeat(bytes)}});
-        assert!(Submission::from_json(&body(MAX_METADATA_BYTES - 8)).is_ok());
-        assert_eq!(pointers(body(MAX_METADATA_BYTES)), ["/metadata"]);
-    }
-
-    #[test]
-    fn a_nul_in_the_metadata_is_refused_at_its_pointer_at_any_depth_and_in_names() {
-        for (metadata, pointer) in [
-            (json!({"note": "a\u{0}b"}), "/metadata/note"),
-            (json!({"a": [0, {"b/c": ["x", "\u{0}"]}]}), "/metadata/a/1/b~1c/1"),
-            (json!({"a": {"b\u{0}": 1}}), "/metadata/a/b\u{0}"),
-        ] {
-            assert_eq!(
-                pointers(json!({"amount": 1, "currency": "USD", "metadata": metadata})),
-                [pointer]
-            );
-        }
-        // A backslash before the letters of the escape is no U+0000.
-        let escaped: Value = serde_json::from_str(r#"{"note": "\\u0000"}"#).unwrap();
-        let body = json!({"amount": 1, "currency": "USD", "metadata": escaped});
-        assert!(Submission::from_json(&body).is_ok());
     }
 
     #[test]

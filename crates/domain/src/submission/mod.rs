@@ -5,10 +5,13 @@ mod fields;
 mod fingerprint;
 mod idempotency_key;
 pub mod limits;
+mod metadata;
 pub mod near_names;
+mod reference;
 #[cfg(feature = "openapi")]
 pub mod schema;
 
 pub use fields::{FieldError, Submission};
 pub use fingerprint::Fingerprint;
 pub use idempotency_key::{BadIdempotencyKey, IdempotencyKey, MAX_KEY_CHARS};
+pub use reference::Reference;

@@ -5,10 +5,12 @@ use utoipa::openapi::{
     schema::{KnownFormat, OneOf, SchemaFormat, Type},
 };
 
-use super::limits::{MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_NAME_CHARS};
+use super::limits::{
+    MAX_DESCRIPTION_CHARS, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_NAME_CHARS,
+};
 use crate::{
     money::MAX_SIGNIFICANT_DIGITS,
-    openapi::{decimal, nullable, number, or_null, text},
+    openapi::{decimal, not_blank, nullable, number, or_null, text},
 };
 
 /// An amount as a client may send it.
@@ -23,18 +25,22 @@ pub fn amount() -> Schema {
     Schema::OneOf(OneOf { items: vec![number().into(), text.into()], ..OneOf::new() })
 }
 
-/// A required reference or account.
+/// A required account.
 pub fn name(description: &str) -> Object {
     text(1, MAX_NAME_CHARS, description).build()
 }
 
+/// A client's own id for a transaction.
+pub fn id_of_client(description: &str) -> ObjectBuilder {
+    let description = format!(
+        "{description} White space around it is removed, and it is stored in Unicode's composed form (NFC)."
+    );
+    not_blank(MAX_NAME_CHARS, &description)
+}
+
 /// The client's own id for a transaction.
 pub fn reference() -> Object {
-    nullable(text(
-        1,
-        MAX_NAME_CHARS,
-        "Your own id for the transaction, unique among your transactions.",
-    ))
+    nullable(id_of_client("Your own id for the transaction, unique among your transactions."))
 }
 
 /// The account that the money comes from.
@@ -72,8 +78,8 @@ pub fn metadata() -> Object {
     ObjectBuilder::new()
         .schema_type(or_null(Type::Object))
         .description(Some(format!(
-            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON, \
-             without the character U+0000."
+            "Any data to keep with the transaction: at most {MAX_METADATA_BYTES} bytes of compact JSON, nested at \
+             most {MAX_METADATA_DEPTH} levels deep, without the character U+0000."
         )))
         .build()
 }

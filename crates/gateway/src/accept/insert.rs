@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use domain::{Fingerprint, IdempotencyKey, Principal, Submission};
+use domain::{Fingerprint, IdempotencyKey, Principal, Reference, Submission};
 use futures::FutureExt;
 use rust_decimal::Decimal;
 use tokio::time::timeout;
@@ -40,6 +40,10 @@ pub struct Entry {
 impl Entry {
     fn idempotency_key(&self) -> Option<&str> {
         self.submission.idempotency_key.as_ref().map(IdempotencyKey::as_str)
+    }
+
+    fn reference(&self) -> Option<&str> {
+        self.submission.reference.as_ref().map(Reference::as_str)
     }
 }
 
@@ -142,15 +146,13 @@ async fn insert(pool: &BoundedPool, batch: &[Entry]) -> Result<Vec<Accepted>, sq
     let firsts = batch.iter().zip(&are_first).filter(|(_, is_first)| **is_first);
     let mut entries: Vec<&Entry> = firsts.map(|(entry, _)| entry).collect();
     // Batches that share keys, references or ids take their locks in the same order.
-    entries.sort_by_key(|entry| {
-        (entry.idempotency_key(), entry.submission.reference.as_deref(), entry.id)
-    });
+    entries.sort_by_key(|entry| (entry.idempotency_key(), entry.reference(), entry.id));
     let texts = |of: fn(&Submission) -> Option<&str>| -> Vec<Option<&str>> {
         entries.iter().map(|entry| of(&entry.submission)).collect()
     };
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
     let principals: Vec<_> = entries.iter().map(|entry| entry.principal.as_str()).collect();
-    let references = texts(|submission| submission.reference.as_deref());
+    let references: Vec<_> = entries.iter().map(|entry| entry.reference()).collect();
     let keys: Vec<_> = entries.iter().map(|entry| entry.idempotency_key()).collect();
     let amounts: Vec<Decimal> =
         entries.iter().map(|entry| entry.submission.amount.as_decimal()).collect();

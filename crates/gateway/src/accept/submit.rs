@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Fingerprint, IdempotencyKey, Principal, State, Submission, Transaction};
+use domain::{Fingerprint, IdempotencyKey, Principal, Reference, State, Submission, Transaction};
 use thiserror::Error;
 use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
@@ -95,8 +95,11 @@ impl Gateway {
     pub async fn submit(
         &self,
         principal: &Principal,
-        submission: Submission,
+        mut submission: Submission,
     ) -> Result<Submitted, SubmitError> {
+        if let Some(stored) = self.reference_as_stored(principal, &submission).await? {
+            submission.reference = Some(stored);
+        }
         let fingerprint = Fingerprint::of(&submission);
         let id = submission.id.unwrap_or_else(Uuid::now_v7);
         // A second try, if the conflicting row has disappeared when it is read.
@@ -114,7 +117,7 @@ impl Gateway {
                         status: State::Pending,
                         amount: submission.amount,
                         currency: submission.currency,
-                        reference: submission.reference,
+                        reference: submission.reference.map(Reference::into_string),
                         idempotency_key: submission.idempotency_key,
                         description: submission.description,
                         timestamp: submission.timestamp,
@@ -130,8 +133,7 @@ impl Gateway {
                     return Ok(accepted(transaction, false));
                 }
                 Ok(Accepted::Existing) => {
-                    let found =
-                        self.find_replayed(id, principal, &submission, &fingerprint).await?;
+                    let found = self.find_replayed(id, principal, &submission).await?;
                     if let Some(transaction) = found {
                         return Ok(accepted(transaction, true));
                     }
@@ -141,7 +143,7 @@ impl Gateway {
                     // It may be committed all the same: only its answer may be late, or lost.
                     let found = timeout(LOOK_UP_TIMEOUT, async {
                         let _permit = LOOK_UPS.acquire().await;
-                        self.find_replayed(id, principal, &submission, &fingerprint).await
+                        self.find_replayed(id, principal, &submission).await
                     });
                     return match found.await {
                         Ok(Ok(Some(transaction))) => {
@@ -162,6 +164,21 @@ impl Gateway {
         Err(SubmitError::Unconfirmed { id, source: None })
     }
 
+    /// The reference of the transaction that was stored with exactly the text that was sent, before references had
+    /// one form. It stays as it is, and its repetition must find it. Nothing is read for a reference that was sent in
+    /// its one form, as nearly all are.
+    async fn reference_as_stored(
+        &self,
+        principal: &Principal,
+        submission: &Submission,
+    ) -> Result<Option<Reference>, EngineError> {
+        let Some(sent) = submission.reference.as_ref().and_then(Reference::sent_otherwise) else {
+            return Ok(None);
+        };
+        let stored = self.transaction_stored_as(principal, sent).await?;
+        Ok(stored.map(|_| Reference::as_stored(sent.to_owned())))
+    }
+
     /// The transaction that this submission repeats, as it was first answered; `None` if it has disappeared
     /// meanwhile.
     async fn find_replayed(
@@ -169,7 +186,6 @@ impl Gateway {
         id: Uuid,
         principal: &Principal,
         submission: &Submission,
-        fingerprint: &Fingerprint,
     ) -> Result<Option<Transaction>, SubmitError> {
         let taken = sqlx::query!(
             r#"select id, principal, fingerprint,
@@ -181,7 +197,7 @@ impl Gateway {
              order by 4 desc, (id = $1) desc"#,
             id,
             principal.as_str(),
-            submission.reference.as_deref(),
+            submission.reference.as_ref().map(Reference::as_str),
             submission.idempotency_key.as_ref().map(IdempotencyKey::as_str),
         )
         .fetch_all(&self.pool)
@@ -190,7 +206,7 @@ impl Gateway {
         let Some(row) = taken.first() else { return Ok(None) };
         // If the client chose an id, only the transaction with that id can be the same: one that is found by
         // the reference or the key, and has another id, is a different transaction.
-        let same = row.fingerprint == fingerprint.as_bytes()
+        let same = Fingerprint::is_repeated(&row.fingerprint, submission)
             && row.principal == principal.as_str()
             && (row.id == id || submission.id.is_none());
         if row.has_the_key && !same {

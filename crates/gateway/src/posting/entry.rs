@@ -1,7 +1,7 @@
 //! What an answer of the posting service says about a transaction. The answer to a POST and the answer to a
 //! verification are read in the same way; what follows from them differs.
 
-use domain::{AnswerBody, Finding};
+use domain::{AnswerBody, Finding, json::without_byte_order_mark};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -94,6 +94,7 @@ impl Entry {
 /// Reads the body of the answer to a POST. A body that says nothing about the transaction agrees with it: many services
 /// answer `{}` or `"ok"`. A list and an error are no confirmation.
 pub fn read_post(body: &[u8], transaction: &PostingRequest) -> AnswerBody {
+    let body = without_byte_order_mark(body);
     if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
         return AnswerBody::Unclear;
     }
@@ -121,7 +122,8 @@ pub fn read_lookup(
     transaction: &PostingRequest,
     required: RequiredFields,
 ) -> Result<(Finding, Option<&'static str>), &'static str> {
-    let entry = Entry::read(body, transaction).ok_or("the answer is not a JSON object")?;
+    let entry = Entry::read(without_byte_order_mark(body), transaction)
+        .ok_or("the answer is not a JSON object")?;
     match entry.id {
         Field::Same => {}
         Field::Different => return Err("the answer names another id"),

@@ -1,7 +1,7 @@
 //! The filter of a list and of a bulk retry.
 
 use chrono::{DateTime, Utc};
-use domain::{Currency, IdempotencyKey, State};
+use domain::{Currency, IdempotencyKey, Reference, State};
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +15,7 @@ pub struct Filter {
     pub status: Option<State>,
     /// In this currency.
     pub currency: Option<Currency>,
-    /// With this reference.
+    /// With this reference, whatever white space is around it.
     pub reference: Option<String>,
     /// With this idempotency key.
     pub idempotency_key: Option<IdempotencyKey>,
@@ -36,8 +36,14 @@ impl Filter {
     /// Adds the conditions of [`Filter::is_selective`] to a query on `transactions` that has a `where`
     /// already.
     pub(crate) fn push_selective(&self, query: &mut QueryBuilder<Postgres>) {
-        if let Some(reference) = &self.reference {
-            query.push(" and reference = ").push_bind(reference.clone());
+        if let Some(text) = &self.reference {
+            let reference = Reference::of(text);
+            query.push(" and reference in (").push_bind(reference.as_str().to_owned());
+            // A transaction that was stored before references had one form has the text itself.
+            if let Some(text) = reference.sent_otherwise() {
+                query.push(", ").push_bind(text.to_owned());
+            }
+            query.push(")");
         }
         if let Some(key) = &self.idempotency_key {
             query.push(" and idempotency_key = ").push_bind(key.as_str().to_owned());

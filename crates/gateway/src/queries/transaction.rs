@@ -1,6 +1,6 @@
 //! Queries for one transaction. Its attempts are in `attempts.rs`; queries for many are in `list.rs` and `export.rs`.
 
-use domain::{Principal, Transaction};
+use domain::{Principal, Reference, Transaction};
 use uuid::Uuid;
 
 use super::row::Row;
@@ -25,11 +25,26 @@ impl Gateway {
         row.map(Transaction::try_from).transpose()
     }
 
-    /// The transaction with this reference of this principal, or `None` if there is none.
+    /// The transaction of this principal with the reference that this text names, or `None` if there is none.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub async fn transaction_of_reference(
+        &self,
+        principal: &Principal,
+        text: &str,
+    ) -> Result<Option<Transaction>, EngineError> {
+        let reference = Reference::of(text);
+        match self.transaction_stored_as(principal, text).await? {
+            None if reference.sent_otherwise().is_some() => {
+                self.transaction_stored_as(principal, reference.as_str()).await
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The transaction of this principal whose stored reference is exactly this text.
+    pub(crate) async fn transaction_stored_as(
         &self,
         principal: &Principal,
         reference: &str,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{Ending, Principal, State, Submission, Transaction};
+use domain::{Ending, Principal, Reference, State, Submission, Transaction};
 use futures::future::join_all;
 use gateway::{Filter, Gateway, SubmitError, Submitted};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -66,6 +66,36 @@ async fn a_key_names_one_transaction_of_its_principal() {
     let other = Principal::named("another".to_owned());
     let elsewhere = gateway.submit(&other, submission(with(json!({"amount": 2})))).await;
     assert_eq!(word(&elsewhere), "stored");
+}
+
+#[tokio::test]
+async fn a_number_within_the_metadata_is_the_same_however_it_is_written_and_is_kept_as_it_was_sent()
+{
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let with = |metadata: &str| {
+        let metadata: Value = serde_json::from_str(metadata).unwrap();
+        json!({"idempotencyKey": "k", "amount": 1, "currency": "USD", "metadata": metadata})
+    };
+    let sent = r#"{"a":[1.0,{"b":-2.50}],"c":1e+400}"#;
+    let first = submit(&gateway, with(sent)).await.unwrap();
+    for again in [
+        sent,
+        r#"{"a": [1, {"b": -2.5}], "c": 1e400}"#,
+        r#"{"c": 10e399, "a": [10e-1, {"b": -250e-2}]}"#,
+    ] {
+        let again = submit(&gateway, with(again)).await;
+        assert_eq!(word(&again), "replayed");
+        let again = again.unwrap().transaction;
+        assert_eq!(again, first.transaction);
+        assert_eq!(serde_json::to_string(&again.metadata).unwrap(), sent);
+    }
+    for other in [
+        r#"{"a": [1.0000000000000000000001, {"b": -2.5}], "c": 1e400}"#,
+        r#"{"a": ["1", {"b": -2.5}], "c": 1e400}"#,
+    ] {
+        assert_eq!(word(&submit(&gateway, with(other)).await), "key reused");
+    }
 }
 
 /// A key that was answered must remain findable, so it cannot be one of two keys of a transaction.
@@ -262,7 +292,7 @@ fn check(submission: &Submission, result: &Result, stored: &[Transaction], seed:
     let of_key = stored.iter().find(|its| key.is_some() && its.idempotency_key == *key);
     let fits = |its: &Transaction| {
         submission.id.is_none_or(|id| id == its.transaction_id)
-            && its.reference == submission.reference
+            && its.reference.as_deref() == submission.reference.as_ref().map(Reference::as_str)
             && its.amount == submission.amount
     };
     let about = format!("seed {seed}: {submission:?} with {stored:?}: {result:?}");
@@ -277,7 +307,10 @@ fn check(submission: &Submission, result: &Result, stored: &[Transaction], seed:
             // Its key may have been stored since.
             let in_the_way = stored.iter().find(|its| match *pointer {
                 "/id" => submission.id == Some(its.transaction_id),
-                _ => submission.reference.is_some() && its.reference == submission.reference,
+                _ => submission
+                    .reference
+                    .as_ref()
+                    .is_some_and(|reference| its.reference.as_deref() == Some(reference.as_str())),
             });
             let differs =
                 |its: &Transaction| !fits(its) || (key.is_some() && its.idempotency_key != *key);

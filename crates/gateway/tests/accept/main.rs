@@ -5,5 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod earlier_rows;
 mod idempotency;
 mod submit;

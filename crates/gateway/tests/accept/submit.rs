@@ -1,6 +1,6 @@
 //! A submission is stored with its job in one commit, once however often it is sent.
 
-use domain::Principal;
+use domain::{Principal, Transaction};
 use futures::future::join_all;
 use gateway::{SubmitError, Submitted};
 use serde_json::{Value, json};
@@ -59,6 +59,24 @@ async fn every_field_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn every_decimal_of_a_currency_without_a_fixed_number_of_them_is_stored() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    for amount in [
+        "0.0000000000000000000000000001",
+        "0.0000000000000123456789012345",
+        "0.0012345678901230",
+        "1.2345678901234",
+        "123456789012345",
+    ] {
+        let body = json!({"amount": amount, "currency": "XAU"});
+        let answered = submit(&gateway, body).await.unwrap().transaction;
+        let stored = gateway.transaction(answered.transaction_id).await.unwrap().unwrap();
+        assert_eq!((stored.amount.to_string(), &stored), (amount.to_owned(), &answered));
+    }
+}
+
+#[tokio::test]
 async fn the_same_id_with_the_same_content_is_a_replay() {
     let pool = database().await;
     let gateway = gateway(&pool);
@@ -72,6 +90,40 @@ async fn the_same_id_with_the_same_content_is_a_replay() {
     let other = submit(&gateway, json!({"id": id, "amount": "1.51", "currency": "USD"})).await;
     assert_eq!(conflict(other), "/id");
     assert_eq!(rows(&pool).await, 1);
+}
+
+#[tokio::test]
+async fn neither_white_space_around_a_reference_nor_the_encoding_of_an_accent_makes_another_transaction()
+ {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let body = |reference: &str| json!({"reference": reference, "amount": 1, "currency": "USD"});
+    let first = submit(&gateway, body("cafe\u{301} 1 ")).await.unwrap();
+    assert_eq!(first.transaction.reference.as_deref(), Some("caf\u{e9} 1"));
+    for reference in
+        ["caf\u{e9} 1", "cafe\u{301} 1 ", "\t cafe\u{301} 1\r\n", "\u{3000}caf\u{e9} 1"]
+    {
+        let again = submit(&gateway, body(reference)).await.unwrap();
+        assert_eq!((again.replayed, &again.transaction), (true, &first.transaction));
+        let mut other = body(reference);
+        other["amount"] = json!(2);
+        assert_eq!(conflict(submit(&gateway, other).await), "/reference");
+    }
+    assert_eq!(rows(&pool).await, 1);
+}
+
+#[tokio::test]
+async fn a_leap_second_is_answered_at_first_as_it_is_stored() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let body = |timestamp| json!({"reference": "r", "amount": 1, "currency": "USD", "timestamp": timestamp});
+    let first = submit(&gateway, body("2016-12-31T23:59:60.5Z")).await.unwrap().transaction;
+    let again = submit(&gateway, body("2016-12-31T23:59:60.5Z")).await.unwrap();
+    assert!(again.replayed);
+    let text = |transaction: &Transaction| serde_json::to_string(transaction).unwrap();
+    assert_eq!(text(&first), text(&again.transaction));
+    assert!(text(&first).contains(r#""timestamp":"2017-01-01T00:00:00.500Z""#), "{}", text(&first));
+    assert!(submit(&gateway, body("2017-01-01T00:00:00.5Z")).await.unwrap().replayed);
 }
 
 #[tokio::test]

@@ -88,10 +88,12 @@ async fn a_success_is_believed_if_it_says_nothing_and_not_if_it_contradicts() {
         (POSTED, entry(r#", "amount": "100.50000000000000000000""#)),
         (POSTED, format!(r#"{{"data": {}}}"#, entry(r#", "amount": 100.50"#))),
         (POSTED, entry("").to_uppercase().replace("ID", "id")),
+        (POSTED, format!("\u{feff}{}", entry(r#", "amount": 100.50"#))),
         // Another request's answer: this request may still be applied.
         (UNKNOWN_SETTLE, format!(r#"{{"id": "{}"}}"#, uuid::Uuid::now_v7())),
         (UNKNOWN_SETTLE, r#"{"id": 17}"#.to_owned()),
         (UNKNOWN_SETTLE, entry(r#", "amount": 1100.50"#)),
+        (UNKNOWN_SETTLE, entry(r#", "amount": 100.50000000000000000000000000000000001"#)),
         (UNKNOWN_SETTLE, entry(r#", "amount": 100.50, "currency": "EUR""#)),
         (UNKNOWN_SETTLE, r#"{"currency": "EUR"}"#.to_owned()),
         (UNKNOWN_SETTLE, format!(r#"{{"data": {}}}"#, entry(r#", "amount": 1"#))),

@@ -54,6 +54,18 @@ async fn each_answer_yields_the_finding_that_it_proves() {
         ("currency in small letters", ok, entry("100.50", r#""usd""#), Finding::Found),
         ("id in capitals", ok, capitals, Finding::Found),
         ("id without dashes", ok, format!(r#"{{"id": "{}"}}"#, id.simple()), Finding::Found),
+        (
+            "after a byte order mark",
+            ok,
+            format!("\u{feff}{}", entry("100.50", r#""USD""#)),
+            Finding::Found,
+        ),
+        (
+            "a rounded amount",
+            ok,
+            entry("100.50000000000000000000000000000000001", r#""USD""#),
+            Finding::Mismatch,
+        ),
         ("the id alone", ok, format!(r#"{{"id": "{id}"}}"#), Finding::Found),
         ("no amount", ok, format!(r#"{{"id": "{id}", "currency": "USD"}}"#), Finding::Found),
         ("null amount", ok, entry("null", r#""USD""#), Finding::Found),

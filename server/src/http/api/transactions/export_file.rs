@@ -28,6 +28,9 @@ use super::{
 };
 use crate::http::problem::{Problem, error_responses};
 
+/// U+FEFF: without it, common spreadsheets read UTF-8 as something else.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// The columns of the CSV, named as in JSON.
 const COLUMNS: [&str; 16] = [
     "transactionId",
@@ -59,6 +62,9 @@ struct ExportParameters {
     /// If absent, `Accept` decides: NDJSON if it is accepted and CSV is not named, and CSV otherwise.
     #[param(inline)]
     format: Option<Format>,
+    /// Whether a CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8. Not for NDJSON.
+    #[param(rename = "byteOrderMark", default = false)]
+    byte_order_mark: Option<bool>,
 }
 
 /// Export transactions
@@ -92,10 +98,16 @@ pub async fn export(
     request_id: Option<Extension<RequestId>>,
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
-    let (filter, mut fields) = filter::of_query(query, &["format"])?;
+    let (filter, mut fields) = filter::of_query(query, &["format", "byteOrderMark"])?;
     let format = fields.text("/format", Format::from_str);
-    let (filter, format) = fields.finish(Some((filter, format)))?;
     let format = format.unwrap_or_else(|| Format::accepted_by(&headers));
+    let byte_order_mark = fields.text("/byteOrderMark", |text| match text {
+        "true" if format == Format::Ndjson => Err("must not be true for ndjson"),
+        "true" => Ok(BYTE_ORDER_MARK),
+        "false" => Ok(""),
+        _ => Err("must be true or false"),
+    });
+    let (filter, byte_order_mark) = fields.finish(Some((filter, byte_order_mark)))?;
 
     let mut pages = Box::pin(gateway.export(filter));
     // Read before the response starts: a database that does not answer is a problem, not a broken file.
@@ -107,7 +119,8 @@ pub async fn export(
         BoxError::from(error)
     });
     let pages = stream::iter(first.map(Ok)).chain(rest);
-    let body = stream::iter([format.head()])
+    let mark = Bytes::from_static(byte_order_mark.unwrap_or_default().as_bytes());
+    let body = stream::iter([Ok(mark), format.head()])
         .chain(pages.map(move |page| page.and_then(|page| format.write(&page))));
 
     let (content_type, extension) = match format {
@@ -220,10 +233,14 @@ fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_js
     ])
 }
 
+/// What a formula may begin with. Spreadsheets set to an East Asian language take the full-width characters, too.
+const FORMULA_STARTS: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// Prevents a spreadsheet from running a text as a formula by an apostrophe in front. A text that starts with an
 /// apostrophe gets one, too, so that removing one apostrophe from each such text restores all texts.
 fn defuse(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'']) {
+    match text.starts_with(FORMULA_STARTS) || text.starts_with('\'') {
         true => format!("'{text}"),
         false => text.to_owned(),
     }
@@ -270,7 +287,20 @@ mod tests {
 
     #[test]
     fn no_text_is_a_formula_and_each_can_be_restored() {
-        for text in ["=1+1", "+49 30", "-7", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'quoted'"] {
+        for text in [
+            "=1+1",
+            "+49 30",
+            "-7",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "'quoted'",
+            "＝1+1",
+            "＋1",
+            "－1",
+            "＠SUM(A1)",
+        ] {
             let written = defuse(text);
             assert!(written.starts_with('\''), "{written}");
             assert_eq!(written.strip_prefix('\''), Some(text));

@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use axum::extract::{Query, rejection::QueryRejection};
-use domain::{Currency, IdempotencyKey, State, date_time::read_date_time};
+use domain::{Currency, IdempotencyKey, State, date_time::read_date_time, number::ExactNumber};
 use gateway::Filter;
+use serde_json::Value;
 
 use crate::http::{
     problem::Problem,
@@ -49,13 +50,37 @@ pub fn read<E: ToString>(
         to: fields.text(&at("to"), read_date_time),
         min_attempts: fields.read(&at("minAttempts"), |value| {
             // A string in a query; a number in a body, where 2.0 is 2.
-            let number = match value.as_str() {
-                Some(text) => text.parse::<u32>().ok().map(f64::from),
-                None => value.as_f64().filter(|number| number.fract() == 0.0),
+            let number = match value {
+                Value::String(text) => text.parse().ok(),
+                Value::Number(number) => {
+                    ExactNumber::parse(number.as_str()).and_then(|number| number.as_u64())
+                }
+                _ => None,
             };
-            let number = number.filter(|number| (0.0..=MAX_ATTEMPTS.into()).contains(number));
-            let number = number.map(|number| number as u32);
-            number.ok_or_else(|| format!("must be a whole number from 0 to {MAX_ATTEMPTS}"))
+            let number = number.and_then(|number| u32::try_from(number).ok());
+            number
+                .filter(|number| *number <= MAX_ATTEMPTS)
+                .ok_or_else(|| format!("must be a whole number from 0 to {MAX_ATTEMPTS}"))
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_attempts_in_a_body_is_read_exactly() {
+        let of = |json: &str| {
+            let mut fields = Fields::of_body(serde_json::from_str(json).unwrap_or_default());
+            let filter = read(&mut fields, "", State::from_str);
+            fields.finish(Some(filter.min_attempts)).ok()
+        };
+        for number in ["2", "2.0", "20e-1"] {
+            assert_eq!(of(&format!(r#"{{"minAttempts": {number}}}"#)), Some(Some(2)), "{number}");
+        }
+        for number in ["2.00000000000000000000000001", "-1", "2147483648", "1e999", "true"] {
+            assert_eq!(of(&format!(r#"{{"minAttempts": {number}}}"#)), None, "{number}");
+        }
     }
 }

@@ -65,9 +65,10 @@ struct Webhook {
 }
 
 fn transaction_id() -> Object {
-    domain::submission::schema::name(
+    domain::submission::schema::id_of_client(
         "The sender's own id of the transaction; it becomes the reference.",
     )
+    .build()
 }
 
 fn source_account() -> Object {
@@ -81,7 +82,7 @@ fn destination_account() -> Object {
 /// A stored webhook.
 #[derive(Serialize, ToSchema)]
 struct Received<'a> {
-    /// The sender's own id.
+    /// The sender's own id, without white space around it.
     transaction_id: &'a str,
     /// The status of the transaction.
     status: SenderStatus,
@@ -90,7 +91,8 @@ struct Received<'a> {
 /// Announce a transaction
 ///
 /// Answered with 202 once the transaction is stored, whatever its final state. Repeating a webhook is harmless. If
-/// `WEBHOOK_SECRETS` is set, it must be signed according to Standard Webhooks 1.0.0.
+/// `WEBHOOK_SECRETS` is set, it must be signed according to Standard Webhooks 1.0.0. The three headers may have Svix's
+/// names instead: `svix-id`, `svix-timestamp` and `svix-signature`.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/transactions",
@@ -108,7 +110,7 @@ struct Received<'a> {
             description = "The transaction is stored, now or by an earlier webhook.",
             body = Received<'_>,
             headers(
-                ("Location" = String, description = "The path of the sender's view of the transaction."),
+                ("Location" = String, description = "The address of the sender's view of the transaction."),
                 ("Idempotent-Replayed" = String, description = "`true` if it was stored by an earlier webhook."),
             ),
             links(("show" = (operation_id = "showAnnounced", parameters(("transaction_id" = "$response.body#/transaction_id"))))),
@@ -128,7 +130,7 @@ async fn receive(
     let submitted = gateway.submit(&Principal::anonymous(), submission).await.map_err(problem)?;
     let transaction_id = submitted.transaction.reference.as_deref().unwrap_or_default();
     let received = Received { transaction_id, status: submitted.transaction.status.into() };
-    let location = sender_view::path_of(transaction_id);
+    let location = sender_view::address_of(transaction_id);
     let mut response =
         (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(received)).into_response();
     if submitted.replayed {
@@ -204,6 +206,8 @@ fn example_of_received() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use domain::Reference;
+
     use super::*;
 
     #[test]
@@ -236,7 +240,7 @@ mod tests {
         });
         let submission = read(&body).unwrap();
         assert_eq!(submission.id, None);
-        assert_eq!(submission.reference.as_deref(), Some("t"));
+        assert_eq!(submission.reference, Some(Reference::of("t")));
         assert_eq!(submission.source_account.as_deref(), Some("a"));
         assert_eq!((submission.timestamp, submission.metadata), (None, None));
     }

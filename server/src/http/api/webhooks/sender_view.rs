@@ -1,9 +1,9 @@
-//! `GET /v1/transactions/{transaction_id}`: the status of a transaction, in the format of the system that sent it and by
-//! that system's id, which is our reference.
+//! `GET /v1/transactions/{transaction_id}`, or `/v1/transactions?transaction_id=…`: the status of a transaction, in the
+//! format of the system that sent it and by that system's id, which is our reference.
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, Query, State, rejection::PathRejection},
 };
 use chrono::{DateTime, Utc};
 use domain::{Amount, Currency, Principal};
@@ -15,23 +15,28 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
-    api::transactions::example,
+    api::transactions::{example, filter::UncheckedQuery},
     problem::{Problem, error_responses},
-    request::fields::without_nul,
+    request::fields::{Fields, without_nul},
     state::WebState,
 };
 
 /// All but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The route of the sender's view.
+/// The routes of the sender's view.
 pub fn routes() -> OpenApiRouter<WebState> {
-    OpenApiRouter::new().routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(find))
 }
 
-/// The path of the view of a transaction.
-pub fn path_of(transaction_id: &str) -> String {
-    format!("/v1/transactions/{}", utf8_percent_encode(transaction_id, ENCODED))
+/// The address of the view of a transaction. Clients remove `.` and `..` from a path before they send it, encoded or
+/// not (the URL standard calls them dot segments), but never from a query.
+pub fn address_of(transaction_id: &str) -> String {
+    let encoded = utf8_percent_encode(transaction_id, ENCODED);
+    match transaction_id {
+        "." | ".." => format!("/v1/transactions?transaction_id={encoded}"),
+        _ => format!("/v1/transactions/{encoded}"),
+    }
 }
 
 /// The status of a transaction, as its sender sees it.
@@ -60,7 +65,7 @@ impl From<domain::State> for SenderStatus {
 /// A transaction as its sender sees it.
 #[derive(Serialize, ToSchema)]
 struct SenderView {
-    /// The sender's own id.
+    /// The sender's own id, without white space around it.
     transaction_id: String,
     /// Where the money comes from.
     source_account: Option<String>,
@@ -96,16 +101,46 @@ async fn show(
     State(gateway): State<Gateway>,
     transaction_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<SenderView>, Problem> {
-    let unknown = || Problem::not_found("no transaction has this transaction_id");
     // No transaction has an id that is not UTF-8, or that PostgreSQL cannot hold.
     let Path(transaction_id) = transaction_id.map_err(|_| unknown())?;
     let transaction_id = without_nul(&transaction_id).map_err(|_| unknown())?;
+    view(&gateway, &transaction_id).await
+}
+
+/// Find a transaction for its sender
+///
+/// The same as by its path, for an id that a path cannot carry, such as `..`.
+#[utoipa::path(
+    get,
+    path = "/v1/transactions",
+    operation_id = "findAnnounced",
+    tag = "Webhooks",
+    params(("transaction_id" = String, Query, description = "The sender's own id.", example = "txn_abc123")),
+    responses(
+        (status = 200, description = "The transaction.", body = SenderView, example = json!(example_of_sender_view())),
+        error_responses::OfLookup,
+        error_responses::OfList,
+    ),
+)]
+async fn find(
+    State(gateway): State<Gateway>,
+    query: UncheckedQuery,
+) -> Result<Json<SenderView>, Problem> {
+    let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
+    let mut fields = Fields::of_query(query);
+    fields.refuse_unknown("", &["transaction_id"]);
+    fields.require("/transaction_id");
+    let transaction_id = fields.text("/transaction_id", without_nul);
+    view(&gateway, &fields.finish(transaction_id)?).await
+}
+
+async fn view(gateway: &Gateway, transaction_id: &str) -> Result<Json<SenderView>, Problem> {
     let transaction = gateway
-        .transaction_of_reference(&Principal::anonymous(), &transaction_id)
+        .transaction_of_reference(&Principal::anonymous(), transaction_id)
         .await?
         .ok_or_else(unknown)?;
     Ok(Json(SenderView {
-        transaction_id,
+        transaction_id: transaction.reference.unwrap_or_default(),
         source_account: transaction.source_account,
         destination_account: transaction.destination_account,
         amount: transaction.amount,
@@ -114,6 +149,10 @@ async fn show(
         created_at: transaction.submitted_at,
         processed_at: transaction.completed_at,
     }))
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("no transaction has this transaction_id")
 }
 
 /// The transaction after it was posted.

@@ -1,5 +1,6 @@
 //! Signatures of inbound webhooks, according to Standard Webhooks 1.0.0 (standardwebhooks.com): HMAC-SHA256 over the
-//! webhook's id, its timestamp and the raw body, in one header for several secrets.
+//! webhook's id, its timestamp and the raw body, in one header for several secrets. Svix, from which the standard comes,
+//! signs in the same way, under header names of its own.
 
 use axum::http::HeaderMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -19,32 +20,59 @@ pub enum SignatureError {
     #[error("webhooks must be signed according to Standard Webhooks; the header {0} is missing")]
     Missing(&'static str),
     /// The timestamp is not a number.
-    #[error("webhook-timestamp must be whole seconds since 1970")]
-    Timestamp,
+    #[error("{0} must be whole seconds since 1970")]
+    Timestamp(&'static str),
     /// It was signed too long ago: it may be a replay attack.
-    #[error("webhook-timestamp is more than {tolerance_seconds} seconds in the past")]
+    #[error("{header} is more than {tolerance_seconds} seconds in the past")]
     Past {
+        /// The header with the timestamp.
+        header: &'static str,
         /// The tolerance.
         tolerance_seconds: u64,
     },
     /// Its timestamp is in the future.
-    #[error("webhook-timestamp is more than {tolerance_seconds} seconds in the future")]
+    #[error("{header} is more than {tolerance_seconds} seconds in the future")]
     Future {
+        /// The header with the timestamp.
+        header: &'static str,
         /// The tolerance.
         tolerance_seconds: u64,
     },
     /// The signature has another secret, or is of other content.
-    #[error(
-        "no signature in webhook-signature matches the webhook's id, timestamp and body with a known secret"
-    )]
-    Wrong,
+    #[error("no signature in {0} matches the webhook's id, timestamp and body with a known secret")]
+    Wrong(&'static str),
+}
+
+/// The names of the headers.
+struct Names {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
+
+const STANDARD_NAMES: Names =
+    Names { id: "webhook-id", timestamp: "webhook-timestamp", signature: "webhook-signature" };
+const SVIX_NAMES: Names =
+    Names { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" };
+
+impl Names {
+    /// The standard's, unless the webhook has only Svix's. All three headers have names of one kind.
+    fn of(headers: &HeaderMap) -> &'static Self {
+        let has_one = |Names { id, timestamp, signature }: &Names| {
+            [id, timestamp, signature].into_iter().any(|name| headers.contains_key(*name))
+        };
+        match has_one(&SVIX_NAMES) && !has_one(&STANDARD_NAMES) {
+            true => &SVIX_NAMES,
+            false => &STANDARD_NAMES,
+        }
+    }
 }
 
 impl From<SignatureError> for Problem {
     fn from(error: SignatureError) -> Self {
         let code = match error {
             SignatureError::Missing(_) => Code::SignatureMissing,
-            SignatureError::Timestamp | SignatureError::Wrong => Code::SignatureInvalid,
+            SignatureError::Timestamp(_) | SignatureError::Wrong(_) => Code::SignatureInvalid,
             SignatureError::Past { .. } | SignatureError::Future { .. } => Code::SignatureOutOfTime,
         };
         Self::unsigned(code, error.to_string())
@@ -62,30 +90,33 @@ pub fn check(
     now: DateTime<Utc>,
 ) -> Result<(), SignatureError> {
     let Some(secrets) = &settings.secrets else { return Ok(()) };
+    let names = Names::of(headers);
+    let wrong = SignatureError::Wrong(names.signature);
     let header = |name| {
         let mut all = headers.get_all(name).iter();
         let first = all.next().ok_or(SignatureError::Missing(name))?;
         // Only one of two can be the signed one.
-        if all.next().is_some() { Err(SignatureError::Wrong) } else { Ok(first) }
+        if all.next().is_some() { Err(wrong) } else { Ok(first) }
     };
-    let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
-    if !headers.contains_key("webhook-signature") {
-        return Err(SignatureError::Missing("webhook-signature"));
+    let (id, timestamp) = (header(names.id)?, header(names.timestamp)?);
+    if !headers.contains_key(names.signature) {
+        return Err(SignatureError::Missing(names.signature));
     }
 
+    let header = names.timestamp;
     let sent_at = timestamp.to_str().ok().and_then(|text| text.parse::<i64>().ok());
-    let sent_at = sent_at.ok_or(SignatureError::Timestamp)?;
+    let sent_at = sent_at.ok_or(SignatureError::Timestamp(header))?;
     let (now, tolerance_seconds) = (now.timestamp(), settings.tolerance_seconds);
     if now.abs_diff(sent_at) > tolerance_seconds {
         return Err(match sent_at < now {
-            true => SignatureError::Past { tolerance_seconds },
-            false => SignatureError::Future { tolerance_seconds },
+            true => SignatureError::Past { header, tolerance_seconds },
+            false => SignatureError::Future { header, tolerance_seconds },
         });
     }
 
     // Signatures of other schemes, such as `v1a`, are ignored.
     let signatures: Vec<_> = headers
-        .get_all("webhook-signature")
+        .get_all(names.signature)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(str::split_ascii_whitespace)
@@ -98,11 +129,13 @@ pub fn check(
         // Each comparison takes constant time.
         signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
     });
-    if known { Ok(()) } else { Err(SignatureError::Wrong) }
+    if known { Ok(()) } else { Err(wrong) }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
     use crate::http::problem::error_responses::{self, EXAMPLE_REQUEST_ID};
 
@@ -128,6 +161,8 @@ mod tests {
         headers
     }
 
+    const WRONG: Result<(), SignatureError> = Err(SignatureError::Wrong("webhook-signature"));
+
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(SENT_AT + seconds, 0).unwrap()
     }
@@ -141,18 +176,17 @@ mod tests {
     fn a_signature_of_other_content_is_wrong() {
         let signatures = signatures(SECRET);
         let check = |headers: &HeaderMap, body: &[u8]| check(&signatures, headers, body, at(0));
-        let wrong = Err(SignatureError::Wrong);
-        assert_eq!(check(&headers(SIGNATURE), &[BODY, b" "].concat()), wrong);
-        assert_eq!(check(&headers(SIGNATURE), &BODY[1..]), wrong);
+        assert_eq!(check(&headers(SIGNATURE), &[BODY, b" "].concat()), WRONG);
+        assert_eq!(check(&headers(SIGNATURE), &BODY[1..]), WRONG);
         let mut other_id = headers(SIGNATURE);
         other_id.insert("webhook-id", "msg_other".parse().unwrap());
-        assert_eq!(check(&other_id, BODY), wrong);
+        assert_eq!(check(&other_id, BODY), WRONG);
         let mut two_ids = headers(SIGNATURE);
         two_ids.append("webhook-id", "msg_other".parse().unwrap());
-        assert_eq!(check(&two_ids, BODY), wrong);
+        assert_eq!(check(&two_ids, BODY), WRONG);
         let mut later = headers(SIGNATURE);
         later.insert("webhook-timestamp", (SENT_AT + 1).into());
-        assert_eq!(check(&later, BODY), wrong);
+        assert_eq!(check(&later, BODY), WRONG);
     }
 
     #[test]
@@ -163,7 +197,7 @@ mod tests {
             ["", "v1", "v1,", "v1,tZ1I4/hD", bare, &format!("v1a,{bare}"), &format!("v2,{bare}")];
         for text in texts {
             let checked = check(&signatures, &headers(text), BODY, at(0));
-            assert_eq!(checked, Err(SignatureError::Wrong), "{text}");
+            assert_eq!(checked, WRONG, "{text}");
         }
     }
 
@@ -185,23 +219,23 @@ mod tests {
             assert_eq!(check(&signatures(&secrets), &signed, BODY, at(0)), Ok(()));
         }
         let checked = check(&signatures(OTHER_SECRET), &signed, BODY, at(0));
-        assert_eq!(checked, Err(SignatureError::Wrong));
+        assert_eq!(checked, WRONG);
     }
 
     #[test]
     fn the_timestamp_may_be_five_minutes_off_either_way() {
         let signatures = signatures(SECRET);
         let check = |seconds| check(&signatures, &headers(SIGNATURE), BODY, at(seconds));
-        let tolerance_seconds = 300;
+        let (header, tolerance_seconds) = ("webhook-timestamp", 300);
         assert_eq!(check(300), Ok(()));
-        assert_eq!(check(301), Err(SignatureError::Past { tolerance_seconds }));
+        assert_eq!(check(301), Err(SignatureError::Past { header, tolerance_seconds }));
         assert_eq!(check(-300), Ok(()));
-        assert_eq!(check(-301), Err(SignatureError::Future { tolerance_seconds }));
+        assert_eq!(check(-301), Err(SignatureError::Future { header, tolerance_seconds }));
         for text in ["", "soon", "1649367553.0", "99999999999999999999"] {
             let mut headers = headers(SIGNATURE);
             headers.insert("webhook-timestamp", text.parse().unwrap());
             let checked = super::check(&signatures, &headers, BODY, at(0));
-            assert_eq!(checked, Err(SignatureError::Timestamp), "{text}");
+            assert_eq!(checked, Err(SignatureError::Timestamp(header)), "{text}");
         }
     }
 
@@ -216,11 +250,37 @@ mod tests {
     }
 
     #[test]
+    fn the_headers_may_have_svixs_names_but_not_some_of_each() {
+        let signatures = signatures(SECRET);
+        let check = |headers: &HeaderMap| check(&signatures, headers, BODY, at(0));
+        let standard = headers(SIGNATURE);
+        let renamed =
+            |name: &str| -> HeaderName { name.replace("webhook", "svix").parse().unwrap() };
+        let svix: HeaderMap =
+            standard.iter().map(|(name, value)| (renamed(name.as_str()), value.clone())).collect();
+        assert_eq!(check(&svix), Ok(()));
+        let mut both = svix.clone();
+        both.extend(standard.clone());
+        assert_eq!(check(&both), Ok(()));
+        for name in ["svix-id", "svix-timestamp", "svix-signature"] {
+            let mut one_less = svix.clone();
+            one_less.remove(name);
+            assert_eq!(check(&one_less), Err(SignatureError::Missing(name)));
+        }
+        let mut mixed = svix.clone();
+        mixed.insert("webhook-id", ID.parse().unwrap());
+        assert_eq!(check(&mixed), Err(SignatureError::Missing("webhook-timestamp")));
+        let mut other_id = svix;
+        other_id.insert("svix-id", "msg_other".parse().unwrap());
+        assert_eq!(check(&other_id), Err(SignatureError::Wrong("svix-signature")));
+    }
+
+    #[test]
     fn the_documented_examples_are_the_problems_that_clients_get() {
         for error in [
             SignatureError::Missing("webhook-signature"),
-            SignatureError::Wrong,
-            SignatureError::Past { tolerance_seconds: 300 },
+            SignatureError::Wrong("webhook-signature"),
+            SignatureError::Past { header: "webhook-timestamp", tolerance_seconds: 300 },
         ] {
             let problem = Problem::from(error);
             let documented = error_responses::example(problem.code());

@@ -4,7 +4,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::HeaderMap,
 };
-use domain::FieldError;
+use domain::{FieldError, json::without_byte_order_mark};
 use serde_json::{Value, value::RawValue};
 
 use crate::http::{body_limits::MAX_BATCH_BODY_BYTES, problem::Problem, request::body};
@@ -43,11 +43,12 @@ impl<S: Send + Sync> FromRequest<S> for Batch {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let format = Format::of(request.headers())?;
-        let bytes = body::read_at_most(MAX_BATCH_BODY_BYTES, request, state).await?;
+        let body = body::read_at_most(MAX_BATCH_BODY_BYTES, request, state).await?;
+        let bytes = without_byte_order_mark(&body);
         let lines: Vec<&[u8]> = match format {
             Format::Json => {
-                let Ok(lines) = serde_json::from_slice::<Vec<&RawValue>>(&bytes) else {
-                    body::parse("the body", &bytes)?;
+                let Ok(lines) = serde_json::from_slice::<Vec<&RawValue>>(bytes) else {
+                    body::parse("the body", bytes)?;
                     return Err(Problem::invalid(vec![FieldError::new("", "must be an array")]));
                 };
                 lines.into_iter().map(|line| line.get().as_bytes()).collect()

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use domain::{IdempotencyKey, Principal, Submission};
+use domain::{IdempotencyKey, Principal, Reference, Submission};
 use futures::{StreamExt, stream};
 use gateway::{Gateway, SubmitError, Submitted};
 use tokio::{
@@ -66,7 +66,7 @@ enum Name {
 
 fn names_of(submission: &Submission) -> Vec<Name> {
     let id = submission.id.map(Name::Id);
-    let reference = submission.reference.clone().map(Name::Reference);
+    let reference = submission.reference.clone().map(Reference::into_string).map(Name::Reference);
     let key = submission.idempotency_key.clone().map(Name::Key);
     [id, reference, key].into_iter().flatten().collect()
 }
