@@ -36,7 +36,7 @@ async fn a_submission_is_answered_polled_listed_and_replayed() {
     let other = program.submit(&text.replace("100.50", "100.51")).await;
     insta::assert_snapshot!("conflict", redacted(contract(other).await, &[]));
     let list: Value = program.get("/api/transactions").send().await.unwrap().json().await.unwrap();
-    assert_eq!(list, json!({"data": [completed], "nextCursor": null}));
+    assert_eq!(list, json!({"data": [completed], "unreadable": [], "nextCursor": null}));
     let attempts = program.get(&format!("/api/transactions/{id}/attempts")).send().await.unwrap();
     let attempts: Value = attempts.json().await.unwrap();
     assert_eq!(attempts["data"][0]["number"], 1);

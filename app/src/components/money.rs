@@ -25,7 +25,7 @@ pub fn Money(
         <span class="tabular-nums whitespace-nowrap">
             <span class="amount">{groups} {(!fraction.is_empty()).then_some(fraction)}</span>
             " "
-            <span class="text-muted">{currency.code()}</span>
+            <span class="text-muted">{currency.to_string()}</span>
         </span>
     }
 }

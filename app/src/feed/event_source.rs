@@ -60,7 +60,7 @@ impl FeedConnection {
 /// An open EventSource with its callbacks. Closed when dropped.
 struct Stream {
     source: EventSource,
-    _callbacks: [Closure<dyn Fn(Event)>; 6],
+    _callbacks: [Closure<dyn Fn(Event)>; 7],
 }
 
 impl Stream {
@@ -91,6 +91,8 @@ impl Stream {
                     }
                 }),
             )?,
+            // What can be shown of them is in the page.
+            on("unreadable", Box::new(move |_| connection.feed.notify(FeedEvent::Gap)))?,
             on("gap", Box::new(move |_| connection.feed.notify(FeedEvent::Gap)))?,
             on(
                 "counts",

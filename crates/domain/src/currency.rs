@@ -1,15 +1,15 @@
 //! Currencies, by their codes in ISO 4217. A submission must name one that is in use; a stored transaction
-//! keeps its currency, whatever becomes of it.
+//! keeps its currency, whatever becomes of it, even if ISO 4217 or `iso_currency` no longer list it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// An ISO 4217 currency, by its alphabetic code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// An ISO 4217 currency, by its alphabetic code: three capital letters.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Currency(iso_currency::Currency);
+pub struct Currency([u8; 3]);
 
 /// A currency that ISO 4217 has withdrawn, but `iso_currency` still lists.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +62,9 @@ impl Currency {
     /// [`CurrencyError`] if no amount can be posted in it.
     pub fn parse(code: &str) -> Result<Self, CurrencyError> {
         let currency = Self::from_stored(code)?;
+        if currency.listed().is_none() {
+            return Err(CurrencyError::Unknown);
+        }
         if let Some((code, why)) = NO_CURRENCY.iter().find(|(other, _)| *other == code) {
             return Err(CurrencyError::NoCurrency { code, why });
         }
@@ -71,22 +74,32 @@ impl Currency {
         }
     }
 
-    /// Reads a code that may have been stored earlier, when more was accepted: any that is known.
+    /// Reads a code that may have been stored earlier, when more was accepted: any three capital letters.
     ///
     /// # Errors
     /// [`CurrencyError::Unknown`].
     pub fn from_stored(code: &str) -> Result<Self, CurrencyError> {
-        iso_currency::Currency::from_code(code).map(Self).ok_or(CurrencyError::Unknown)
+        let letters: [u8; 3] = code.as_bytes().try_into().map_err(|_| CurrencyError::Unknown)?;
+        letters
+            .iter()
+            .all(u8::is_ascii_uppercase)
+            .then_some(Self(letters))
+            .ok_or(CurrencyError::Unknown)
     }
 
     /// The code, three capital letters.
-    pub fn code(self) -> &'static str {
-        self.0.code()
+    pub fn code(&self) -> &str {
+        // Never fails: they are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// How many decimals its minor unit allows; `None` where ISO 4217 defines none, as for gold.
     pub fn decimals(self) -> Option<u32> {
-        self.0.exponent().map(u32::from)
+        self.listed()?.exponent().map(u32::from)
+    }
+
+    fn listed(self) -> Option<iso_currency::Currency> {
+        iso_currency::Currency::from_code(self.code())
     }
 }
 
@@ -101,6 +114,12 @@ impl TryFrom<String> for Currency {
 impl From<Currency> for String {
     fn from(currency: Currency) -> Self {
         currency.code().to_owned()
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
     }
 }
 
@@ -150,9 +169,16 @@ mod tests {
     #[test]
     fn a_stored_currency_is_read_even_if_it_would_be_refused_today() {
         let refused = WITHDRAWN.iter().map(|withdrawn| withdrawn.code);
-        for code in refused.chain(NO_CURRENCY.iter().map(|(code, _)| *code)) {
+        // One that no list knows any more.
+        let unlisted = ["QQQ"];
+        assert_eq!(Currency::parse("QQQ"), Err(CurrencyError::Unknown));
+        for code in refused.chain(NO_CURRENCY.iter().map(|(code, _)| *code)).chain(unlisted) {
             let currency = Currency::from_stored(code).unwrap();
             assert_eq!(serde_json::from_value(serde_json::json!(currency)).ok(), Some(currency));
+            assert_eq!(currency.code(), code);
+        }
+        for code in ["", "US", "usd", "USDX", "U D", "U\u{e9}"] {
+            assert_eq!(Currency::from_stored(code), Err(CurrencyError::Unknown), "{code}");
         }
     }
 }

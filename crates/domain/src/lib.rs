@@ -31,4 +31,4 @@ pub use protocol::{
 pub use submission::{FieldError, Fingerprint, IdempotencyKey, Reference, Submission};
 pub use trace_parent::TraceParent;
 pub use trace_state::TraceState;
-pub use transaction::{Counts, Page, Principal, State, Transaction};
+pub use transaction::{Counts, Page, Principal, State, Transaction, Unreadable};

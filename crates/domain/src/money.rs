@@ -77,9 +77,11 @@ impl Amount {
         self.0
     }
 
-    /// Takes a value that was checked when it was stored.
-    pub fn from_stored(value: Decimal) -> Self {
-        Self(value)
+    /// Reads a value that was accepted when it was stored, whatever the rules are now, from PostgreSQL's text of it.
+    /// `None` if it is no positive number, or cannot be held exactly.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let value = Decimal::from_str_exact(text).ok()?;
+        (value > Decimal::ZERO).then_some(Self(value))
     }
 }
 
@@ -197,6 +199,20 @@ mod tests {
         {
             assert_eq!(Amount::parse(text), Err(AmountError::TooManyDecimals), "{text}");
             assert!(serde_json::from_str::<Amount>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stored_amount_is_read_exactly_or_not_at_all() {
+        for text in ["100.50", "0.1", "1234567890123456789.01"] {
+            assert_eq!(
+                Amount::from_stored(text).map(|amount| amount.to_string()).as_deref(),
+                Some(text)
+            );
+        }
+        let small = format!("0.{}1", "0".repeat(30));
+        for text in ["NaN", "Infinity", "-1", "0", "", &small, &"9".repeat(40)] {
+            assert_eq!(Amount::from_stored(text), None, "{text}");
         }
     }
 

@@ -34,10 +34,14 @@ impl ToSchema for Amount {
 
 impl PartialSchema for Currency {
     fn schema() -> RefOr<Schema> {
-        let all = iso_currency::Currency::iter().map(|currency| currency.code());
-        let description = "An ISO 4217 currency, by its alphabetic code. Stored transactions may have one that \
-            is withdrawn meanwhile.";
-        currency(description, all.collect())
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "A currency, by its alphabetic code in ISO 4217. Stored transactions may have one that is withdrawn, or not \
+                 listed any more.",
+            ))
+            .pattern(Some("^[A-Z]{3}$"))
+            .into()
     }
 }
 
@@ -49,7 +53,11 @@ impl PartialSchema for AcceptedCurrency {
         let all = iso_currency::Currency::iter().map(|currency| currency.code());
         let description = "An ISO 4217 currency that is in use, by its alphabetic code. XXX and XTS are no \
             currencies; withdrawn ones are refused, with the date and the currency that replaced it.";
-        currency(description, all.filter(|code| Currency::parse(code).is_ok()).collect())
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(description))
+            .enum_values(Some(all.filter(|code| Currency::parse(code).is_ok())))
+            .into()
     }
 }
 
@@ -57,14 +65,6 @@ impl ToSchema for AcceptedCurrency {
     fn name() -> Cow<'static, str> {
         "AcceptedCurrency".into()
     }
-}
-
-fn currency(description: &str, codes: Vec<&'static str>) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some(description))
-        .enum_values(Some(codes))
-        .into()
 }
 
 impl ToSchema for Currency {

@@ -157,6 +157,25 @@ impl Transaction {
     }
 }
 
+/// A transaction that is stored and cannot be read: its row was damaged, or written by a later version.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[error("transaction {transaction_id} cannot be read: {reason}")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Unreadable {
+    /// Its id.
+    pub transaction_id: Uuid,
+    /// What cannot be read of it.
+    pub reason: String,
+}
+
+impl Unreadable {
+    /// A transaction whose row has a column that cannot be read.
+    pub fn column(transaction_id: Uuid, column: &str) -> Self {
+        Self { transaction_id, reason: format!("the stored value of {column} cannot be read") }
+    }
+}
+
 /// One page of the list of transactions, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -164,6 +183,8 @@ impl Transaction {
 pub struct Page {
     /// The transactions.
     pub data: Vec<Transaction>,
+    /// Those of this page that cannot be read; usually none.
+    pub unreadable: Vec<Unreadable>,
     /// The `cursor` of the next page; absent on the last page.
     pub next_cursor: Option<String>,
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use domain::Unreadable;
 use thiserror::Error;
-use uuid::Uuid;
 
 use crate::database::{BatcherError, CommitFault};
 
@@ -14,13 +14,8 @@ pub enum EngineError {
     #[error("{}", answer_of(.0))]
     Database(#[source] Arc<sqlx::Error>),
     /// A row holds a value that this version cannot read.
-    #[error("transaction {id} has an unreadable {column}")]
-    Unreadable {
-        /// The transaction.
-        id: Uuid,
-        /// The column of its row.
-        column: &'static str,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }
 
 /// What PostgreSQL answered, for clients.

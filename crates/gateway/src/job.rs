@@ -50,6 +50,11 @@ impl Queue {
     }
 }
 
+/// The names of all queues. Another program may have others in apalis's tables.
+pub fn queue_names() -> [String; Queue::ALL.len()] {
+    Queue::ALL.map(|queue| queue.name().to_owned())
+}
+
 impl From<Purpose> for Queue {
     fn from(purpose: Purpose) -> Self {
         match purpose {

@@ -26,7 +26,8 @@ pub use error::EngineError;
 pub use job::Purpose;
 use monitoring::Commits;
 pub use monitoring::{
-    Change, Changes, Health, Listener, OlderThan, Statistics, Status, TableStatistics, Unfinished,
+    BadPosition, Change, Changes, ChangesPage, Health, Listener, OlderThan, Position, Statistics,
+    Status, TableStatistics, Unfinished,
 };
 pub use operations::{BulkRetry, InterventionError};
 pub use posting::{

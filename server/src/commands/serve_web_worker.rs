@@ -166,12 +166,13 @@ impl Run<'_> {
     }
 
     async fn with_database(self, url: &str, own_postgres: OwnPostgresStatus) -> Result<(), Fatal> {
-        if !prepare(url, &self.stop, |reason| self.report(&reason)).await? {
+        let schema = self.settings.schema.as_ref();
+        if !prepare(url, schema, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
         let Self { role, settings, simulated, resources, metrics, listening, stop } = self;
         let pool = |connections, acquire_timeout| {
-            database::pool(url, connections, acquire_timeout)
+            database::pool(url, schema, connections, acquire_timeout)
                 .map_err(|error| format!("DATABASE_URL: {error}"))
         };
         let mut simulator = match simulated {
@@ -183,22 +184,25 @@ impl Run<'_> {
             (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
             (None, None) => None,
         };
-        let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?);
+        let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?, schema);
         let wake_ups = WakeUps::announced(&web_pool);
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
         let policy = settings.posting.policy();
         let worker = match (role, posting_url) {
             (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
-                pool: database::for_execution(&pool(resources.worker, WORKER_ACQUIRE_TIMEOUT)?),
-                heartbeat_pool: database::for_heartbeat(&pool(
-                    resources.housekeeping,
-                    WEB_ACQUIRE_TIMEOUT,
-                )?),
-                apalis_pool: database::for_dispatch(&pool(
-                    resources.apalis,
-                    WORKER_ACQUIRE_TIMEOUT,
-                )?),
+                pool: database::for_execution(
+                    &pool(resources.worker, WORKER_ACQUIRE_TIMEOUT)?,
+                    schema,
+                ),
+                heartbeat_pool: database::for_heartbeat(
+                    &pool(resources.housekeeping, WEB_ACQUIRE_TIMEOUT)?,
+                    schema,
+                ),
+                apalis_pool: database::for_dispatch(
+                    &pool(resources.apalis, WORKER_ACQUIRE_TIMEOUT)?,
+                    schema,
+                ),
                 posting: Arc::new(
                     HttpPostingClient::new(&posting_url, policy.timeout)?
                         .requiring(settings.posting.required_fields()),

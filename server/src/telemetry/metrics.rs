@@ -124,6 +124,11 @@ fn record(statistics: &Statistics) {
             .set(limit.count as f64);
     }
     set(
+        "onceward_unreadable_transactions",
+        "Stored transactions that were found to be unreadable.",
+        statistics.unreadable as f64,
+    );
+    set(
         "onceward_posting_paused",
         "1 if posting is paused.",
         f64::from(u8::from(statistics.posting.paused.is_some())),

@@ -5,6 +5,7 @@
 mod database;
 mod output;
 mod pooler;
+mod schema;
 mod start_and_stop;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use domain::{Page, State};
+use domain::{Page, State, Unreadable};
 use leptos::{html, prelude::*};
 
 use crate::{
     feed::{FeedEvent, LiveFeed},
     pages::transactions::{
-        cursor::cursor_after, empty_list::EmptyList, list_address::list_address, rows::Rows,
+        empty_list::EmptyList, list_address::list_address, rows::Rows,
         transaction_row::TransactionRow,
     },
     server_functions::queries::{LIST_LENGTH, list_transactions},
@@ -84,11 +84,13 @@ pub fn TransactionList(
         }
     };
     let older = Signal::derive(move || {
-        let rows = rows.read();
-        let last = rows.shown().last().filter(|_| rows.has_older())?;
-        let cursor = cursor_after(&last.transaction.read_untracked());
+        let cursor = rows.read().cursor()?;
         Some(list_address(status, Some(&cursor)))
     });
+    let unreadable = move || {
+        let unreadable = rows.read().unreadable().to_vec();
+        (!unreadable.is_empty()).then(|| view! { <UnreadableTransactions unreadable/> })
+    };
     let export = |format| {
         let filter = status.map(|status| format!("&status={status}")).unwrap_or_default();
         format!("/api/transactions/export?format={format}{filter}")
@@ -134,6 +136,7 @@ pub fn TransactionList(
         <div class="empty" hidden=not_empty>
             <EmptyList status first_page/>
         </div>
+        {unreadable}
         <div class="below-list">
             <nav class="paging" aria-label="Pages">
                 {(!first_page)
@@ -152,6 +155,29 @@ pub fn TransactionList(
                 <a class="link" href="/api/docs" rel="external">"API"</a>
             </p>
         </div>
+    }
+}
+
+/// The transactions of the page that the server cannot read.
+#[component]
+fn UnreadableTransactions(unreadable: Vec<Unreadable>) -> impl IntoView {
+    let items = unreadable
+        .into_iter()
+        .map(|Unreadable { transaction_id, reason }| {
+            view! {
+                <li>
+                    <code class="select-all break-all">{transaction_id.to_string()}</code>
+                    ": "
+                    {reason}
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="notice" aria-label="Unreadable transactions">
+            <strong>"These transactions of this page cannot be read:"</strong>
+            <ul>{items}</ul>
+        </section>
     }
 }
 

@@ -11,8 +11,19 @@ pub const MAX_KEY_CHARS: usize = 255;
 
 /// 1 to [`MAX_KEY_CHARS`] visible ASCII characters, unique per principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(from = "StoredKey", into = "String")]
 pub struct IdempotencyKey(String);
+
+/// JSON names stored keys: those of transactions, filters and events.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct StoredKey(String);
+
+impl From<StoredKey> for IdempotencyKey {
+    fn from(key: StoredKey) -> Self {
+        Self::from_stored(key.0)
+    }
+}
 
 /// Why a text is not an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -42,6 +53,11 @@ impl IdempotencyKey {
             None => value.parse(),
             Some(quoted) => unquoted(quoted).ok_or(BadIdempotencyKey::BadQuotes)?.parse(),
         }
+    }
+
+    /// Takes a key that was accepted when it was stored, whatever the rules are now.
+    pub fn from_stored(key: String) -> Self {
+        Self(key)
     }
 
     /// The key as it is stored and shown, without quotes.

@@ -12,6 +12,7 @@ use super::{
     connect::ConnectError,
     pools::for_migrations,
     requirements::{self, Unsuitable},
+    schema::Schema,
 };
 
 /// Our migrations. They build on those of apalis.
@@ -42,8 +43,18 @@ pub enum PrepareError {
     #[error("apalis's migrations failed: {0}")]
     Apalis(#[from] apalis_postgres::Error),
     /// One of our migrations failed.
-    #[error("the migrations failed: {0}")]
+    #[error("the migrations failed: {0}{advice}", advice = advice(.0))]
     Onceward(#[from] MigrateError),
+}
+
+/// What to do about migrations that this version does not know.
+fn advice(error: &MigrateError) -> &'static str {
+    match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
+            "; if they are those of another program, give Onceward a schema of its own (ONCEWARD_SCHEMA)"
+        }
+        _ => "",
+    }
 }
 
 impl PrepareError {
@@ -96,26 +107,72 @@ fn innermost_of_migration(error: &MigrateError) -> Option<&sqlx::Error> {
 }
 
 /// Checks that the database is fit for Onceward, and brings its schema up to date if it is not. A role that owns nothing
-/// can do this as long as the schema is up to date.
+/// can do this as long as the schema is up to date. Onceward's tables are in `schema`, which is created, or where
+/// PostgreSQL creates tables.
 ///
 /// # Errors
 /// See [`PrepareError`].
-pub async fn prepare(options: &PgConnectOptions) -> Result<(), PrepareError> {
+pub async fn prepare(
+    options: &PgConnectOptions,
+    schema: Option<&Schema>,
+) -> Result<(), PrepareError> {
     requirements::check(options).await?;
     // Connections of its own for each try: a session that was lost may still hold the migrations' lock.
-    let pool = for_migrations(options);
-    let prepared = async {
-        match is_up_to_date(&pool).await? {
-            true => Ok(()),
-            false => migrate(&pool).await,
-        }
-    };
-    let prepared = prepared.await;
+    let pool = for_migrations(options, schema);
+    // Where other programs find apalis's tables and extensions, too.
+    let of_apalis = for_migrations(options, None);
+    let prepared = bring_up_to_date(&pool, &of_apalis, schema).await;
     pool.close().await;
+    of_apalis.close().await;
     prepared.map_err(|error| match error.is_for_lack_of_rights() {
         true => PrepareError::NotOwner(Box::new(error)),
         false => error,
     })
+}
+
+async fn bring_up_to_date(
+    pool: &PgPool,
+    of_apalis: &PgPool,
+    schema: Option<&Schema>,
+) -> Result<(), PrepareError> {
+    if is_up_to_date(pool, schema).await? {
+        return Ok(());
+    }
+    refuse_another(pool, schema).await?;
+    create(of_apalis, schema).await?;
+    PostgresStorage::<()>::setup(of_apalis).await?;
+    MIGRATIONS.run(pool).await?;
+    Ok(())
+}
+
+/// Refuses a database in which another schema has Onceward's tables.
+async fn refuse_another(pool: &PgPool, schema: Option<&Schema>) -> Result<(), PrepareError> {
+    let another: Option<String> = sqlx::query_scalar(
+        "select nspname::text from pg_namespace n
+         where nspname <> coalesce($1, current_schema())
+            and exists (select from pg_class where relnamespace = n.oid and relname = 'transaction_counts')
+            and exists (select from pg_proc where pronamespace = n.oid and proname = 'count_transactions')
+         limit 1",
+    )
+    .bind(schema.map(Schema::as_str))
+    .fetch_optional(pool)
+    .await?;
+    another.map_or(Ok(()), |another| Err(Unsuitable::Taken(another).into()))
+}
+
+/// Creates the schema, for which a right is needed only if it does not exist.
+async fn create(pool: &PgPool, schema: Option<&Schema>) -> Result<(), sqlx::Error> {
+    let Some(schema) = schema else { return Ok(()) };
+    let exists: bool =
+        sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+            .bind(schema.as_str())
+            .fetch_one(pool)
+            .await?;
+    if !exists {
+        let statement = AssertSqlSafe(format!("create schema if not exists {schema}"));
+        sqlx::raw_sql(statement).execute(pool).await?;
+    }
+    Ok(())
 }
 
 /// Brings the schema up to date: apalis's migrations, then ours, which build on them. Any number of
@@ -130,10 +187,15 @@ pub async fn migrate(pool: &PgPool) -> Result<(), PrepareError> {
 }
 
 /// Whether exactly the migrations that this version knows have been applied.
-async fn is_up_to_date(pool: &PgPool) -> Result<bool, PrepareError> {
+async fn is_up_to_date(pool: &PgPool, schema: Option<&Schema>) -> Result<bool, PrepareError> {
     let of_apalis = PostgresStorage::<()>::migrations();
+    let of_onceward = match schema {
+        // Another program's, in another schema, must not be found instead.
+        Some(schema) => format!("{schema}._sqlx_migrations"),
+        None => "_sqlx_migrations".to_owned(),
+    };
     Ok(has_applied(pool, "apalis._sqlx_migrations", &of_apalis).await?
-        && has_applied(pool, "_sqlx_migrations", &MIGRATIONS).await?)
+        && has_applied(pool, &of_onceward, &MIGRATIONS).await?)
 }
 
 async fn has_applied(

@@ -8,6 +8,8 @@ mod connect;
 mod migrate;
 mod pools;
 mod requirements;
+mod schema;
+mod stored_time;
 
 pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits, is_caused_by_one_row};
 pub(crate) use bounded_pool::BoundedPool;
@@ -20,3 +22,5 @@ pub use pools::{
     for_heartbeat, options, pool,
 };
 pub use requirements::Unsuitable;
+pub use schema::{BadSchema, Schema};
+pub(crate) use stored_time::StoredTime;

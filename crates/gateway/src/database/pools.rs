@@ -7,7 +7,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 
-use super::connect::{ConnectError, read_url};
+use super::{
+    connect::{ConnectError, read_url},
+    schema::Schema,
+};
 
 /// How long a request of the web side waits for a free connection. It is short, because a quick error is
 /// better for a client than a long queue in front of the database.
@@ -42,12 +45,14 @@ pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
     Ok(options.extra_float_digits(None))
 }
 
-/// A pool of at most `max_connections` connections to `url`.
+/// A pool of at most `max_connections` connections to `url`, whose sessions find Onceward's tables in `schema`, or where
+/// PostgreSQL finds them.
 ///
 /// # Errors
 /// If the URL is invalid. Connections are opened when they are needed.
 pub fn pool(
     url: &str,
+    schema: Option<&Schema>,
     max_connections: u32,
     acquire_timeout: Duration,
 ) -> Result<PgPool, ConnectError> {
@@ -56,33 +61,34 @@ pub fn pool(
         // Opening a connection is slow on a busy machine: most should exist beforehand.
         .min_connections(max_connections.min(8))
         .acquire_timeout(acquire_timeout);
-    Ok(with_session(pool, &[]).connect_lazy_with(options(url)?))
+    Ok(with_session(pool, schema, &[]).connect_lazy_with(options(url)?))
 }
 
 /// A pool for migrations, which take as long as they take.
-pub(super) fn for_migrations(options: &PgConnectOptions) -> PgPool {
+pub(super) fn for_migrations(options: &PgConnectOptions, schema: Option<&Schema>) -> PgPool {
     let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(WORKER_ACQUIRE_TIMEOUT);
-    with_session(pool, &[]).connect_lazy_with(options.clone())
+    with_session(pool, schema, &[]).connect_lazy_with(options.clone())
 }
 
 /// A pool for the web side. PostgreSQL itself ends a statement that takes longer than any client waits: a
 /// caller that timed out has closed its connection, but a busy session does not notice that. The same
 /// applies to the next two pools.
-pub fn for_clients(pool: &PgPool) -> PgPool {
-    with(pool, &[("statement_timeout", "5s")])
+pub fn for_clients(pool: &PgPool, schema: Option<&Schema>) -> PgPool {
+    with(pool, schema, &[("statement_timeout", "5s")])
 }
 
 /// A pool for the worker's lease and its looks around, which time out after about a second. Each look finds its
 /// few rows in an index, whatever the planner believes of the tables.
-pub fn for_heartbeat(pool: &PgPool) -> PgPool {
-    with(pool, &[("enable_seqscan", "off"), ("statement_timeout", "3s")])
+pub fn for_heartbeat(pool: &PgPool, schema: Option<&Schema>) -> PgPool {
+    with(pool, schema, &[("enable_seqscan", "off"), ("statement_timeout", "3s")])
 }
 
 /// A pool for claims and the changes that follow them, each of which looks its rows up by a key. A join that
 /// is planned while the tables are small would scan them, and the plan is kept when they have grown.
-pub fn for_execution(pool: &PgPool) -> PgPool {
+pub fn for_execution(pool: &PgPool, schema: Option<&Schema>) -> PgPool {
     with(
         pool,
+        schema,
         &[
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
@@ -95,9 +101,10 @@ pub fn for_execution(pool: &PgPool) -> PgPool {
 /// A pool for fetches. What they change of a job need not survive a crash of PostgreSQL: a lost fetch is repeated,
 /// and the transaction's own row decides. So no statement waits for the disk. A fetch is planned once, for any
 /// number of jobs.
-pub fn for_dispatch(pool: &PgPool) -> PgPool {
+pub fn for_dispatch(pool: &PgPool, schema: Option<&Schema>) -> PgPool {
     with(
         pool,
+        schema,
         &[
             ("synchronous_commit", "off"),
             ("enable_seqscan", "off"),
@@ -106,16 +113,21 @@ pub fn for_dispatch(pool: &PgPool) -> PgPool {
     )
 }
 
-fn with(pool: &PgPool, settings: &[(&str, &str)]) -> PgPool {
-    with_session(pool.options().clone(), settings)
+fn with(pool: &PgPool, schema: Option<&Schema>, settings: &[(&str, &str)]) -> PgPool {
+    with_session(pool.options().clone(), schema, settings)
         .connect_lazy_with(pool.connect_options().as_ref().clone())
 }
 
 /// Has each new session make these settings, besides those of [`SESSION`]. It does so by a statement: PgBouncer
 /// refuses a connection that makes them at its start.
-fn with_session(pool: PgPoolOptions, settings: &[(&str, &str)]) -> PgPoolOptions {
+fn with_session(
+    pool: PgPoolOptions,
+    schema: Option<&Schema>,
+    settings: &[(&str, &str)],
+) -> PgPoolOptions {
     let set = |(name, value): &(&str, &str)| format!("set {name} = '{value}';");
-    let statement: String = SESSION.iter().chain(settings).map(set).collect();
+    let search_path = schema.map(Schema::session_statement);
+    let statement: String = SESSION.iter().chain(settings).map(set).chain(search_path).collect();
     pool.after_connect(move |connection, _| {
         let statement = sqlx::raw_sql(AssertSqlSafe(statement.clone()));
         Box::pin(async move { statement.execute(connection).await.map(drop) })

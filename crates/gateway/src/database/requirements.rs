@@ -26,6 +26,12 @@ pub enum Unsuitable {
         "the database's encoding is {0}, and Onceward needs UTF8: create it with `encoding 'UTF8'`"
     )]
     NotUtf8(String),
+    /// There is another Onceward in this database.
+    #[error(
+        "another Onceward has its tables in the schema {0} of this database, and two would share apalis's tables: use \
+         that schema (ONCEWARD_SCHEMA), or another database"
+    )]
+    Taken(String),
     /// A pooler shares sessions between connections.
     #[error(
         "DATABASE_URL leads to a connection pooler in transaction mode, which loses prepared statements and \

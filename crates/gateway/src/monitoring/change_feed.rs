@@ -1,9 +1,9 @@
 //! The change feed: every transaction that changed, in its latest version, in an order that misses none,
 //! whichever process changed it.
 //!
-//! Each change stamps its row with the number of its database transaction. Below the number of the oldest
-//! database transaction still running, no further change can become visible later. So the feed reads up to
-//! there, page by page, and remembers its position. PostgreSQL is polled only while there are listeners, and
+//! Each change stamps its row with the number of its database transaction. A position in the feed says which of
+//! them have been read, as a snapshot of PostgreSQL does: those that are still open are named, and read when they
+//! have ended. So no open transaction holds the feed back. PostgreSQL is polled only while there are listeners, and
 //! once for all listeners of a process that keep up. One that does not, or that resumes, reads on from its own
 //! position until it has caught up; one that is too far behind receives a gap instead.
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Counts, PostingStatus, Transaction};
+use domain::{Counts, PostingStatus, Transaction, Unreadable};
 use futures::FutureExt;
 use tokio::{
     sync::{
@@ -24,8 +24,9 @@ use tokio::{
 };
 
 use super::{
-    change_page::{Page, Position, horizon},
+    change_page::{Page, Progress, position_now},
     counts::counts,
+    position::Position,
     posting_status::posting,
 };
 use crate::{EngineError, database::BoundedPool};
@@ -41,13 +42,15 @@ const KEPT_CHANGES: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The position of the feed before the change.
-    pub from: i64,
+    pub from: Position,
     /// The position of the feed after it: pass it to [`Changes::listen`] to continue from there.
-    pub position: i64,
+    pub position: Position,
     /// Whether the transactions that changed between the two positions are left out, because they are too many.
     pub is_gap: bool,
     /// Each in its latest version, oldest change first.
     pub transactions: Arc<[Transaction]>,
+    /// Those that changed and cannot be read.
+    pub unreadable: Arc<[Unreadable]>,
     /// How many are in each state now, if they were counted.
     pub counts: Option<Counts>,
     /// The posting status, if it has changed.
@@ -55,12 +58,13 @@ pub struct Change {
 }
 
 impl Change {
-    fn new(from: i64, page: Page) -> Self {
+    fn new(from: Position, page: Page) -> Self {
         Self {
             from,
             position: page.end,
             is_gap: page.is_gap,
             transactions: page.transactions.into(),
+            unreadable: page.unreadable.into(),
             counts: None,
             posting: None,
         }
@@ -69,6 +73,7 @@ impl Change {
     fn is_empty(&self) -> bool {
         !self.is_gap
             && self.transactions.is_empty()
+            && self.unreadable.is_empty()
             && self.counts.is_none()
             && self.posting.is_none()
     }
@@ -91,19 +96,20 @@ impl Changes {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn listen(&self, position: Option<i64>) -> Result<Listener, EngineError> {
-        let now = horizon(&self.pool).await?;
+    pub async fn listen(&self, position: Option<Position>) -> Result<Listener, EngineError> {
+        let now = position_now(&self.pool).await?;
         let mut reader = self.reader.lock().await;
         let sender = reader.upgrade().unwrap_or_else(|| {
             let sender = Arc::new(broadcast::channel(KEPT_CHANGES).0);
-            tokio::spawn(read(self.pool.clone(), now, Arc::downgrade(&sender)));
+            tokio::spawn(read(self.pool.clone(), now.clone(), Arc::downgrade(&sender)));
             sender
         });
         *reader = Arc::downgrade(&sender);
-        let position = position.map_or(now, |position| if position > now { 0 } else { position });
         Ok(Listener {
             pool: self.pool.clone(),
-            position: Position::new(position),
+            progress: Progress::new(
+                position.map_or(now.clone(), |position| position.known_at(&now)),
+            ),
             is_behind: true,
             changes: sender.subscribe(),
             _reader: sender,
@@ -114,7 +120,7 @@ impl Changes {
 /// A listener of the feed, which is read while there is at least one.
 pub struct Listener {
     pool: BoundedPool,
-    position: Position,
+    progress: Progress,
     /// Whether it reads the changes itself until it has caught up with the feed.
     is_behind: bool,
     changes: broadcast::Receiver<Change>,
@@ -152,47 +158,50 @@ impl Listener {
 
     /// Reads a page of its own.
     async fn catch_up(&mut self) -> Result<Change, EngineError> {
-        let page = self.position.page(&self.pool).await?;
+        let page = self.progress.page(&self.pool).await?;
         let (counts, posting) = if page.is_last {
             (Some(counts(&self.pool).await?), Some(posting(&self.pool).await?))
         } else {
             (None, None)
         };
-        let from = self.position.at;
-        self.position.pass(&page);
+        let from = self.progress.at.clone();
+        self.progress.pass(&page);
         self.is_behind = !page.is_last;
         Ok(Change { counts, posting, ..Change::new(from, page) })
     }
 
     /// Takes a change of the feed, without what the listener has read itself.
     fn follow(&mut self, mut change: Change) -> Option<Change> {
-        if change.from > self.position.at {
+        let position = &self.progress.at;
+        if !position.covers(&change.from) {
             self.is_behind = true;
             return None;
         }
-        if change.position < change.from {
-            self.position = Position::new(change.position);
+        if change.position.at() < change.from.at() {
+            self.progress = Progress::new(change.position.clone());
             return Some(change);
         }
-        change.from = self.position.at;
-        if change.position > self.position.at {
-            self.position = Position::new(change.position);
-        } else {
+        change.from = position.clone();
+        if position.covers(&change.position) {
             // The listener may have read later versions of these transactions.
-            change.position = self.position.at;
+            change.position = position.clone();
             change.is_gap = false;
             change.transactions = Arc::default();
+            change.unreadable = Arc::default();
+        } else {
+            change.position = position.joined(&change.position);
+            self.progress = Progress::new(change.position.clone());
         }
         (!change.is_empty()).then_some(change)
     }
 }
 
 /// Reads the feed for all listeners, for as long as there are any.
-async fn read(pool: BoundedPool, position: i64, listeners: Weak<broadcast::Sender<Change>>) {
+async fn read(pool: BoundedPool, position: Position, listeners: Weak<broadcast::Sender<Change>>) {
     let now = Instant::now();
     let mut reading = Reading {
         pool,
-        position: Position::new(position),
+        progress: Progress::new(position.clone()),
         sent: position,
         uncounted: false,
         counted_at: now,
@@ -203,7 +212,7 @@ async fn read(pool: BoundedPool, position: i64, listeners: Weak<broadcast::Sende
         let has_more = match AssertUnwindSafe(reading.next()).catch_unwind().await {
             Ok(Ok((change, has_more))) => {
                 if !change.is_empty() {
-                    reading.sent = change.position;
+                    reading.sent = change.position.clone();
                     let _ = sender.send(change);
                 }
                 has_more
@@ -228,9 +237,9 @@ async fn read(pool: BoundedPool, position: i64, listeners: Weak<broadcast::Sende
 /// The progress of one reader.
 struct Reading {
     pool: BoundedPool,
-    position: Position,
+    progress: Progress,
     /// The position after the last change that was sent.
-    sent: i64,
+    sent: Position,
     /// Whether a transaction has changed since the states were counted.
     uncounted: bool,
     counted_at: Instant,
@@ -242,15 +251,16 @@ struct Reading {
 impl Reading {
     /// The next change, and whether there are more already. If it fails, the same is read again.
     async fn next(&mut self) -> Result<(Change, bool), EngineError> {
-        let page = self.position.page(&self.pool).await?;
-        self.uncounted |= page.is_gap || !page.transactions.is_empty();
+        let page = self.progress.page(&self.pool).await?;
+        self.uncounted |=
+            page.is_gap || !page.transactions.is_empty() || !page.unreadable.is_empty();
         let count_now = self.uncounted && self.counted_at.elapsed() >= COUNTING_INTERVAL;
         let counts = if count_now { Some(counts(&self.pool).await?) } else { None };
         let read_posting = self.posting_read_at.elapsed() >= COUNTING_INTERVAL;
         let latest = if read_posting { Some(posting(&self.pool).await?) } else { None };
 
         let has_more = !page.is_last;
-        self.position.pass(&page);
+        self.progress.pass(&page);
         if count_now {
             self.uncounted = false;
             self.counted_at = Instant::now();
@@ -262,6 +272,6 @@ impl Reading {
         if posting.is_some() {
             self.posting.clone_from(&posting);
         }
-        Ok((Change { counts, posting, ..Change::new(self.sent, page) }, has_more))
+        Ok((Change { counts, posting, ..Change::new(self.sent.clone(), page) }, has_more))
     }
 }

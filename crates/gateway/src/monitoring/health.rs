@@ -27,8 +27,8 @@ const NO_WORKER: &str = "no worker is alive";
 pub enum Status {
     /// Everything works.
     Healthy,
-    /// Transactions are accepted, but posting them is late or has stopped, or most attempts or verifications
-    /// fail.
+    /// Transactions are accepted, but posting them is late or has stopped, most attempts or verifications fail, or
+    /// stored transactions cannot be read.
     Degraded,
     /// Transactions cannot be accepted.
     Unhealthy,
@@ -62,6 +62,8 @@ pub struct Health {
     pub oldest_unfinished_seconds: Option<f64>,
     /// How many transactions that are not final were submitted longer ago than some limits.
     pub unfinished_older_than: Option<Vec<OlderThan>>,
+    /// Stored transactions that were found to be unreadable.
+    pub unreadable: Option<u64>,
     /// Whether posting is paused.
     pub paused: Option<bool>,
     /// Live workers.
@@ -95,6 +97,7 @@ impl Health {
             oldest_pending_seconds: None,
             oldest_unfinished_seconds: None,
             unfinished_older_than: None,
+            unreadable: None,
             paused: None,
             workers: None,
             circuit: None,
@@ -132,7 +135,10 @@ impl Gateway {
                     as "retry_count!",
                 coalesce(sum(added) filter (where state = 'in_doubt'), 0)::bigint as "in_doubt!",
                 claimed_transactions() as "in_flight!",
-                (select coalesce(extract(epoch from clock_timestamp() - min(next_attempt_at)), 0)
+                (select count(*) from unreadable_transactions) as "unreadable!",
+                -- Infinite times cannot be subtracted.
+                (select extract(epoch from clock_timestamp()
+                    - greatest(least(min(next_attempt_at), clock_timestamp()), 'epoch'))
                  from transactions where state = 'pending')::float8 as "oldest_pending_seconds!",
                 (select coalesce(1 - sum(attempts_posted) / nullif(sum(attempts_ended), 0), 0)
                  from workers where expires_at > clock_timestamp())::float8 as "error_rate!",
@@ -152,6 +158,7 @@ impl Gateway {
             error_rate: waiting.error_rate,
             verifications: waiting.verifications,
             failed_verifications: waiting.failed_verifications,
+            unreadable: waiting.unreadable,
         };
         let reasons = reasons(&posting, &signs);
         Ok(Health {
@@ -166,6 +173,7 @@ impl Gateway {
             oldest_pending_seconds: Some(signs.oldest_pending_seconds),
             oldest_unfinished_seconds: Some(signs.oldest_unfinished_seconds),
             unfinished_older_than: Some(older_than),
+            unreadable: Some(signs.unreadable.unsigned_abs()),
             paused: Some(posting.paused.is_some()),
             workers: Some(posting.circuits.workers()),
             circuit: Some(best(&posting)),
@@ -192,6 +200,7 @@ struct Signs {
     error_rate: f64,
     verifications: i64,
     failed_verifications: i64,
+    unreadable: i64,
 }
 
 impl Signs {
@@ -229,6 +238,11 @@ fn reasons(posting: &PostingStatus, signs: &Signs) -> Vec<String> {
         let percent = failing * 100.0;
         reasons.push(format!("{percent:.0} % of the verifications of the last minute failed"));
     }
+    match signs.unreadable {
+        0 => {}
+        1 => reasons.push("1 stored transaction cannot be read".to_owned()),
+        count => reasons.push(format!("{count} stored transactions cannot be read")),
+    }
     reasons
 }
 
@@ -250,6 +264,7 @@ mod tests {
         error_rate: 0.5,
         verifications: 10,
         failed_verifications: 5,
+        unreadable: 0,
     };
 
     #[test]
@@ -288,6 +303,7 @@ mod tests {
             error_rate: 0.7,
             verifications: 5,
             failed_verifications: 4,
+            unreadable: 2,
         };
         assert_eq!(
             reasons(&status, &signs),
@@ -298,6 +314,7 @@ mod tests {
                 "a transaction was submitted 400 seconds ago and is not final",
                 "70 % of the attempts of the last minute did not post",
                 "80 % of the verifications of the last minute failed",
+                "2 stored transactions cannot be read",
             ]
         );
         assert_eq!(reasons(&posting(0, 0, 0), &FINE), ["no worker is alive"]);

@@ -31,6 +31,8 @@ pub struct Statistics {
     pub oldest_due_age: f64,
     /// The transactions that are not final, by age.
     pub unfinished: Unfinished,
+    /// Stored transactions that were found to be unreadable.
+    pub unreadable: u64,
     /// Whether posting is paused, and the circuit breakers of the live workers.
     pub posting: PostingStatus,
     /// Jobs in each apalis queue. A bulk retry is counted until it is finished.
@@ -86,8 +88,9 @@ impl Gateway {
                         order by next_attempt_at limit $1
                     ) due
                 ) end as due,
-                (select coalesce(extract(epoch from greatest(now() - min(next_attempt_at), '0')), 0)
-                 from transactions where state = 'pending')::float8 as "oldest_due_age!"
+                (select extract(epoch from now() - greatest(least(min(next_attempt_at), now()), 'epoch'))
+                 from transactions where state = 'pending')::float8 as "oldest_due_age!",
+                (select count(*) from unreadable_transactions) as "unreadable!"
             from waiting"#,
             MAX_COUNTED,
         )
@@ -127,6 +130,7 @@ impl Gateway {
             waiting: (pending.pending - due).max(0).unsigned_abs(),
             oldest_due_age: pending.oldest_due_age,
             unfinished: unfinished(&self.pool).await?,
+            unreadable: pending.unreadable.unsigned_abs(),
             posting: posting(&self.pool).await?,
             jobs: self.jobs().await?,
             tables: self.tables().await?,
@@ -160,13 +164,14 @@ impl Gateway {
     async fn tables(&self) -> Result<Vec<TableStatistics>, EngineError> {
         let rows = sqlx::query!(
             r#"select
-                case schemaname when 'public' then relname else schemaname || '.' || relname end
+                case schemaname when current_schema() then relname else schemaname || '.' || relname end
                     as "table!",
                 n_live_tup as "live_tuples!", n_dead_tup as "dead_tuples!",
                 extract(epoch from now() - last_autovacuum)::float8 as autovacuum_age
             from pg_stat_user_tables
             where (schemaname, relname) in (
-                ('public', 'transactions'), ('public', 'attempts'), ('public', 'verifications'),
+                (current_schema(), 'transactions'), (current_schema(), 'attempts'),
+                (current_schema(), 'verifications'),
                 ('apalis', 'jobs')
             )
             order by 1"#

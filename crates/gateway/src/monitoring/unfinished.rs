@@ -37,11 +37,13 @@ pub struct OlderThan {
 pub async fn unfinished(pool: &BoundedPool) -> Result<Unfinished, EngineError> {
     let row = sqlx::query!(
         r#"with oldest as (
-            select clock_timestamp() - least(
+            -- Infinite times cannot be subtracted.
+            select clock_timestamp() - greatest(least(
                 (select min(submitted_at) from transactions where state = 'pending'),
                 (select min(submitted_at) from transactions where state = 'processing'),
-                (select min(submitted_at) from transactions where state = 'in_doubt')
-            ) as age
+                (select min(submitted_at) from transactions where state = 'in_doubt'),
+                clock_timestamp()
+            ), 'epoch') as age
         ),
         old as (
             select submitted_at

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::time::sleep;
 
-use crate::{EngineError, Gateway};
+use crate::{EngineError, Gateway, job::queue_names};
 
 /// PostgreSQL's error code for a lock that was not granted in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -50,11 +50,14 @@ async fn try_to_empty(pool: &PgPool) -> Result<u64, sqlx::Error> {
         .fetch_one(&mut *tx)
         .await?;
     sqlx::query!(
-        "truncate transactions, attempts, verifications, interventions, bulk_retries, posting_pause"
+        "truncate transactions, attempts, verifications, interventions, bulk_retries, posting_pause,
+            unreadable_transactions"
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("delete from apalis.jobs").execute(&mut *tx).await?;
+    sqlx::query!("delete from apalis.jobs where job_type = any ($1)", &queue_names())
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(count.unsigned_abs())
 }

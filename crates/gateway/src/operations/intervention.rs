@@ -1,7 +1,7 @@
 //! Interventions of operators and clients: cancel, retry, resolve. Each is recorded in the statement that
 //! makes the change.
 
-use domain::{Intervened, Intervention, NotPermitted, Principal, State, Transaction};
+use domain::{Intervened, Intervention, NotPermitted, Principal, State, Transaction, Unreadable};
 use sqlx::PgExecutor;
 use thiserror::Error;
 use uuid::Uuid;
@@ -67,8 +67,10 @@ impl Gateway {
             .await
             .map_err(EngineError::from)?
             .ok_or(InterventionError::NoSuchTransaction)?;
-            let state: State =
-                row.state.parse().map_err(|_| EngineError::Unreadable { id, column: "state" })?;
+            let state: State = row
+                .state
+                .parse()
+                .map_err(|_| EngineError::from(Unreadable::column(id, "state")))?;
             let to = intervention.leads_to(state, row.sent)?;
             let by = By { principal, reason, bulk_retry: None };
             let changed = match intervention {

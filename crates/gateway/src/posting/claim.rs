@@ -4,23 +4,25 @@ use std::{collections::HashMap, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Amount, Currency, TraceParent, Window,
+    Amount, Currency, TraceParent, Unreadable, Window,
     protocol::{Doubt, Policy, Progress},
 };
 use uuid::Uuid;
 
 use super::{boot_instant::BootInstant, service::PostingRequest};
 use crate::{
-    EngineError,
-    database::{BoundedPool, interval},
+    database::{BoundedPool, StoredTime, interval},
     job::Purpose,
+    queries::note,
 };
 
 /// A claimed transaction.
 #[derive(Debug)]
 pub struct Claim {
-    /// The request to post.
-    pub request: PostingRequest,
+    /// The transaction.
+    pub id: Uuid,
+    /// The request to post, if the transaction can be read. What cannot be read is not sent.
+    pub request: Result<PostingRequest, Unreadable>,
     /// The fence that every later change under this claim must carry.
     pub fence: i64,
     /// What is known of the transaction so far.
@@ -53,7 +55,7 @@ pub async fn claim(
     requests: &[ClaimRequest],
     worker_id: Uuid,
     policy: &Policy,
-) -> Result<Vec<Result<Option<Claim>, EngineError>>, sqlx::Error> {
+) -> Result<Vec<Option<Claim>>, sqlx::Error> {
     // Two batches that share ids take their locks in the same order.
     let mut sorted: Vec<&ClaimRequest> = requests.iter().collect();
     sorted.sort_by_key(|(id, _)| *id);
@@ -91,8 +93,9 @@ pub async fn claim(
             insert into attempts (transaction_id, fence) select id, fence from claimed where begins
         )
         select
-            id, posts, fence, attempts, verifications, doubt_since, doubt_window, begins,
-            amount, currency, description, occurred_at, metadata::text as metadata, submitted_at, traceparent, tracestate,
+            id, posts, fence, attempts, verifications, doubt_since as "doubt_since: StoredTime", doubt_window, begins,
+            amount::text as "amount!", currency, description, occurred_at as "occurred_at: StoredTime",
+            metadata::text as metadata, submitted_at as "submitted_at: StoredTime", traceparent, tracestate,
             clock_timestamp() as "claimed_at!"
         from claimed
         "#,
@@ -106,56 +109,65 @@ pub async fn claim(
     .await?;
     let claimed_instant = Instant::now();
     let mut claims = HashMap::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in rows {
         let begun = row.begins.unwrap_or_default();
         let purpose = if row.posts.unwrap_or_default() { Purpose::Post } else { Purpose::Verify };
-        let unreadable = |column| EngineError::Unreadable { id: row.id, column };
+        let column = |name| Unreadable::column(row.id, name);
+        // The attempt that this claim has begun is not in doubt yet. Of what cannot be read, the latest time and the
+        // longest window are assumed.
+        let is_in_doubt = row.doubt_since.is_some() || row.doubt_window.is_some();
+        let doubt = (is_in_doubt && !begun).then(|| Doubt {
+            since: row.doubt_since.and_then(StoredTime::read).unwrap_or(row.claimed_at),
+            window: match row.doubt_window.as_deref() {
+                Some("visibility") => Window::Visibility,
+                _ => Window::Settle,
+            },
+        });
         let read = || {
-            // The attempt that this claim has begun is not in doubt yet.
-            let doubt = match (row.doubt_since, row.doubt_window.as_deref()) {
-                (Some(_), Some(_)) if begun => None,
-                (Some(since), Some("settle")) => Some(Doubt { since, window: Window::Settle }),
-                (Some(since), Some("visibility")) => {
-                    Some(Doubt { since, window: Window::Visibility })
-                }
-                (None, None) => None,
-                _ => return Err(unreadable("doubt_window")),
-            };
-            Ok(Claim {
-                request: PostingRequest {
-                    id: row.id,
-                    amount: Amount::from_stored(row.amount),
-                    currency: Currency::from_stored(&row.currency)
-                        .map_err(|_| unreadable("currency"))?,
-                    description: row.description,
-                    timestamp: row.occurred_at.unwrap_or(row.submitted_at),
-                    // Parsed here, not by sqlx: an unreadable value fails one row, not the whole batch.
-                    metadata: match row.metadata.as_deref().map(serde_json::from_str) {
-                        None => None,
-                        Some(Ok(map)) => Some(map),
-                        Some(Err(_)) => return Err(unreadable("metadata")),
-                    },
-                    trace_parent: match row.traceparent {
-                        None => TraceParent::of_transaction(row.id),
-                        Some(text) => text.parse().map_err(|_| unreadable("traceparent"))?,
-                    },
-                    trace_state: row.tracestate.and_then(|text| text.parse().ok()),
+            Ok(PostingRequest {
+                id: row.id,
+                amount: Amount::from_stored(&row.amount).ok_or_else(|| column("amount"))?,
+                currency: Currency::from_stored(&row.currency).map_err(|_| column("currency"))?,
+                description: row.description,
+                timestamp: match row.occurred_at {
+                    Some(time) => time.read().ok_or_else(|| column("occurred_at"))?,
+                    None => row.submitted_at.read().ok_or_else(|| column("submitted_at"))?,
                 },
-                fence: row.fence,
-                progress: Progress {
-                    attempts: row.attempts.unsigned_abs(),
-                    begun,
-                    doubt,
-                    verifications: row.verifications.unsigned_abs(),
-                    claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
+                // Parsed here, not by sqlx: an unreadable value concerns one row, not the whole batch.
+                metadata: match row.metadata.as_deref().map(serde_json::from_str) {
+                    None => None,
+                    Some(Ok(map)) => Some(map),
+                    Some(Err(_)) => return Err(column("metadata")),
                 },
-                requested_at,
-                claimed_at: row.claimed_at,
-                claimed_instant,
+                // A trace is no reason to hold back a payment.
+                trace_parent: row
+                    .traceparent
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or_else(|| TraceParent::of_transaction(row.id)),
+                trace_state: row.tracestate.and_then(|text| text.parse().ok()),
             })
         };
-        claims.insert((row.id, purpose), read());
+        let request = read();
+        unreadable.extend(request.as_ref().err().cloned());
+        let claim = Claim {
+            id: row.id,
+            request,
+            fence: row.fence,
+            progress: Progress {
+                attempts: row.attempts.unsigned_abs(),
+                begun,
+                doubt,
+                verifications: row.verifications.unsigned_abs(),
+                claims: u32::try_from(row.fence).unwrap_or(u32::MAX),
+            },
+            requested_at,
+            claimed_at: row.claimed_at,
+            claimed_instant,
+        };
+        claims.insert((row.id, purpose), claim);
     }
+    note(pool, &unreadable).await;
     // Each claim is returned only once: if two requests are equal, the second one gets none.
-    Ok(requests.iter().map(|request| claims.remove(request).transpose()).collect())
+    Ok(requests.iter().map(|request| claims.remove(request)).collect())
 }

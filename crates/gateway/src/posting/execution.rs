@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    Finding, Outcome,
+    Ending, Finding, Outcome,
     protocol::{self, POST_WITHIN, Policy, Step},
 };
 use futures::FutureExt;
@@ -21,7 +21,7 @@ use super::{
     boot_instant::BootInstant,
     claim::{Claim, ClaimRequest, claim},
     record::{Change, Evidence, StaleFence, record},
-    service::PostingService,
+    service::{LookupAnswer, PostAnswer, PostingService},
 };
 use crate::{
     EngineError,
@@ -66,8 +66,8 @@ pub struct Executor {
     /// How many executions of a transaction are in flight. If there are two, one of them has no effect.
     in_flight: Mutex<HashMap<Uuid, u32>>,
     /// Claims to post and claims to verify are batched apart, so that a locked row delays only its own kind.
-    post_claims: Batcher<ClaimRequest, Result<Option<Claim>, EngineError>>,
-    verification_claims: Batcher<ClaimRequest, Result<Option<Claim>, EngineError>>,
+    post_claims: Batcher<ClaimRequest, Option<Claim>>,
+    verification_claims: Batcher<ClaimRequest, Option<Claim>>,
     changes: Batcher<Change, Result<(), StaleFence>>,
     wake_ups: WakeUps,
 }
@@ -191,7 +191,7 @@ impl Executor {
             Purpose::Post => &self.post_claims,
             Purpose::Verify => &self.verification_claims,
         };
-        let Some(claim) = claims.call((id, purpose)).await?? else {
+        let Some(claim) = claims.call((id, purpose)).await? else {
             return Ok(ExecutionResult::NotDue);
         };
         let (mut execution, mut step) = protocol::Execution::begin(claim.progress, self.policy);
@@ -252,9 +252,23 @@ impl Executor {
         permit: Option<&mut PostPermit<'_>>,
     ) -> (Evidence, Step) {
         // A worker that reclaims relies on this: a POST that was not sent by then is never sent.
+        let request = match &claim.request {
+            Ok(request) => request,
+            Err(unreadable) => {
+                // Nothing is sent, and it says nothing about the posting service.
+                let answer = PostAnswer {
+                    ending: Ending::NotWritten,
+                    transport_error: Some(unreadable.reason.clone()),
+                    excerpt: None,
+                };
+                let (outcome, window, step) =
+                    execution.after_post(&answer.ending, claim.now(), rand::random());
+                return (Evidence::Attempt { answer, outcome, window }, step);
+            }
+        };
         let send_deadline = claim.requested_at + POST_WITHIN;
         let started = Instant::now();
-        let answer = self.posting.post(&claim.request, send_deadline).await;
+        let answer = self.posting.post(request, send_deadline).await;
         let (outcome, window, step) =
             execution.after_post(&answer.ending, claim.now(), rand::random());
         metrics::counter!("onceward_attempts_total", "outcome" => outcome.as_str()).increment(1);
@@ -276,9 +290,17 @@ impl Executor {
     }
 
     async fn verify(&self, claim: &Claim, execution: &mut protocol::Execution) -> (Evidence, Step) {
-        self.admission.wait_for_verification_rate().await;
-        let started_at = claim.now();
-        let lookup = self.posting.verify(&claim.request).await;
+        let (started_at, lookup) = match &claim.request {
+            Ok(request) => {
+                self.admission.wait_for_verification_rate().await;
+                (claim.now(), self.posting.verify(request).await)
+            }
+            // An entry could not be compared with it.
+            Err(unreadable) => {
+                let (finding, error) = (Finding::Failed, Some(unreadable.reason.clone()));
+                (claim.now(), LookupAnswer { finding, http_status: None, error, retry_after: None })
+            }
+        };
         let ended_at = claim.now();
         let step = execution.after_verification(
             lookup.finding,
@@ -287,11 +309,13 @@ impl Executor {
             ended_at,
             rand::random(),
         );
-        metrics::counter!("onceward_verifications_total", "finding" => lookup.finding.as_str())
-            .increment(1);
-        self.admission.report_verification(lookup.finding);
+        if claim.request.is_ok() {
+            metrics::counter!("onceward_verifications_total", "finding" => lookup.finding.as_str())
+                .increment(1);
+            self.admission.report_verification(lookup.finding);
+        }
         if lookup.finding == Finding::Mismatch {
-            tracing::error!(transaction_id = %claim.request.id, "the posting service has another entry under this id");
+            tracing::error!(transaction_id = %claim.id, "the posting service has another entry under this id");
         }
         (Evidence::Verification { lookup, started_at, ended_at }, step)
     }

@@ -33,7 +33,7 @@ pub struct HttpPostingClient {
 struct Entry<'a> {
     id: Uuid,
     amount: Amount,
-    currency: &'static str,
+    currency: &'a str,
     description: &'a str,
     timestamp: chrono::DateTime<chrono::Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,12 +18,14 @@ use apalis_core::{
         finalize::Durable,
         persistence::{Persisted, Persistence, TaskEvent, TaskPersistLayer},
     },
+    task::{builder::TaskBuilder, status::Status, task_id::TaskId},
     worker::context::WorkerContext,
 };
 use apalis_postgres::{Config, Error, PgTask, queries};
 use serde_json::Value;
 use tokio::time::sleep;
 use ulid::Ulid;
+use uuid::Uuid;
 
 use super::{admission::Admission, watchdog::Watchdog};
 use crate::{database::BoundedPool, job::Queue, wake_ups::WakeUps};
@@ -170,15 +172,49 @@ impl Fetcher {
     }
 
     async fn fetch(&self, worker: &WorkerContext) -> Result<Vec<PgTask>, Error> {
-        let Fetching { pool, watchdog, .. } = &self.fetching;
-        let jobs = pool
-            .with_connection(async |connection| {
-                Ok(queries::fetch_next(connection, &self.config, worker).await)
-            })
-            .await??;
+        let Fetching { pool, queue, batch_size, watchdog, .. } = &self.fetching;
+        let rows = sqlx::query!(
+            r#"select id as "id!", job as "job!" from apalis.get_jobs($1, $2, $3)"#,
+            worker.name(),
+            queue.name(),
+            i32::try_from(*batch_size).unwrap_or(i32::MAX),
+        )
+        .fetch_all(pool)
+        .await?;
         watchdog.beat();
-        self.found.store(jobs.len(), Relaxed);
+        self.found.store(rows.len(), Relaxed);
+        let mut jobs = Vec::with_capacity(rows.len());
+        let mut unreadable = Vec::new();
+        for row in rows {
+            // apalis would end the worker, and fetch the job again and again.
+            match (Ulid::from_string(&row.id), serde_json::from_slice::<Uuid>(&row.job)) {
+                (Ok(id), Ok(_)) => jobs.push(self.task(id, row.job)),
+                _ => unreadable.push(row.id),
+            }
+        }
+        if !unreadable.is_empty() {
+            self.put_aside(worker, &unreadable).await?;
+        }
         Ok(jobs)
+    }
+
+    fn task(&self, id: Ulid, job: Vec<u8>) -> PgTask {
+        let task = TaskBuilder::new(job).task_id(TaskId::from_ulid(id)).status(Status::Queued);
+        task.queue(self.config.queue.clone()).max_attempts(1).build()
+    }
+
+    /// Ends jobs that are none of ours, or damaged. Housekeeping creates those anew whose transactions are due.
+    async fn put_aside(&self, worker: &WorkerContext, ids: &[String]) -> Result<(), Error> {
+        tracing::error!(queue = ?self.fetching.queue, ?ids, "jobs that cannot be read are put aside");
+        sqlx::query!(
+            "update apalis.jobs set status = 'Killed', done_at = now(), lock_by = null, lock_at = null
+             where id = any ($1) and lock_by = $2",
+            ids,
+            worker.name(),
+        )
+        .execute(&self.fetching.pool)
+        .await?;
+        Ok(())
     }
 }
 

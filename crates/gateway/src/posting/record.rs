@@ -119,7 +119,7 @@ impl Change {
     /// The change that `step` makes to a claimed transaction.
     pub fn new(claim: &Claim, evidence: Evidence, step: &Step) -> Self {
         Self {
-            id: claim.request.id,
+            id: claim.id,
             fence: claim.fence,
             to: destination(step, &evidence),
             evidence,

@@ -57,7 +57,7 @@ impl Gateway {
                     number: after.saturating_add(attempts.len() as u32 + 1),
                     started_at: row.started_at,
                     ended_at: row.ended_at,
-                    outcome: row.outcome.map(|text| outcome(id, &text)).transpose()?,
+                    outcome: row.outcome.map(|text| outcome(&text)),
                     http_status: row.http_status.and_then(|status| status.try_into().ok()),
                     transport_error: row.transport_error,
                     answer_excerpt: row.answer_excerpt,
@@ -73,7 +73,7 @@ impl Gateway {
                     ended_at,
                     first_started_at: row.first_verified_from.unwrap_or(started_at),
                     count: row.count.map_or(1, i32::unsigned_abs),
-                    finding: finding(id, &text)?,
+                    finding: finding(&text),
                     http_status: row.verification_status.and_then(|status| status.try_into().ok()),
                     error: row.verification_error,
                 });
@@ -100,12 +100,14 @@ impl Gateway {
     }
 }
 
-fn outcome(id: Uuid, text: &str) -> Result<Outcome, EngineError> {
+/// One that a later version has written is unknown to this one.
+fn outcome(text: &str) -> Outcome {
     let known = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text);
-    known.ok_or(EngineError::Unreadable { id, column: "outcome" })
+    known.unwrap_or(Outcome::Unknown)
 }
 
-fn finding(id: Uuid, text: &str) -> Result<Finding, EngineError> {
+/// One that a later version has written proves nothing to this one.
+fn finding(text: &str) -> Finding {
     let known = Finding::ALL.into_iter().find(|finding| finding.as_str() == text);
-    known.ok_or(EngineError::Unreadable { id, column: "finding" })
+    known.unwrap_or(Finding::Failed)
 }

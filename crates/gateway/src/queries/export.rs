@@ -1,6 +1,6 @@
 //! Reading all transactions that match a filter, however many there are.
 
-use domain::Transaction;
+use domain::Page;
 use futures::{Stream, stream};
 
 use super::{
@@ -18,7 +18,7 @@ enum Next {
 }
 
 impl Gateway {
-    /// All transactions that match `filter`, newest first, a page of the list at a time. Each page is a query
+    /// All transactions that match `filter`, newest first, a page of the list at a time, and without its cursor. Each page is a query
     /// of its own, made when the page is polled; no connection is held between pages. An error ends the export.
     ///
     /// A transaction that existed when the first page was read, and matches the filter when its own page is
@@ -26,7 +26,7 @@ impl Gateway {
     pub fn export(
         &self,
         filter: Filter,
-    ) -> impl Stream<Item = Result<Vec<Transaction>, EngineError>> + Send + use<> {
+    ) -> impl Stream<Item = Result<Page, EngineError>> + Send + use<> {
         let start = (self.clone(), filter, Next::Newest);
         stream::try_unfold(start, async |(gateway, filter, next)| {
             let cursor = match next {
@@ -34,12 +34,9 @@ impl Gateway {
                 Next::After(cursor) => Some(cursor),
                 Next::End => return Ok(None),
             };
-            let page = gateway.transactions(&filter, cursor.as_ref(), MAX_PAGE).await?;
-            let next = match (page.next_cursor, page.data.last()) {
-                (Some(_), Some(last)) => Next::After(Cursor::after(last)),
-                _ => Next::End,
-            };
-            Ok(Some((page.data, (gateway, filter, next))))
+            let (page, next) = gateway.page(&filter, cursor.as_ref(), MAX_PAGE).await?;
+            let next = next.map_or(Next::End, Next::After);
+            Ok(Some((page, (gateway, filter, next))))
         })
     }
 }

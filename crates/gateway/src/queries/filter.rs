@@ -19,7 +19,8 @@ pub struct Filter {
     pub reference: Option<String>,
     /// With this idempotency key.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Submitted at or after this time: RFC 3339, or the same without an offset, which then is UTC.
+    /// Submitted at or after this time: RFC 3339, or the same without an offset, which then is UTC. Do not poll by it: a
+    /// transaction whose commit comes late appears behind this time; `GET /api/transactions/changes` misses none.
     pub from: Option<DateTime<Utc>>,
     /// Submitted before this time, in the same form.
     pub to: Option<DateTime<Utc>>,
@@ -57,7 +58,7 @@ impl Filter {
             query.push(" and state = ").push_bind(status.as_str());
         }
         if let Some(currency) = self.currency {
-            query.push(" and currency = ").push_bind(currency.code());
+            query.push(" and currency = ").push_bind(currency.code().to_owned());
         }
         self.push_selective(query);
         if let Some(from) = self.from {

@@ -10,12 +10,16 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use domain::{Page, State, Transaction};
+use domain::{Page, State};
 use sqlx::{Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{filter::Filter, row::Row};
+use super::{
+    filter::Filter,
+    row::Row,
+    unreadable::{note, read_rows},
+};
 use crate::{EngineError, Gateway};
 
 /// The most transactions in one page.
@@ -26,13 +30,6 @@ pub const MAX_PAGE: u32 = 200;
 pub struct Cursor {
     pub(crate) submitted_at: DateTime<Utc>,
     pub(crate) id: Uuid,
-}
-
-impl Cursor {
-    /// The place right after a transaction.
-    pub(crate) fn after(transaction: &Transaction) -> Self {
-        Self { submitted_at: transaction.submitted_at, id: transaction.transaction_id }
-    }
 }
 
 impl fmt::Display for Cursor {
@@ -78,11 +75,22 @@ impl Gateway {
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page, EngineError> {
+        let (page, next) = self.page(filter, cursor, limit).await?;
+        Ok(Page { next_cursor: next.map(|cursor| cursor.to_string()), ..page })
+    }
+
+    /// The same, with the next cursor beside the page and not in it.
+    pub(super) async fn page(
+        &self,
+        filter: &Filter,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<(Page, Option<Cursor>), EngineError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let mut query = QueryBuilder::<Postgres>::new(
-            "select t.id, state, amount, currency, reference, idempotency_key, description, occurred_at,
-                source_account, destination_account, metadata, t.submitted_at, completed_at, error,
-                attempts, next_attempt_at
+            "select t.id, state, amount::text as amount, currency, reference, idempotency_key, description,
+                occurred_at, source_account, destination_account, metadata::text as metadata, t.submitted_at,
+                completed_at, error, attempts, next_attempt_at
             from (",
         );
         // One more than requested shows whether there is a next page.
@@ -93,11 +101,11 @@ impl Gateway {
         let mut rows: Vec<Row> = query.build_query_as().fetch_all(&self.pool).await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let last = rows.last().map(|row| Cursor { submitted_at: row.submitted_at, id: row.id });
-        Ok(Page {
-            data: rows.into_iter().map(Transaction::try_from).collect::<Result<_, _>>()?,
-            next_cursor: last.filter(|_| more).map(|cursor| cursor.to_string()),
-        })
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|row| Cursor { submitted_at: row.submitted_at.nearest(), id: row.id });
+        let (data, unreadable) = read_rows(rows);
+        note(&self.pool, &unreadable).await;
+        Ok((Page { data, unreadable, next_cursor: None }, next))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reading transactions: one, the list and its filters, attempts, the export. Nothing here writes.
+//! Reading transactions: one, the list and its filters, attempts, the export; and the notes of those that cannot be
+//! read, which are all that is written here.
 
 mod attempts;
 mod export;
@@ -6,9 +7,11 @@ mod filter;
 mod list;
 mod row;
 mod transaction;
+mod unreadable;
 
 pub use attempts::MAX_ATTEMPTS_PAGE;
 pub use filter::Filter;
 pub(crate) use list::push_page;
 pub use list::{Cursor, MAX_PAGE};
 pub(crate) use row::Row;
+pub(crate) use unreadable::{forget_readable, note, read_rows};

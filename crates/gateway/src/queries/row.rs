@@ -1,64 +1,67 @@
 //! The columns of the table `transactions` that make a [`Transaction`].
+//!
+//! What was accepted once is read, whatever the rules are now. Each column has a type that every value of its column can
+//! be decoded into, so that a damaged row fails alone, and not the statement that reads it among others.
 
-use chrono::{DateTime, Utc};
-use domain::{Amount, Currency, IdempotencyKey, Transaction};
-use rust_decimal::Decimal;
-use serde_json::Value;
+use domain::{Amount, Currency, IdempotencyKey, Transaction, Unreadable};
 use uuid::Uuid;
 
-use crate::EngineError;
+use crate::database::StoredTime;
 
 /// The columns that make a [`Transaction`].
 #[derive(Debug, sqlx::FromRow)]
 pub struct Row {
     pub id: Uuid,
     pub state: String,
-    pub amount: Decimal,
+    /// PostgreSQL's text of it.
+    pub amount: String,
     pub currency: String,
     pub reference: Option<String>,
     pub idempotency_key: Option<String>,
     pub description: Option<String>,
-    pub occurred_at: Option<DateTime<Utc>>,
+    pub occurred_at: Option<StoredTime>,
     pub source_account: Option<String>,
     pub destination_account: Option<String>,
-    pub metadata: Option<Value>,
-    pub submitted_at: DateTime<Utc>,
-    pub completed_at: Option<DateTime<Utc>>,
+    /// The text of the JSON.
+    pub metadata: Option<String>,
+    pub submitted_at: StoredTime,
+    pub completed_at: Option<StoredTime>,
     pub error: Option<String>,
     pub attempts: i32,
-    pub next_attempt_at: Option<DateTime<Utc>>,
+    pub next_attempt_at: Option<StoredTime>,
 }
 
-impl TryFrom<Row> for Transaction {
-    type Error = EngineError;
-
-    fn try_from(row: Row) -> Result<Self, EngineError> {
-        let unreadable = |column: &'static str| EngineError::Unreadable { id: row.id, column };
-        Ok(Self {
-            transaction_id: row.id,
-            status: row.state.parse().map_err(|_| unreadable("state"))?,
-            amount: Amount::from_stored(row.amount),
-            currency: Currency::from_stored(&row.currency).map_err(|_| unreadable("currency"))?,
-            reference: row.reference,
-            idempotency_key: row
-                .idempotency_key
-                .map(IdempotencyKey::try_from)
-                .transpose()
-                .map_err(|_| unreadable("idempotency_key"))?,
-            description: row.description,
-            timestamp: row.occurred_at,
-            source_account: row.source_account,
-            destination_account: row.destination_account,
-            metadata: match row.metadata {
-                None => None,
-                Some(Value::Object(map)) => Some(map),
-                Some(_) => return Err(unreadable("metadata")),
-            },
-            submitted_at: row.submitted_at,
-            completed_at: row.completed_at,
-            error: row.error,
-            attempts: row.attempts.unsigned_abs(),
-            next_attempt_at: row.next_attempt_at,
+impl Row {
+    /// The transaction.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if a value is damaged, or unknown to this version.
+    pub fn read(self) -> Result<Transaction, Unreadable> {
+        let column = |name| Unreadable::column(self.id, name);
+        let time = |time: Option<StoredTime>, name| match time {
+            None => Ok(None),
+            Some(time) => time.read().map(Some).ok_or_else(|| column(name)),
+        };
+        Ok(Transaction {
+            transaction_id: self.id,
+            status: self.state.parse().map_err(|_| column("state"))?,
+            amount: Amount::from_stored(&self.amount).ok_or_else(|| column("amount"))?,
+            currency: Currency::from_stored(&self.currency).map_err(|_| column("currency"))?,
+            reference: self.reference,
+            idempotency_key: self.idempotency_key.map(IdempotencyKey::from_stored),
+            description: self.description,
+            timestamp: time(self.occurred_at, "occurred_at")?,
+            source_account: self.source_account,
+            destination_account: self.destination_account,
+            metadata: self
+                .metadata
+                .map(|text| serde_json::from_str(&text).map_err(|_| column("metadata")))
+                .transpose()?,
+            submitted_at: self.submitted_at.read().ok_or_else(|| column("submitted_at"))?,
+            completed_at: time(self.completed_at, "completed_at")?,
+            error: self.error,
+            attempts: self.attempts.unsigned_abs(),
+            next_attempt_at: time(self.next_attempt_at, "next_attempt_at")?,
         })
     }
 }

@@ -3,8 +3,8 @@
 use domain::{Principal, Reference, Transaction};
 use uuid::Uuid;
 
-use super::row::Row;
-use crate::{EngineError, Gateway};
+use super::{row::Row, unreadable::note};
+use crate::{EngineError, Gateway, database::StoredTime};
 
 impl Gateway {
     /// The transaction with this id, or `None` if there is none.
@@ -14,15 +14,17 @@ impl Gateway {
     pub async fn transaction(&self, id: Uuid) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
-            r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
-                source_account, destination_account, metadata, submitted_at, completed_at, error,
-                attempts, next_attempt_at
+            r#"select id, state, amount::text as "amount!", currency, reference, idempotency_key, description,
+                occurred_at as "occurred_at: StoredTime", source_account, destination_account,
+                metadata::text as metadata, submitted_at as "submitted_at: StoredTime",
+                completed_at as "completed_at: StoredTime", error, attempts,
+                next_attempt_at as "next_attempt_at: StoredTime"
             from transactions where id = $1"#,
             id,
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(Transaction::try_from).transpose()
+        self.read(row).await
     }
 
     /// The transaction of this principal with the reference that this text names, or `None` if there is none.
@@ -51,16 +53,28 @@ impl Gateway {
     ) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
-            r#"select id, state, amount, currency, reference, idempotency_key, description, occurred_at,
-                source_account, destination_account, metadata, submitted_at, completed_at, error,
-                attempts, next_attempt_at
+            r#"select id, state, amount::text as "amount!", currency, reference, idempotency_key, description,
+                occurred_at as "occurred_at: StoredTime", source_account, destination_account,
+                metadata::text as metadata, submitted_at as "submitted_at: StoredTime",
+                completed_at as "completed_at: StoredTime", error, attempts,
+                next_attempt_at as "next_attempt_at: StoredTime"
             from transactions where principal = $1 and reference = $2"#,
             principal.as_str(),
             reference,
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(Transaction::try_from).transpose()
+        self.read(row).await
+    }
+
+    async fn read(&self, row: Option<Row>) -> Result<Option<Transaction>, EngineError> {
+        match row.map(Row::read).transpose() {
+            Ok(transaction) => Ok(transaction),
+            Err(unreadable) => {
+                note(&self.pool, std::slice::from_ref(&unreadable)).await;
+                Err(unreadable.into())
+            }
+        }
     }
 
     /// Whether PostgreSQL answers.

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use crate::{
     database::BoundedPool,
-    job::{Job, POSTING, VERIFICATION},
+    job::{Job, POSTING, VERIFICATION, queue_names},
     monitoring::compact,
+    queries::forget_readable,
 };
 
 /// The delay between two passes.
@@ -38,22 +39,28 @@ pub async fn clean_up(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Erro
     sqlx::query!("delete from workers where expires_at < now() - interval '1 hour'")
         .execute(pool)
         .await?;
+    // What another program has in apalis's tables is left alone.
+    let queues = queue_names();
     // Our statements delete a job when it ends. A job that apalis itself marks as finished would stay for ever.
     sqlx::query!(
         "delete from apalis.jobs
-         where status in ('Done', 'Killed', 'Failed') and coalesce(done_at, run_at) < now() - interval '1 hour'"
+         where job_type = any ($1) and status in ('Done', 'Killed', 'Failed')
+            and coalesce(done_at, run_at) < now() - interval '1 hour'",
+        &queues,
     )
     .execute(pool)
     .await?;
     // A locked job still refers to its worker: apalis has to release it first.
     sqlx::query!(
         "delete from apalis.workers w
-         where last_seen < now() - interval '1 hour'
-            and not exists (select from apalis.jobs where lock_by = w.id)"
+         where worker_type = any ($1) and last_seen < now() - interval '1 hour'
+            and not exists (select from apalis.jobs where lock_by = w.id)",
+        &queues,
     )
     .execute(pool)
     .await?;
     while compact(pool).await? {}
+    forget_readable(pool).await?;
     create_missing_jobs(pool).await
 }
 
@@ -84,7 +91,9 @@ async fn create_missing_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sql
             from unnest($1::uuid[], $2::text[]) as given (id, job_id)
             join transactions t on t.id = given.id
             where t.claimed_by is null and t.next_attempt_at is not null
-                and not exists (select from apalis.jobs where jobs.id = given.job_id)
+                and not exists (
+                    select from apalis.jobs where jobs.id = given.job_id and status <> 'Killed'
+                )
             order by t.id
             -- A statement that changes the transaction writes its job.
             for update of t skip locked
@@ -93,7 +102,11 @@ async fn create_missing_jobs(pool: impl PgExecutor<'_> + Copy) -> Result<(), sql
         select job_id, case when doubt_since is null then $3 else $4 end,
             convert_to('"' || id || '"', 'UTF8'), 'Pending', 0, 1, next_attempt_at, 0
         from late
-        on conflict do nothing
+        -- A worker has put a job aside that it could not read.
+        on conflict (id) do update set
+            job_type = excluded.job_type, job = excluded.job, status = 'Pending', attempts = 0,
+            run_at = excluded.run_at, done_at = null, lock_by = null, lock_at = null
+        where jobs.status = 'Killed'
         "#,
         &late,
         &job_ids,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{ReclaimCause, reclaim};
 use crate::{
     database::{BoundedPool, interval},
-    job::Queue,
+    job::{Queue, queue_names},
     monitoring::Requests,
 };
 
@@ -100,7 +100,7 @@ pub async fn look(
             ) as "has_expired_claims!",
             exists (
                 select from apalis.workers a
-                where exists (select from apalis.jobs j where j.lock_by = a.id and j.status = 'Queued')
+                where a.worker_type = any ($4) and exists (select from apalis.jobs j where j.lock_by = a.id and j.status = 'Queued')
                     and (a.last_seen < now() - $3::interval or not exists (
                         select from workers w
                         where w.id::text = left(a.id, 36) and w.expires_at > clock_timestamp()
@@ -122,7 +122,7 @@ pub async fn look(
         worker_id,
         in_flight,
         interval(SILENT)?,
-        &Queue::ALL.map(|queue| queue.name().to_owned()),
+        &queue_names(),
     )
     .fetch_one(pool)
     .await
@@ -134,12 +134,13 @@ pub async fn release_stranded_jobs(pool: &BoundedPool) -> Result<u64, sqlx::Erro
         "update apalis.jobs set status = 'Pending', lock_by = null, lock_at = null
          where status = 'Queued' and lock_by in (
             select a.id from apalis.workers a
-            where a.last_seen < now() - $1::interval or not exists (
+            where a.worker_type = any ($2) and (a.last_seen < now() - $1::interval or not exists (
                 select from workers w
                 where w.id::text = left(a.id, 36) and w.expires_at > clock_timestamp()
-            )
+            ))
          )",
         interval(SILENT)?,
+        &queue_names(),
     )
     .execute(pool)
     .await?;

@@ -24,7 +24,7 @@ async fn an_execution_reads_only_its_own_rows_however_many_transactions_are_pend
     // One connection, so that its counters are those of the previous execution.
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
-    let one = for_execution(&one);
+    let one = for_execution(&one, None);
     let service = Scripted::new();
     let (executor, _) = executor(&one, &service).await;
     let gateway = gateway(&pool);
@@ -67,7 +67,7 @@ async fn a_fetch_reads_only_due_jobs_however_many_are_due_later() {
     stored(&gateway).await;
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
-    let one = for_dispatch(&one);
+    let one = for_dispatch(&one, None);
     let fetch = async || -> i64 {
         let text = "select count(*) from apalis.get_jobs('worker', 'transactions', 32)";
         sqlx::query_scalar(text).fetch_one(&one).await.unwrap()
@@ -189,7 +189,7 @@ async fn a_repeated_verification_is_found_by_its_index_however_many_there_are() 
     let pool = database().await;
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let one = options.connect_lazy_with(pool.connect_options().as_ref().clone());
-    let one = for_execution(&one);
+    let one = for_execution(&one, None);
     let service = Scripted::new();
     let (executor, _) = executor(&one, &service).await;
     let gateway = gateway(&pool);

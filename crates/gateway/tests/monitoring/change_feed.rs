@@ -4,8 +4,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use gateway::{Change, Gateway, Listener};
-use sqlx::PgPool;
+use gateway::{Change, Gateway, Listener, Position};
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::support::{database, gateway, stored};
@@ -21,7 +21,10 @@ async fn next(listener: &mut Listener) -> Change {
 }
 
 /// Everything that a listener receives until it has a transaction.
-async fn receive(listener: &mut Listener, last: Uuid) -> (HashSet<Uuid>, Vec<(i64, i64)>) {
+async fn receive(
+    listener: &mut Listener,
+    last: Uuid,
+) -> (HashSet<Uuid>, Vec<(Position, Position)>) {
     let (mut received, mut gaps) = (HashSet::new(), Vec::new());
     while !received.contains(&last) {
         let change = next(listener).await;
@@ -31,7 +34,7 @@ async fn receive(listener: &mut Listener, last: Uuid) -> (HashSet<Uuid>, Vec<(i6
     (received, gaps)
 }
 
-async fn listen(gateway: &Gateway, position: Option<i64>) -> Listener {
+async fn listen(gateway: &Gateway, position: Option<Position>) -> Listener {
     gateway.changes().listen(position).await.unwrap()
 }
 
@@ -56,15 +59,6 @@ async fn store(pool: &PgPool, commits: i32, transactions: i32) -> Uuid {
     last
 }
 
-/// Waits until no transaction, in any database of the server, holds the feed back.
-async fn all_readable(pool: &PgPool) {
-    let readable = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > max(changed_in)
-        from transactions";
-    while !sqlx::query_scalar::<_, bool>(readable).fetch_one(pool).await.unwrap() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 async fn all(pool: &PgPool) -> HashSet<Uuid> {
     let ids = sqlx::query_scalar("select id from transactions").fetch_all(pool).await.unwrap();
     ids.into_iter().collect()
@@ -87,16 +81,133 @@ async fn the_feed_reports_every_change_in_its_latest_version() {
     .await
     .unwrap();
     let late = stored(&gateway).await;
-    // Transactions in other databases of the server also hold the feed back for a moment.
-    let (first, _) = receive(&mut listener, early).await;
-    assert_eq!(first, HashSet::from([early]));
+    let (received, _) = receive(&mut listener, late).await;
+    assert_eq!(received, HashSet::from([early, late]));
     slow.commit().await.unwrap();
     let mut versions = Vec::new();
-    while !versions.iter().any(|(id, _)| *id == late) {
+    while versions.is_empty() {
         let change = next(&mut listener).await;
         versions.extend(change.transactions.iter().map(|t| (t.transaction_id, t.error.clone())));
     }
-    assert!(versions.contains(&(early, Some("slow".to_owned()))), "{versions:?}");
+    assert_eq!(versions, [(early, Some("slow".to_owned()))]);
+}
+
+/// Begins a database transaction that writes, and stays open.
+async fn write_and_stay_open(
+    pool: &PgPool,
+    statement: &'static str,
+) -> Transaction<'static, Postgres> {
+    let mut open = pool.begin().await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut *open).await.unwrap();
+    open
+}
+
+const STORE_ONE: &str = "insert into transactions (id, principal, amount, currency, fingerprint)
+    values ('00000000-0000-0000-0000-000000000001', 'p', 1, 'USD', sha256(''))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_transaction_that_stays_open_holds_nothing_back_and_its_changes_are_not_lost() {
+    let (pool, another) = (database().await, database().await);
+    let gateway = gateway(&pool);
+    let mut listener = listen(&gateway, None).await;
+    let late = write_and_stay_open(&pool, STORE_ONE).await;
+    let elsewhere = write_and_stay_open(&another, "select pg_current_xact_id()").await;
+    // Also for one that begins to listen, or resumes, meanwhile.
+    let first = stored(&gateway).await;
+    receive(&mut listener, first).await;
+    let position = next_position(&mut listener, &gateway).await;
+    let mut resumed = listen(&gateway, Some(position.to_string().parse().unwrap())).await;
+    let mut new = listen(&gateway, None).await;
+    for number in 0..5 {
+        let id = stored(&gateway).await;
+        for listener in [&mut listener, &mut resumed, &mut new] {
+            let (received, _) = receive(listener, id).await;
+            assert_eq!(received, HashSet::from([id]), "{number}");
+        }
+    }
+    late.commit().await.unwrap();
+    let id = Uuid::from_u128(1);
+    for listener in [&mut listener, &mut resumed, &mut new] {
+        let (received, gaps) = receive(listener, id).await;
+        assert_eq!((received, gaps), (HashSet::from([id]), vec![]));
+    }
+    elsewhere.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_was_away_while_a_database_transaction_ended_receives_its_changes() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let mut listener = listen(&gateway, None).await;
+    let late = write_and_stay_open(&pool, STORE_ONE).await;
+    let position = next_position(&mut listener, &gateway).await;
+    drop(listener);
+    late.commit().await.unwrap();
+    store(&pool, 5, 250).await;
+    let mut listener = listen(&gateway, Some(position)).await;
+    let (received, gaps) = receive(&mut listener, Uuid::from_u128(1)).await;
+    assert_eq!((received.is_empty(), gaps), (false, vec![]));
+}
+
+/// What a reader that polls receives until it has caught up, and where it goes on.
+async fn poll(gateway: &Gateway, since: Option<Position>) -> (Vec<Uuid>, Position) {
+    let (mut received, mut since) = (Vec::new(), since);
+    loop {
+        let page = gateway.changes_since(since).await.unwrap();
+        received.extend(page.data.iter().map(|transaction| transaction.transaction_id));
+        if !page.has_more {
+            return (received, page.next_since);
+        }
+        since = Some(page.next_since);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_polls_misses_nothing_that_commits_late() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    let early = stored(&gateway).await;
+    let (received, since) = poll(&gateway, Some(Position::beginning())).await;
+    assert_eq!(received, [early]);
+    // By its time it is before the next; by its commit it is behind it.
+    let late = write_and_stay_open(&pool, STORE_ONE).await;
+    let next = stored(&gateway).await;
+    let (received, since) = poll(&gateway, Some(since)).await;
+    assert_eq!(received, [next]);
+    assert_eq!(poll(&gateway, Some(since.clone())).await.0, Vec::<Uuid>::new());
+    late.commit().await.unwrap();
+    let (received, since) = poll(&gateway, Some(since)).await;
+    assert_eq!(received, [Uuid::from_u128(1)]);
+    // However much there is.
+    store(&pool, 70, 200).await;
+    let (received, since) = poll(&gateway, Some(since)).await;
+    assert_eq!((received.len(), received.iter().collect::<HashSet<_>>().len()), (14_000, 14_000));
+    assert_eq!(poll(&gateway, Some(since)).await.0, Vec::<Uuid>::new());
+    // Without a position it learns where it is, and receives what comes after.
+    let (received, now) = poll(&gateway, None).await;
+    assert_eq!(received, Vec::<Uuid>::new());
+    let new = stored(&gateway).await;
+    assert_eq!(poll(&gateway, Some(now)).await.0, [new]);
+    // A position that this database cannot have given is taken as the beginning.
+    let (received, _) = poll(&gateway, Some(i64::MAX.to_string().parse().unwrap())).await;
+    assert_eq!(received.into_iter().collect::<HashSet<_>>(), all(&pool).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_an_earlier_version_is_resumed() {
+    let pool = database().await;
+    let gateway = gateway(&pool);
+    store(&pool, 1, 3).await;
+    let known = all(&pool).await;
+    let number: i64 =
+        sqlx::query_scalar("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    let last = store(&pool, 2, 3).await;
+    let mut listener = listen(&gateway, Some(number.to_string().parse().unwrap())).await;
+    let (received, _) = receive(&mut listener, last).await;
+    assert!(received.is_disjoint(&known), "{received:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +215,7 @@ async fn a_listener_that_resumes_receives_everything_since_its_position() {
     let pool = database().await;
     let gateway = gateway(&pool);
     let before = store(&pool, 1, 3).await;
-    let mut listener = listen(&gateway, Some(0)).await;
+    let mut listener = listen(&gateway, Some(Position::beginning())).await;
     receive(&mut listener, before).await;
     let position = next_position(&mut listener, &gateway).await;
     drop(listener);
@@ -119,7 +230,7 @@ async fn a_listener_that_resumes_receives_everything_since_its_position() {
 }
 
 /// A position behind everything that is stored.
-async fn next_position(listener: &mut Listener, gateway: &Gateway) -> i64 {
+async fn next_position(listener: &mut Listener, gateway: &Gateway) -> Position {
     let marker = stored(gateway).await;
     loop {
         let change = next(listener).await;
@@ -155,13 +266,12 @@ async fn a_listener_that_is_too_far_behind_receives_a_gap_and_all_later_changes(
     let pool = database().await;
     let gateway = gateway(&pool);
     store(&pool, 60, 200).await;
-    all_readable(&pool).await;
-    let mut listener = listen(&gateway, Some(0)).await;
-    let (mut received, mut position) = (0, 0);
+    let mut listener = listen(&gateway, Some(Position::beginning())).await;
+    let (mut received, mut position) = (0, Position::beginning());
     let gap = loop {
         let change = next(&mut listener).await;
         assert_eq!(change.from, position);
-        position = change.position;
+        position = change.position.clone();
         received += change.transactions.len();
         if change.is_gap {
             break change;
@@ -179,7 +289,7 @@ async fn a_position_that_this_database_cannot_have_given_is_taken_as_the_beginni
     let pool = database().await;
     let gateway = gateway(&pool);
     let last = store(&pool, 3, 100).await;
-    let mut listener = listen(&gateway, Some(i64::MAX)).await;
+    let mut listener = listen(&gateway, Some(i64::MAX.to_string().parse().unwrap())).await;
     let (received, _) = receive(&mut listener, last).await;
     assert_eq!(received, all(&pool).await);
 }

@@ -6,6 +6,8 @@
 mod support;
 
 mod admission;
+mod damaged_jobs;
+mod damaged_rows;
 mod doubt;
 mod earlier_rules;
 mod execution;

@@ -29,7 +29,7 @@ async fn a_transaction_that_changes_during_an_export_comes_once_as_of_its_page()
     let (gateway, others) = (gateway(&pool), another(&pool));
     store(&pool, 3 * MAX_PAGE).await;
     let mut pages = pin!(gateway.export(Filter::default()));
-    let first = pages.try_next().await.unwrap().unwrap();
+    let first = pages.try_next().await.unwrap().unwrap().data;
     assert!(first.iter().all(|transaction| transaction.status == State::Pending));
 
     // All rows are updated, so that each has moved within the table, and a new one is added.
@@ -50,7 +50,13 @@ async fn a_transaction_that_changes_during_an_export_comes_once_as_of_its_page()
     .unwrap();
     assert_eq!(open, 0, "a database transaction is open between pages");
 
-    let rest: Vec<_> = pages.try_collect::<Vec<_>>().await.unwrap().concat();
+    let rest: Vec<_> = pages
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap()
+        .into_iter()
+        .flat_map(|page| page.data)
+        .collect();
     assert!(rest.iter().all(|transaction| transaction.status == State::Cancelled));
     let ids: HashSet<_> =
         first.iter().chain(&rest).map(|transaction| transaction.transaction_id).collect();
@@ -66,7 +72,7 @@ async fn an_export_ends_after_its_last_page_however_full_that_is() {
     for (count, expected) in [(0, vec![0]), (MAX_PAGE, vec![MAX_PAGE]), (1, vec![MAX_PAGE, 1])] {
         store(&pool, count).await;
         let pages: Vec<_> = gateway.export(Filter::default()).try_collect().await.unwrap();
-        let lengths: Vec<_> = pages.iter().map(|page| page.len() as u32).collect();
+        let lengths: Vec<_> = pages.iter().map(|page| page.data.len() as u32).collect();
         assert_eq!(lengths, expected);
     }
 }

@@ -5,5 +5,6 @@
 mod support;
 
 mod attempts;
+mod damaged_rows;
 mod export;
 mod list;

@@ -27,10 +27,10 @@ async fn a_housekeeping_pass_removes_what_ended_an_hour_ago_and_nothing_else() {
             ('gone but locking', 'transactions', 'x', now() - interval '2 hours'),
             ('live', 'transactions', 'x', now());
          insert into apalis.jobs (job, id, job_type, status, run_at, lock_by, done_at) values
-            ('', 'done', 'x', 'Done', now() - interval '3 hours', null, now() - interval '2 hours'),
-            ('', 'just done', 'x', 'Done', now() - interval '3 hours', null, now()),
-            ('', 'killed', 'x', 'Killed', now() - interval '3 hours', null, null),
-            ('', 'locked', 'x', 'Queued', now() - interval '3 hours', 'gone but locking', null);",
+            ('', 'done', 'transactions', 'Done', now() - interval '3 hours', null, now() - interval '2 hours'),
+            ('', 'just done', 'transactions', 'Done', now() - interval '3 hours', null, now()),
+            ('', 'killed', 'bulk_retries', 'Killed', now() - interval '3 hours', null, null),
+            ('', 'locked', 'transactions', 'Queued', now() - interval '3 hours', 'gone but locking', null);",
     )
     .await;
     for _ in 0..2 {
@@ -41,7 +41,7 @@ async fn a_housekeeping_pass_removes_what_ended_an_hour_ago_and_nothing_else() {
         );
         let workers = names(&pool, "select id from apalis.workers order by id").await;
         assert_eq!(workers, ["gone but locking", "live"]);
-        let others = "select id from apalis.jobs where job_type = 'x' order by id";
+        let others = "select id from apalis.jobs where job = '' order by id";
         assert_eq!(names(&pool, others).await, ["just done", "locked"]);
     }
     assert_eq!(support::jobs(&pool, waiting).await, 1);

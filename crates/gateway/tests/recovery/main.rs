@@ -6,3 +6,4 @@
 mod support;
 
 mod housekeeping;
+mod other_programs;

@@ -57,13 +57,13 @@ fn url_of(database: &str) -> String {
 pub async fn database() -> PgPool {
     static MIGRATED: tokio::sync::Mutex<bool> = tokio::sync::Mutex::const_new(false);
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let server = database::pool(&server_url(), 2, WORKER_ACQUIRE_TIMEOUT).unwrap();
+    let server = database::pool(&server_url(), None, 2, WORKER_ACQUIRE_TIMEOUT).unwrap();
     let template = format!("template_{}", std::process::id());
     // Copying needs exclusive access to the template.
     let mut migrated = MIGRATED.lock().await;
     if !*migrated {
         run_sql(&server, &format!("create database {template}")).await;
-        let pool = database::pool(&url_of(&template), 2, WORKER_ACQUIRE_TIMEOUT).unwrap();
+        let pool = database::pool(&url_of(&template), None, 2, WORKER_ACQUIRE_TIMEOUT).unwrap();
         database::migrate(&pool).await.unwrap();
         pool.close().await;
         *migrated = true;
@@ -71,7 +71,7 @@ pub async fn database() -> PgPool {
     let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     run_sql(&server, &format!("create database {name} template {template}")).await;
     server.close().await;
-    database::pool(&url_of(&name), 10, WORKER_ACQUIRE_TIMEOUT).unwrap()
+    database::pool(&url_of(&name), None, 10, WORKER_ACQUIRE_TIMEOUT).unwrap()
 }
 
 /// Separate connections to the same database.

@@ -9,6 +9,7 @@ pub mod webhooks;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
+use gateway::database::Schema;
 
 use posting::PostingSettings;
 use values::{http_url, listen_addr};
@@ -29,6 +30,10 @@ pub struct Settings {
     /// The PostgreSQL to use. Unset: Onceward runs its own under ONCEWARD_DATA
     #[arg(long, env = "DATABASE_URL", value_name = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// The schema of Onceward's tables; it is created if it does not exist. Unset: where PostgreSQL creates tables,
+    /// which usually is public
+    #[arg(long, env = "ONCEWARD_SCHEMA", value_name = "ONCEWARD_SCHEMA")]
+    pub schema: Option<Schema>,
     /// The folder of Onceward's own PostgreSQL and of the simulator's ledger
     #[arg(long, env = "ONCEWARD_DATA", value_name = "ONCEWARD_DATA", default_value = "./data")]
     pub data: PathBuf,

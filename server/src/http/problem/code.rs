@@ -77,6 +77,8 @@ codes! {
         "The request can be read, but breaks rules; `errors` names each field that does.",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
         "The idempotency key belongs to a transaction with different content or another id. Nothing was stored.",
+    Unreadable "unreadable" INTERNAL_SERVER_ERROR
+        "The transaction is stored, but this version cannot read its row; `detail` says what of it.",
     Internal "internal" INTERNAL_SERVER_ERROR
         "An error inside Onceward; its log has details under the request's id.",
     Overloaded "overloaded" SERVICE_UNAVAILABLE

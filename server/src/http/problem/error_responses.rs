@@ -3,19 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::FieldError;
-use gateway::SubmitError;
+use domain::{FieldError, Unreadable};
+use gateway::{EngineError, SubmitError};
 use serde_json::json;
 use utoipa::openapi::{
     AllOf, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
     example::ExampleBuilder, schema::Type,
 };
+use uuid::{Uuid, uuid};
 
 use super::{Problem, code::Code};
 use crate::http::body_limits::MAX_BODY_BYTES;
 
 /// The id of the request in examples.
 pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
+
+/// The id of the transaction in examples.
+const EXAMPLE_TRANSACTION_ID: Uuid = uuid!("7c9e6679-7425-40de-944b-e07fc1f90ae7");
 
 /// The codes of every operation.
 const ANY: [Code; 7] = [
@@ -46,19 +50,19 @@ problems! {
     /// For an operation whose input cannot be wrong.
     Any: ;
     /// For an operation that reads one resource by its id.
-    OfLookup: NotFound;
+    OfLookup: NotFound, Unreadable;
     /// For an operation that lists resources.
     OfList: ValidationFailed;
     /// For an operation whose body may have a reason.
     OfReason: RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For an intervention.
-    OfIntervention: NotFound, NotPermitted, RequestTimeout, TooLarge, UnsupportedMediaType,
+    OfIntervention: NotFound, NotPermitted, Unreadable, RequestTimeout, TooLarge, UnsupportedMediaType,
         UnsupportedContentEncoding, ValidationFailed;
     /// For an inbound webhook.
-    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Conflict, RequestTimeout, TooLarge,
+    OfWebhook: SignatureMissing, SignatureInvalid, SignatureOutOfTime, Conflict, Unreadable, RequestTimeout, TooLarge,
         UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For a submission.
-    OfSubmission: IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, RequestTimeout,
+    OfSubmission: IdempotencyKeyMissing, IdempotencyKeyInvalid, IdempotencyKeyMisnamed, Conflict, Unreadable, RequestTimeout,
         TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed, IdempotencyKeyReused;
     /// For a batch as a whole. Each line has its own result.
     OfBatch: IdempotencyKeyInvalid, IdempotencyKeyMisnamed, RequestTimeout, TooLarge, UnsupportedMediaType,
@@ -141,6 +145,9 @@ pub fn example(code: Code) -> serde_json::Value {
             FieldError::new("/amount", "must be greater than zero"),
             FieldError::new("/currency", "is required"),
         ]),
+        Code::Unreadable => {
+            EngineError::from(Unreadable::column(EXAMPLE_TRANSACTION_ID, "amount")).into()
+        }
         Code::Internal => Problem::internal(""),
         Code::Overloaded => SubmitError::Overloaded.into(),
         Code::Starting => Problem::starting("waiting for the database: Connection refused"),

@@ -304,7 +304,10 @@ impl From<EngineError> for Problem {
                 let fault = CommitFault::of(cause);
                 Self::unavailable(error.to_string()).caused_by(&error).of_fault(Some(fault))
             }
-            EngineError::Unreadable { id, .. } => Self::internal(error.to_string()).about(Some(id)),
+            EngineError::Unreadable(unreadable) => {
+                Self::new(Code::Unreadable, unreadable.to_string())
+                    .about(Some(unreadable.transaction_id))
+            }
         }
     }
 }

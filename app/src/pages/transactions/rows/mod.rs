@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
-use domain::{Page, State, Transaction};
+use domain::{Page, State, Transaction, Unreadable};
 use leptos::prelude::*;
 use uuid::Uuid;
+
+use super::cursor::cursor_after;
 
 /// A transaction in the list. It keeps its signal as long as it is shown, so that a change
 /// re-renders only what changed.
@@ -42,7 +44,11 @@ pub struct Rows {
     is_first_page: bool,
     shown: Vec<Row>,
     waiting: Vec<Transaction>,
+    /// Those of the page that the server cannot read.
+    unreadable: Vec<Unreadable>,
     has_older: bool,
+    /// Where the server's page ended.
+    next_cursor: Option<String>,
     /// How many rows were ever added to those shown.
     shown_in_total: usize,
 }
@@ -57,6 +63,8 @@ impl Rows {
             has_older: page.next_cursor.is_some(),
             shown: page.data.into_iter().map(Row::new).collect(),
             waiting: Vec::new(),
+            unreadable: page.unreadable,
+            next_cursor: page.next_cursor,
             shown_in_total: 0,
         }
     }
@@ -64,6 +72,21 @@ impl Rows {
     /// The rows that are shown, newest first.
     pub fn shown(&self) -> &[Row] {
         &self.shown
+    }
+
+    /// The transactions that the server cannot read.
+    pub fn unreadable(&self) -> &[Unreadable] {
+        &self.unreadable
+    }
+
+    /// The cursor of the next page, if there is one: after the last row, or where the server's page ended if none of
+    /// it is shown.
+    pub fn cursor(&self) -> Option<String> {
+        match self.shown.last() {
+            Some(last) if self.has_older => Some(cursor_after(&last.transaction.read_untracked())),
+            Some(_) => None,
+            None => self.next_cursor.clone(),
+        }
     }
 
     /// The number of transactions that wait to be shown, at most the length of the list.
@@ -74,11 +97,6 @@ impl Rows {
     /// Changes after every thousand rows that were added, and never while the list is frozen.
     pub fn generation(&self) -> usize {
         self.shown_in_total / 1_000
-    }
-
-    /// Whether the server has older transactions than those shown.
-    pub fn has_older(&self) -> bool {
-        self.has_older
     }
 
     /// Applies changes. Shown rows change in place; while the list is `frozen`, none is added or
@@ -123,8 +141,11 @@ impl Rows {
     /// Applies a reload of the same page. A frozen list is updated in place, not replaced. Returns
     /// whether the list itself changed.
     pub fn reload(&mut self, page: Page, frozen: bool) -> bool {
+        let changed = self.unreadable != page.unreadable;
+        self.unreadable = page.unreadable;
+        self.next_cursor = page.next_cursor;
         if frozen && self.is_first_page {
-            return self.apply(&page.data, frozen);
+            return self.apply(&page.data, frozen) || changed;
         }
         let row = |latest: Transaction| {
             let shown = self.shown.iter().find(|row| row.id == latest.transaction_id);
@@ -138,10 +159,10 @@ impl Rows {
         };
         let rows: Vec<_> = page.data.into_iter().map(row).collect();
         let same = rows.iter().map(|row| row.id).eq(self.shown.iter().map(|row| row.id));
-        let changed = !same || !self.waiting.is_empty();
+        let changed = changed || !same || !self.waiting.is_empty();
         self.shown = rows;
         self.waiting.clear();
-        self.has_older = page.next_cursor.is_some();
+        self.has_older = self.next_cursor.is_some();
         changed
     }
 

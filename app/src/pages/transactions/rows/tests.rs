@@ -19,7 +19,11 @@ fn pending(numbers: impl IntoIterator<Item = u32>) -> Vec<Transaction> {
 }
 
 fn page(numbers: impl IntoIterator<Item = u32>, more: bool) -> Page {
-    Page { data: pending(numbers), next_cursor: more.then(|| "x".to_owned()) }
+    Page {
+        data: pending(numbers),
+        unreadable: Vec::new(),
+        next_cursor: more.then(|| "x".to_owned()),
+    }
 }
 
 fn first_page(status: Option<State>, numbers: impl IntoIterator<Item = u32>) -> Rows {
@@ -35,7 +39,8 @@ fn new_transactions_come_first_and_push_out_the_oldest() {
     let mut rows = first_page(None, [3, 2, 1]);
     assert!(rows.apply(&pending([5, 4]), false));
     assert_eq!(shown(&rows), [5, 4, 3, 2]);
-    assert!(rows.has_older());
+    let last = Uuid::from_u128(2).simple().to_string();
+    assert!(rows.cursor().is_some_and(|cursor| cursor.ends_with(&last)));
     assert_eq!(rows.waiting(), 0);
 }
 
@@ -118,4 +123,15 @@ fn a_reload_does_not_move_the_rows_of_a_frozen_list() {
     rows.reload(page([3, 2], false), true);
     assert_eq!(shown(&rows), [2, 1]);
     assert_eq!(rows.waiting(), 1);
+}
+
+#[test]
+fn a_page_of_unreadable_transactions_alone_leads_to_the_next() {
+    let unreadable = vec![Unreadable::column(Uuid::nil(), "amount")];
+    let page = |unreadable| Page { unreadable, ..page([], true) };
+    let mut rows = Rows::new(None, LENGTH, true, page(unreadable.clone()));
+    assert_eq!((rows.unreadable(), rows.cursor().as_deref()), (&*unreadable, Some("x")));
+    assert!(rows.reload(page(Vec::new()), false));
+    assert!(!rows.reload(page(Vec::new()), false));
+    assert!(rows.unreadable().is_empty());
 }

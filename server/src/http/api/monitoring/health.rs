@@ -172,6 +172,7 @@ fn example_of_healthy() -> Value {
                 .map(|(seconds, count)| OlderThan { seconds, count })
                 .into(),
         ),
+        unreadable: Some(0),
         paused: Some(false),
         workers: Some(1),
         circuit: Some(Circuit::Closed),

@@ -1,6 +1,6 @@
 //! `GET /api/stream`: changes, as server-sent events.
 //!
-//! `transactions` has the latest version of each changed transaction, `counts` the number in each state, and `posting`
+//! `transactions` has the latest version of each changed transaction, `unreadable` those that cannot be read, `counts` the number in each state, and `posting`
 //! the pause and the workers' circuit breakers. The id of an event is a position in the change feed: with it in
 //! `Last-Event-ID`, a client continues where it stopped. Every change is sent, late if need be; to a client that is too
 //! far behind, `gap` says that changes are left out.
@@ -15,9 +15,9 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use domain::{Counts, PostingStatus, Transaction};
+use domain::{Counts, PostingStatus, Transaction, Unreadable};
 use futures::{StreamExt, stream};
-use gateway::{Change, Gateway};
+use gateway::{Change, Gateway, Position};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -42,10 +42,10 @@ pub fn routes() -> OpenApiRouter<WebState> {
 #[expect(dead_code, reason = "for the API's document: axum writes events itself")]
 struct StreamEvent {
     /// The kind of `data`.
-    #[schema(pattern = "^(transactions|counts|posting|gap)$")]
+    #[schema(pattern = "^(transactions|unreadable|counts|posting|gap)$")]
     event: String,
-    /// A position in the change feed.
-    #[schema(pattern = "^[0-9]+$")]
+    /// A position in the change feed. Its form may change.
+    #[schema(pattern = "^[0-9]+(-[0-9]+)*$")]
     id: String,
     #[schema(inline)]
     data: EventLine,
@@ -81,6 +81,8 @@ impl ToSchema for EventLine {
 enum EventData {
     /// The transactions that changed.
     Transactions(Vec<Transaction>),
+    /// The transactions that changed and cannot be read.
+    Unreadable(Vec<Unreadable>),
     /// How many are in each state.
     Counts(Counts),
     /// The status of posting.
@@ -100,8 +102,8 @@ struct Gap {
 
 /// Follow changes
 ///
-/// Server-sent events. `transactions` has a list of changed transactions, each in its latest version; `counts` has the
-/// number in each state; `posting` has the status of posting. The id of an event is a position in the change feed: with
+/// Server-sent events. `transactions` has a list of changed transactions, each in its latest version; `unreadable` has
+/// those that changed and cannot be read, each with the reason; `counts` has the number in each state; `posting` has the status of posting. The id of an event is a position in the change feed: with
 /// it in `Last-Event-ID`, a client continues where it stopped. The last version of every transaction arrives, late if need
 /// be. A client that is more than 10,000 changes behind receives `gap` instead of the rest: it reads the transactions
 /// again, and receives all later changes.
@@ -140,26 +142,35 @@ async fn open(
 
 /// The position that a client resumes from. With an id that is not ours it resumes from the beginning: it must not
 /// believe that it has missed nothing.
-fn position(headers: &HeaderMap) -> Option<i64> {
+fn position(headers: &HeaderMap) -> Option<Position> {
     let id = headers.get("last-event-id").filter(|id| !id.is_empty())?;
-    Some(id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(0))
+    Some(id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or_else(Position::beginning))
 }
 
 /// The events of a change. The first change for a client without a position may have no transactions.
 fn events(change: &Change) -> Vec<Event> {
+    let at = change.position.to_string();
     let gap = change.is_gap.then(|| {
-        let (from, to) = (change.from.to_string(), change.position.to_string());
-        event("gap", change.position, &Gap { from, to, read_again: "/api/transactions" })
+        let (from, to) = (change.from.to_string(), at.clone());
+        event("gap", &at, &Gap { from, to, read_again: "/api/transactions" })
     });
-    let transactions = (!change.transactions.is_empty())
-        .then(|| event("transactions", change.position, &change.transactions));
-    let counts = change.counts.map(|counts| event("counts", change.position, &counts));
-    let posting = change.posting.as_ref().map(|posting| event("posting", change.position, posting));
-    gap.into_iter().chain(transactions).chain(counts).chain(posting).flatten().collect()
+    let transactions =
+        (!change.transactions.is_empty()).then(|| event("transactions", &at, &change.transactions));
+    let unreadable =
+        (!change.unreadable.is_empty()).then(|| event("unreadable", &at, &change.unreadable));
+    let counts = change.counts.map(|counts| event("counts", &at, &counts));
+    let posting = change.posting.as_ref().map(|posting| event("posting", &at, posting));
+    gap.into_iter()
+        .chain(transactions)
+        .chain(unreadable)
+        .chain(counts)
+        .chain(posting)
+        .flatten()
+        .collect()
 }
 
-fn event(name: &str, position: i64, data: &impl Serialize) -> Option<Event> {
-    match Event::default().event(name).id(position.to_string()).json_data(data) {
+fn event(name: &str, id: &str, data: &impl Serialize) -> Option<Event> {
+    match Event::default().event(name).id(id).json_data(data) {
         Ok(event) => Some(event),
         Err(error) => {
             tracing::error!(%error, name, "an event could not be serialized");

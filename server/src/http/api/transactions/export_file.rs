@@ -16,11 +16,13 @@ use axum::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use csv::{Terminator, WriterBuilder};
-use domain::Transaction;
+use domain::{Page, Transaction, Unreadable};
 use futures::{StreamExt, TryStreamExt, stream};
 use gateway::{Filter, Gateway};
+use serde::Serialize;
 use tower_http::request_id::RequestId;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{
     example,
@@ -71,7 +73,8 @@ struct ExportParameters {
 ///
 /// All transactions that match the list's filters, newest first, as a file that is sent while it is read. A transaction
 /// that existed at the start is in it exactly once, as it was when its page was read. An export that fails breaks off.
-/// NDJSON is exact. In CSV, a text that a spreadsheet would run as a formula, or that starts with an apostrophe, is
+/// One whose row cannot be read is in it with its id, the status `unreadable` and the reason as its error. NDJSON is
+/// exact. In CSV, a text that a spreadsheet would run as a formula, or that starts with an apostrophe, is
 /// prefixed with an apostrophe.
 #[utoipa::path(
     get,
@@ -180,22 +183,59 @@ impl Format {
         }
     }
 
-    fn write(self, page: &[Transaction]) -> Result<Bytes, BoxError> {
+    /// The bytes of a page. Those of its transactions that cannot be read come after the others.
+    fn write(self, page: &Page) -> Result<Bytes, BoxError> {
         match self {
             Self::Csv => {
-                let records = page.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+                let mut records = page.data.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+                records.extend(page.unreadable.iter().map(record_of_unreadable));
                 csv(&records)
             }
             Self::Ndjson => {
                 let mut lines = Vec::new();
-                for transaction in page {
+                for transaction in &page.data {
                     serde_json::to_writer(&mut lines, transaction)?;
+                    lines.push(b'\n');
+                }
+                for unreadable in &page.unreadable {
+                    serde_json::to_writer(&mut lines, &UnreadableLine::from(unreadable))?;
                     lines.push(b'\n');
                 }
                 Ok(lines.into())
             }
         }
     }
+}
+
+/// What stands for a transaction that cannot be read: its id, this status, and the reason as its error.
+const UNREADABLE: &str = "unreadable";
+
+/// The line of a transaction that cannot be read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UnreadableLine<'a> {
+    /// Its id.
+    transaction_id: Uuid,
+    /// Always `unreadable`, which is no state.
+    status: &'static str,
+    /// What cannot be read of it.
+    error: &'a str,
+}
+
+impl<'a> From<&'a Unreadable> for UnreadableLine<'a> {
+    fn from(unreadable: &'a Unreadable) -> Self {
+        let Unreadable { transaction_id, reason } = unreadable;
+        Self { transaction_id: *transaction_id, status: UNREADABLE, error: reason }
+    }
+}
+
+fn record_of_unreadable(unreadable: &Unreadable) -> [String; COLUMNS.len()] {
+    COLUMNS.map(|column| match column {
+        "transactionId" => unreadable.transaction_id.to_string(),
+        "status" => UNREADABLE.to_owned(),
+        "error" => unreadable.reason.clone(),
+        _ => String::new(),
+    })
 }
 
 fn csv(records: &[[String; COLUMNS.len()]]) -> Result<Bytes, BoxError> {

@@ -75,5 +75,5 @@ pub async fn list(
 fn example_of_page() -> Value {
     let data = example::transaction().map(example::completed_from).into_iter().collect();
     let next_cursor = format!("{}_{}", example::at(250).timestamp_micros(), example::ID.simple());
-    json!(Page { data, next_cursor: Some(next_cursor) })
+    json!(Page { data, unreadable: Vec::new(), next_cursor: Some(next_cursor) })
 }

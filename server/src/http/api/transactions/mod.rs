@@ -3,6 +3,7 @@
 //! What operators do to a transaction is in `operations`; the rules of a submission are in `domain`.
 
 mod batch;
+mod changes;
 pub mod example;
 mod export_file;
 pub mod filter;
@@ -22,5 +23,6 @@ pub fn routes() -> OpenApiRouter<WebState> {
         .routes(routes!(show::show))
         .routes(routes!(show::attempts))
         .routes(routes!(export_file::export))
+        .routes(routes!(changes::changes))
         .merge(batch::routes())
 }
