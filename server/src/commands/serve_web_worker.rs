@@ -38,6 +38,8 @@ struct Run<'a> {
     role: Role,
     settings: &'a Settings,
     simulated: bool,
+    /// Towards POSTING_URL, if the role posts and it is set.
+    posting: Option<HttpPostingClient>,
     resources: Resources,
     metrics: PrometheusHandle,
     /// The listener, if the role has one.
@@ -74,6 +76,10 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
     if matches!(role, Role::Worker { .. }) && settings.posting_url.is_none() {
         return Err("a worker needs POSTING_URL: the simulator runs only inside `serve`".into());
     }
+    let posting = match (role, &settings.posting_url) {
+        (Role::Web, _) | (_, None) => None,
+        (_, Some(url)) => Some(settings.posting.client(url)?),
+    };
     let StopSignals { stop, at_once } = StopSignals::listen()?;
     let resources = Resources::share_out(role, simulated, &settings.posting);
     let metrics = metrics::start()?;
@@ -92,6 +98,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         simulated,
         resources,
         metrics,
+        posting,
         listening,
         stop: stop.clone(),
     };
@@ -169,7 +176,7 @@ impl Run<'_> {
         if !prepare(url, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
-        let Self { role, settings, simulated, resources, metrics, listening, stop } = self;
+        let Self { role, settings, simulated, posting, resources, metrics, listening, stop } = self;
         let pool = |connections, acquire_timeout| {
             database::pool(url, connections, acquire_timeout)
                 .map_err(|error| format!("DATABASE_URL: {error}"))
@@ -178,18 +185,23 @@ impl Run<'_> {
             true => Some(simulator::start(&settings.data, settings.simulator_addr, 1).await?),
             false => None,
         };
-        let posting_url = match (&settings.posting_url, &simulator) {
-            (Some(url), _) => Some(url.clone()),
-            (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
+        let policy = settings.posting.policy();
+        let posting = match (posting, &simulator) {
+            (Some(posting), _) => Some(posting),
+            // Of this process, so no proxy is on the way.
+            (None, Some(simulator)) => {
+                let url = format!("http://{}", simulator.addr());
+                let client = HttpPostingClient::new(&url, policy.timeout)?;
+                Some(client.requiring(settings.posting.required_fields()))
+            }
             (None, None) => None,
         };
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?);
         let wake_ups = WakeUps::announced(&web_pool);
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
-        let policy = settings.posting.policy();
-        let worker = match (role, posting_url) {
-            (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
+        let worker = match (role, posting) {
+            (Role::Both | Role::Worker { .. }, Some(posting)) => Some(Worker {
                 pool: database::for_execution(&pool(resources.worker, WORKER_ACQUIRE_TIMEOUT)?),
                 heartbeat_pool: database::for_heartbeat(&pool(
                     resources.housekeeping,
@@ -199,10 +211,7 @@ impl Run<'_> {
                     resources.apalis,
                     WORKER_ACQUIRE_TIMEOUT,
                 )?),
-                posting: Arc::new(
-                    HttpPostingClient::new(&posting_url, policy.timeout)?
-                        .requiring(settings.posting.required_fields()),
-                ),
+                posting: Arc::new(posting),
                 settings: WorkerSettings {
                     policy,
                     limits: AdmissionLimits {

@@ -2,7 +2,9 @@
 //! rights, poolers, limits.
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod database;
+mod forward_proxy;
 mod output;
 mod pooler;
 mod start_and_stop;
