@@ -27,7 +27,7 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http,
+    http::{self, Hosts},
     listener::{self, ConnectionLimits},
     own_postgres::{OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
@@ -87,8 +87,10 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
     let listening = match listens {
         Some((setting, addr)) => {
             let listener = bind(setting, addr)?;
-            let limits = ConnectionLimits::for_open_files(resources.client_files);
-            Some(Listening::start(listener, limits, settings.shutdown_grace(), &stop)?)
+            let limits =
+                ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
+            let hosts = settings.web.hosts();
+            Some(Listening::start(listener, hosts, limits, settings.shutdown_grace(), &stop)?)
         }
         None => None,
     };
@@ -96,9 +98,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         role,
         settings: &settings,
         simulated,
+        posting,
         resources,
         metrics,
-        posting,
         listening,
         stop: stop.clone(),
     };
@@ -124,13 +126,14 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
 impl Listening {
     fn start(
         listener: TcpListener,
+        hosts: Hosts,
         limits: ConnectionLimits,
         grace: Duration,
         stop: &CancellationToken,
     ) -> Result<Self, Fatal> {
         let addr = listener.local_addr()?;
         let (waits_for, reason) = watch::channel(String::new());
-        let (router, routers) = watch::channel(http::starting::router(reason));
+        let (router, routers) = watch::channel(http::starting::router(reason, hosts));
         let stop = stop.clone();
         let serving = tokio::spawn(async move {
             // A listener that ends, also by a panic, ends the program.
@@ -228,7 +231,7 @@ impl Run<'_> {
         match (&listening, role) {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
-                listening.serve(http::worker_router(gateway, metrics));
+                listening.serve(http::worker_router(gateway, metrics, settings.web.hosts()));
                 let addr = listening.addr;
                 announce(format!(
                     "An Onceward worker is posting; its metrics are at http://{addr}"
@@ -241,6 +244,7 @@ impl Run<'_> {
                 })?;
                 let web = http::WebState {
                     gateway,
+                    hosts: settings.web.hosts(),
                     options,
                     page_files,
                     setting: Setting {

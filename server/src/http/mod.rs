@@ -43,7 +43,10 @@ use middleware::{
 use page_files::FromPageFiles;
 use problem::Problem;
 
-pub use middleware::load_shedding::is_probe;
+pub use middleware::{
+    load_shedding::is_probe,
+    same_origin::{HostName, Hosts},
+};
 pub use page_files::PageFiles;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
@@ -89,7 +92,7 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(problem_rendering::panic_response))
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
-        .layer(from_fn(same_origin::enforce))
+        .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
@@ -98,10 +101,10 @@ pub fn router(state: WebState) -> Router {
 
 /// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the
 /// same ones, and the web side does so already.
-pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
+pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle, hosts: Hosts) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))
-        .layer(from_fn(same_origin::enforce))
+        .layer(from_fn_with_state(hosts, same_origin::enforce))
         .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
