@@ -1,10 +1,12 @@
 //! A machine without the certificates of any authority, as in a container that has only the program.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 use crate::support::{Program, Service, command, database, run_to_end};
+
+const LONG: Duration = Duration::from_secs(60);
 
 /// Takes the certificates away from a command.
 fn without_certificates(mut command: Command, folder: &Path) -> Command {
@@ -39,7 +41,8 @@ async fn https_without_certificates_is_refused_before_anything_else_with_what_to
         let mut command = command(&[role, "--posting-url", "https://127.0.0.1:9"]);
         // It would wait for this database.
         command.env("DATABASE_URL", "postgres://127.0.0.1:9/onceward");
-        let (ok, error) = run_to_end(without_certificates(command, folder.path())).await;
+        let ended = run_to_end(without_certificates(command, folder.path()));
+        let (ok, error) = timeout(LONG, ended).await.expect("it waits for its database");
         assert!(!ok && error.contains("POSTING_URL: https is not possible"), "{error}");
         assert!(error.contains("ca-certificates") && error.contains("SSL_CERT_FILE"), "{error}");
     }

@@ -3,15 +3,19 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
     io::{self, AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     process::Command,
+    time::timeout,
 };
 
 use crate::support::{Program, Service, database, run_to_end};
+
+const LONG: Duration = Duration::from_secs(60);
 
 /// A forward proxy that remembers the head of the first request of each connection.
 struct ForwardProxy {
@@ -116,6 +120,7 @@ async fn a_proxy_that_is_neither_http_nor_https_is_refused_at_the_start() {
     for name in ["HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
         command.env_remove(name);
     }
-    let (ok, error) = run_to_end(command).await;
+    let ended = timeout(LONG, run_to_end(command)).await;
+    let (ok, error) = ended.expect("it waits for its database");
     assert!(!ok && error.contains("a socks5 proxy"), "{error}");
 }

@@ -106,7 +106,7 @@ impl Web {
     async fn start(settings: &[(&str, &str)]) -> Self {
         let site = tempfile::tempdir().unwrap();
         std::fs::create_dir(site.path().join("pkg")).unwrap();
-        for name in ["favicon.svg", "pkg/onceward.js", "pkg/onceward.css", "pkg/onceward.wasm"] {
+        for name in ["favicon.svg", "pkg/onceward.js", "pkg/onceward.css", "pkg/onceward_bg.wasm"] {
             std::fs::write(site.path().join(name), name).unwrap();
         }
         let database = database().await;
@@ -186,7 +186,7 @@ async fn follows_through(nginx: &Nginx) {
     let mut receive = async |until: &str| {
         while !received.contains(until) {
             let chunk = timeout(LONG, stream.chunk()).await.expect("the event is held back");
-            received.push_str(&String::from_utf8(chunk.unwrap().unwrap().to_vec()).unwrap());
+            received.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
         }
     };
     receive("event: counts").await;
