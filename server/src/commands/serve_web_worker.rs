@@ -27,7 +27,7 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http::{self, Hosts},
+    http::{self, PathPrefix},
     listener::{self, ConnectionLimits},
     own_postgres::{OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
@@ -89,8 +89,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
             let listener = bind(setting, addr)?;
             let limits =
                 ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
-            let hosts = settings.web.hosts();
-            Some(Listening::start(listener, hosts, limits, settings.shutdown_grace(), &stop)?)
+            Some(Listening::start(listener, limits, &settings, &stop)?)
         }
         None => None,
     };
@@ -126,19 +125,20 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
 impl Listening {
     fn start(
         listener: TcpListener,
-        hosts: Hosts,
         limits: ConnectionLimits,
-        grace: Duration,
+        settings: &Settings,
         stop: &CancellationToken,
     ) -> Result<Self, Fatal> {
         let addr = listener.local_addr()?;
         let (waits_for, reason) = watch::channel(String::new());
-        let (router, routers) = watch::channel(http::starting::router(reason, hosts));
+        let (router, routers) =
+            watch::channel(http::starting::router(reason, settings.web.hosts()));
+        let (prefix, grace) = (settings.web.path_prefix.clone(), settings.shutdown_grace());
         let stop = stop.clone();
         let serving = tokio::spawn(async move {
             // A listener that ends, also by a panic, ends the program.
             let _ends = stop.clone().drop_guard();
-            serve(listener, routers, &stop, grace, limits).await;
+            serve(listener, routers, prefix, &stop, grace, limits).await;
         });
         Ok(Self { addr, router, waits_for, serving })
     }
@@ -245,6 +245,7 @@ impl Run<'_> {
                 let web = http::WebState {
                     gateway,
                     hosts: settings.web.hosts(),
+                    path_prefix: settings.web.path_prefix.clone(),
                     options,
                     page_files,
                     setting: Setting {
@@ -262,7 +263,8 @@ impl Run<'_> {
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                announce(format!("Onceward is at http://{}", listening.addr));
+                let (addr, prefix) = (listening.addr, &settings.web.path_prefix);
+                announce(format!("Onceward is at http://{addr}{prefix}"));
             }
         }
         // Whichever part ends, the others end too.
@@ -298,6 +300,7 @@ impl Run<'_> {
 async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
+    prefix: PathPrefix,
     stop: &CancellationToken,
     grace: Duration,
     limits: ConnectionLimits,
@@ -307,7 +310,7 @@ async fn serve(
         sleep(grace).await;
     };
     tokio::select! {
-        () = listener::serve(listener, router, stop, limits) => {}
+        () = listener::serve(listener, router, prefix, stop, limits) => {}
         () = grace => tracing::warn!("the grace period ended with requests still in flight"),
     }
 }

@@ -9,6 +9,7 @@ mod middleware;
 mod openapi;
 mod page_files;
 mod pages;
+mod path_prefix;
 mod problem;
 mod request;
 pub mod starting;
@@ -48,6 +49,7 @@ pub use middleware::{
     same_origin::{HostName, Hosts},
 };
 pub use page_files::PageFiles;
+pub use path_prefix::PathPrefix;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
@@ -56,7 +58,7 @@ pub fn router(state: WebState) -> Router {
     let (api, document) =
         openapi::router().merge(api::routes(state.simulator.is_some())).split_for_parts();
     let api = api
-        .merge(openapi::routes(&openapi::finished(document)))
+        .merge(openapi::routes(openapi::finished(document), &state.path_prefix))
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
         .route("/v1", axum::routing::any(unknown_path))

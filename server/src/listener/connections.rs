@@ -28,7 +28,7 @@ use super::{
     connection_limits::ConnectionLimits,
     drained_body::DrainedBody,
 };
-use crate::http;
+use crate::http::{self, PathPrefix};
 
 /// How much of what a client sends is buffered until it is read.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -53,18 +53,20 @@ struct Service {
     permits: Arc<Semaphore>,
     /// How long a connection may be idle.
     keep_alive: Duration,
+    path_prefix: PathPrefix,
 }
 
 /// Serves connections until it is stopped, and then finishes the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
+    path_prefix: PathPrefix,
     stop: &CancellationToken,
     limits: ConnectionLimits,
 ) {
     let permits = Arc::new(Semaphore::new(limits.served));
     let keep_alive = limits.keep_alive;
-    let service = Service { router, refusal: http::refusal(), permits, keep_alive };
+    let service = Service { router, refusal: http::refusal(), permits, keep_alive, path_prefix };
     let open = Arc::new(Semaphore::new(limits.served + limits.waiting));
     let brief = Arc::new(Semaphore::new(limits.brief));
     let connections = TaskTracker::new();
@@ -125,7 +127,8 @@ async fn serve_connection(
     let close_delimited = CloseDelimited::default();
     let mut stream = ResetIfCutOff::new(stream, close_delimited.clone());
     let (permit, keep_alive) = (OnceLock::new(), service.keep_alive);
-    let respond = service_fn(move |request: Request<Incoming>| {
+    let respond = service_fn(move |mut request: Request<Incoming>| {
+        service.path_prefix.remove_from(&mut request);
         let is_served = http::is_probe(request.uri().path())
             || permit.get().is_some()
             || (!is_brief
@@ -143,8 +146,12 @@ async fn serve_connection(
         };
         let version = request.version();
         let responding = router.oneshot(request.map(|body| Body::new(DrainedBody::new(body))));
-        let close_delimited = close_delimited.clone();
-        responding.inspect_ok(move |response| close_delimited.observe(version, response))
+        let (prefix, close_delimited) = (service.path_prefix.clone(), close_delimited.clone());
+        responding.map_ok(move |mut response| {
+            prefix.add_to(&mut response);
+            close_delimited.observe(version, &response);
+            response
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -194,7 +201,10 @@ mod tests {
             .route("/livez", get(async || "alive"));
         tokio::spawn({
             let stop = stop.clone();
-            async move { serve(listener, watch::channel(router).1, &stop, limits).await }
+            async move {
+                let router = watch::channel(router).1;
+                serve(listener, router, PathPrefix::default(), &stop, limits).await;
+            }
         });
         (addr, stop)
     }

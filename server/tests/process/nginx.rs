@@ -19,6 +19,8 @@ use crate::support::{Program, database};
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 const LONG: Duration = Duration::from_secs(60);
+/// A path under which nginx serves the program.
+const PREFIX: &str = "/pay/onceward";
 
 /// An nginx in front of the program.
 struct Nginx {
@@ -41,7 +43,8 @@ impl Nginx {
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         let path = folder.path().display();
         let addr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let directives = directives.replace("upstream", &program.url);
+        let upstream = program.url.trim_end_matches(PREFIX);
+        let directives = directives.replace("upstream", upstream);
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {path}/{kind};"))
             .concat();
@@ -200,6 +203,33 @@ async fn behind_nginx_with_its_defaults_everything_works() {
     let Some(nginx) = Nginx::start(&web.program, "/", "proxy_pass upstream;").await else { return };
     works_through(&nginx).await;
     follows_through(&nginx).await;
+}
+
+#[tokio::test]
+async fn under_a_path_of_nginx_everything_works_whether_it_keeps_or_removes_the_path() {
+    for directives in ["proxy_pass upstream;", "proxy_pass upstream/;"] {
+        let web = Web::start(&[("ONCEWARD_PATH_PREFIX", PREFIX)]).await;
+        let nginx = Nginx::start(&web.program, &format!("{PREFIX}/"), directives).await;
+        let Some(nginx) = nginx else { return };
+        works_through(&nginx).await;
+        follows_through(&nginx).await;
+        let document = nginx.get("/api/openapi.json").send().await.unwrap();
+        assert_eq!(document.json::<Value>().await.unwrap()["servers"][0]["url"], PREFIX);
+        let missing = nginx.get("/nowhere").header("accept", "text/html").send().await.unwrap();
+        assert_eq!(missing.status(), 404);
+        // Without its script, a form that is refused leads back to its page.
+        let form = nginx.post("/fn/set_pause").header("accept", "text/html");
+        let form = form.header("referer", format!("{}/", nginx.url)).send().await.unwrap();
+        assert!(location(&form).starts_with(&nginx.url), "{}", location(&form));
+
+        // A proxy that removes the prefix, or a probe on this machine.
+        let direct = web.program.url.trim_end_matches(PREFIX);
+        let alive = nginx.client.get(format!("{direct}/livez")).send().await.unwrap();
+        assert_eq!(alive.text().await.unwrap(), "alive");
+        let home =
+            nginx.client.get(format!("{direct}{PREFIX}?status=failed")).send().await.unwrap();
+        assert_eq!(location(&home), format!("{PREFIX}/?status=failed"));
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, value_parser};
 
-use crate::http::{HostName, Hosts};
+use crate::http::{HostName, Hosts, PathPrefix};
 
 /// How clients reach Onceward.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +15,14 @@ pub struct WebSettings {
     /// The host names, besides those of this machine, under which clients may address Onceward, separated by commas
     #[arg(long, env = "ONCEWARD_HOSTS", value_name = "ONCEWARD_HOSTS", value_delimiter = ',')]
     pub hosts: Vec<HostName>,
+    /// The path under which a proxy serves Onceward, such as /onceward. The proxy may remove it from requests or keep it
+    #[arg(
+        long,
+        env = "ONCEWARD_PATH_PREFIX",
+        value_name = "ONCEWARD_PATH_PREFIX",
+        default_value = ""
+    )]
+    pub path_prefix: PathPrefix,
 }
 
 impl WebSettings {
