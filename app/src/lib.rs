@@ -18,12 +18,15 @@ use leptos_router::{
     path,
 };
 
-pub use crate::components::page_context::Setting;
+pub use crate::components::{
+    address::{path_prefix, set_path_prefix},
+    page_context::Setting,
+};
 #[cfg(feature = "ssr")]
 pub use crate::server_functions::submit::submit_form;
 pub use crate::server_functions::submit::{FormValues, SubmissionError};
 use crate::{
-    components::{header::Header, page_context::provide_page_context},
+    components::{address::address, header::Header, page_context::provide_page_context},
     feed::provide_live_feed,
     pages::{
         not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
@@ -32,7 +35,7 @@ use crate::{
 
 /// The document around the [`App`]; only the server renders it.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let styles = format!("/{}/{}.css", options.site_pkg_dir, options.output_name);
+    let styles = address(&format!("/{}/{}.css", options.site_pkg_dir, options.output_name));
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -40,10 +43,10 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content="light dark"/>
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="icon" href=address("/favicon.svg") type="image/svg+xml"/>
                 <link rel="stylesheet" id="leptos" href=styles/>
                 <AutoReload options=options.clone()/>
-                <HydrationScripts options/>
+                <HydrationScripts options root=path_prefix()/>
                 <MetaTags/>
             </head>
             <body>
@@ -57,12 +60,14 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
+    #[cfg(feature = "ssr")]
+    components::address::provide_complete_address();
     provide_page_context();
     provide_live_feed();
     // With this, the router keeps the current page until the data of the next one has arrived.
     let (_, set_is_routing) = signal(false);
     view! {
-        <Router set_is_routing>
+        <Router base=path_prefix() set_is_routing>
             // `rel="external"` leaves it to the browser, which moves the focus; the router would
             // only scroll.
             <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>

@@ -5,10 +5,15 @@ mod support;
 
 use std::collections::HashSet;
 
+use nix::sys::signal::Signal;
 use reqwest::Response;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use support::{Program, command, contract, database};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 const EXPORT: &str = "/api/transactions/export";
 
@@ -246,13 +251,17 @@ async fn read_on(mut response: Response, mut read: usize) -> (bool, usize) {
     }
 }
 
+/// Stores much more than socket buffers hold for a client that does not read, compressed or not: 20 MB of text that
+/// cannot be compressed to less than three quarters of that.
+async fn store_much(database: &str) {
+    let noise = "encode(gen_random_bytes(1024), 'base64')";
+    store(database, 2_000, &[noise; 7].join(" || ")).await;
+}
+
 #[tokio::test]
 async fn an_export_cut_off_by_a_database_failure_does_not_look_complete() {
     let (program, database) = web().await;
-    // Much more than socket buffers hold for a client that does not read, compressed or not: 20 MB
-    // of text that cannot be compressed to less than three quarters of that.
-    let noise = "encode(gen_random_bytes(1024), 'base64')";
-    store(&database, 2_000, &[noise; 7].join(" || ")).await;
+    store_much(&database).await;
     for encoding in ["identity", "gzip"] {
         let ask = || program.get(EXPORT).header("accept-encoding", encoding).send();
         let whole = ask().await.unwrap();
@@ -270,4 +279,36 @@ async fn an_export_cut_off_by_a_database_failure_does_not_look_complete() {
         assert_eq!((&late["status"], &late["body"]["code"]), (&json!(503), &json!("unavailable")));
         execute(&database, "alter table gone rename to transactions").await;
     }
+}
+
+/// Asks for an export over HTTP/1.0, in which a response ends with its connection, and reads the beginning.
+async fn begun_over_http_1_0(program: &Program) -> TcpStream {
+    let mut stream =
+        TcpStream::connect(program.url.strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(format!("GET {EXPORT} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).await.unwrap();
+    assert_eq!(&beginning, b"HTTP/1.0 200");
+    stream
+}
+
+#[tokio::test]
+async fn an_export_over_http_1_0_that_breaks_off_ends_with_a_reset_even_if_the_program_is_killed() {
+    let (program, database) = web().await;
+    store_much(&database).await;
+    let read = async |mut stream: TcpStream| {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.map(|_| rest.len())
+    };
+    let whole = read(begun_over_http_1_0(&program).await).await.unwrap();
+    assert!(whole > 14_000_000, "{whole}");
+
+    let half = begun_over_http_1_0(&program).await;
+    execute(&database, "alter table transactions rename to gone").await;
+    read(half).await.expect_err("it looks complete after a failure of the database");
+    execute(&database, "alter table gone rename to transactions").await;
+
+    let half = begun_over_http_1_0(&program).await;
+    program.end(Signal::SIGKILL).await;
+    read(half).await.expect_err("it looks complete although the program was killed");
 }

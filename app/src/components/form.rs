@@ -8,7 +8,10 @@ use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
 use web_sys::{FormData, HtmlFormElement};
 
-use crate::server_functions::{json_codec::Answer, load_error::LoadError};
+use crate::{
+    components::address::address,
+    server_functions::{json_codec::Answer, load_error::LoadError},
+};
 
 /// A form's connection to its server function.
 #[derive(Clone, Copy)]
@@ -81,7 +84,7 @@ pub fn PostForm(
     view! {
         <form
             method="post"
-            action=action.plain_path
+            action=action.plain_path.map(address)
             node_ref=node_ref
             on:submit=move |event| action.submit(event)
         >

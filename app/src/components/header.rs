@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::{
+        address::address,
         page_context::Setting,
         posting_bar::{PauseButton, PostingBar},
     },
@@ -34,7 +35,7 @@ pub fn Header() -> impl IntoView {
     };
     view! {
         <header>
-            <a class="brand" href="/">
+            <a class="brand" href=address("/")>
                 <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
                     <path d="M4 12h11" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>
                     <path

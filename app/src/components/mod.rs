@@ -1,8 +1,9 @@
-//! What several pages use: the header, forms and dialogs, and how states, amounts, times and text from outside
-//! are shown.
+//! What several pages use: addresses, the header, forms and dialogs, and how states, amounts, times and text from
+//! outside are shown.
 //!
 //! What only one page uses is in that page's folder under [`pages`](crate::pages).
 
+pub mod address;
 pub mod clock;
 pub mod dialog;
 pub mod error_message;

@@ -1,10 +1,13 @@
-//! What a page must know about the server: its settings, its address and its time.
+//! What a page must know about the server: its settings, its addresses and its time.
 
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::components::clock::Clock;
+use crate::components::{
+    address::{path_prefix, set_path_prefix},
+    clock::Clock,
+};
 
 /// The settings that the pages need. The server puts them into the context of every page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,23 +18,25 @@ pub struct Setting {
     pub max_attempts: u32,
 }
 
-/// The origin that the page was requested from, such as `http://127.0.0.1:3000`. Example commands
-/// on the page use it.
+/// The address of Onceward that the page was requested from, such as `http://127.0.0.1:3000`, without a slash at its
+/// end. Example commands on the page use it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(pub String);
 
 #[derive(Serialize, Deserialize)]
 struct PageContext {
+    path_prefix: String,
     setting: Setting,
     origin: Origin,
     rendered_at: DateTime<Utc>,
 }
 
-/// Sends the server's [`Setting`], [`Origin`] and time to the browser, and provides them as context
+/// Sends the path prefix, the server's [`Setting`], [`Origin`] and time to the browser, and provides them as context
 /// to everything on the page.
 pub fn provide_page_context() {
-    let PageContext { setting, origin, rendered_at } =
+    let PageContext { path_prefix, setting, origin, rendered_at } =
         SharedValue::new(read_page_context).into_inner();
+    set_path_prefix(&path_prefix);
     provide_context(setting);
     provide_context(origin);
     Clock::provide(rendered_at);
@@ -46,9 +51,10 @@ fn read_page_context() -> PageContext {
     let host = header(HOST.as_str()).unwrap_or("127.0.0.1:3000");
     let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
     PageContext {
+        path_prefix: path_prefix().to_owned(),
         // Absent only when the routes are listed at startup, where no page is shown.
         setting: use_context().unwrap_or_default(),
-        origin: Origin(format!("{scheme}://{host}")),
+        origin: Origin(format!("{scheme}://{host}{}", path_prefix())),
         rendered_at: Utc::now(),
     }
 }
@@ -57,6 +63,7 @@ fn read_page_context() -> PageContext {
 #[cfg(not(feature = "ssr"))]
 fn read_page_context() -> PageContext {
     PageContext {
+        path_prefix: path_prefix().to_owned(),
         setting: Setting::default(),
         origin: Origin::default(),
         rendered_at: DateTime::UNIX_EPOCH,

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Event, EventSource, MessageEvent, VisibilityState};
 
-use crate::feed::live_feed::{Connection, FeedEvent, LiveFeed};
+use crate::{
+    components::address::address,
+    feed::live_feed::{Connection, FeedEvent, LiveFeed},
+};
 
 /// The path of the server's event stream.
 const STREAM_PATH: &str = "/api/stream";
@@ -65,7 +68,7 @@ struct Stream {
 
 impl Stream {
     fn open(connection: FeedConnection) -> Option<Self> {
-        let source = EventSource::new(STREAM_PATH).ok()?;
+        let source = EventSource::new(&address(STREAM_PATH)).ok()?;
         let on = |name: &str, callback: Box<dyn Fn(Event)>| {
             let callback = Closure::wrap(callback);
             source

@@ -3,6 +3,8 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
+use crate::components::address::address;
+
 /// Says that there is nothing here, and sets the HTTP status to 404.
 #[component]
 pub fn NotFoundPage(
@@ -21,6 +23,6 @@ pub fn NotFoundPage(
         <Title text=format!("{heading} · Onceward")/>
         <h1 class="page-heading">{heading}</h1>
         <p>{text}</p>
-        <p class="mt-3"><a class="link" href="/">"All transactions"</a></p>
+        <p class="mt-3"><a class="link" href=address("/")>"All transactions"</a></p>
     }
 }

@@ -37,7 +37,9 @@ pub fn remove_answer_from_address() {
             query.remove(name);
         }
         let address = location.pathname.get_untracked() + &query.to_query_string();
-        let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
+        // The path has the router's base already.
+        let options =
+            NavigateOptions { replace: true, scroll: false, resolve: false, ..Default::default() };
         navigate(&address, options);
     });
 }

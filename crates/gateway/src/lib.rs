@@ -31,9 +31,9 @@ pub use monitoring::{
 };
 pub use operations::{BulkRetry, InterventionError};
 pub use posting::{
-    Admission, AdmissionLimits, BootInstant, ExecutionResult, Executor, HttpPostingClient,
-    LookupAnswer, PostAnswer, PostingRequest, PostingService, RequiredFields, Worker,
-    WorkerSettings,
+    Admission, AdmissionLimits, BootInstant, ConnectorError, ExecutionResult, Executor,
+    ForwardProxy, HttpPostingClient, LookupAnswer, PostAnswer, PostingRequest, PostingService,
+    RequiredFields, Worker, WorkerSettings,
 };
 pub use queries::{Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};

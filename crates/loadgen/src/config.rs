@@ -99,6 +99,11 @@ pub(crate) fn base_url(setting: &'static str, url: &str) -> Result<String, LoadE
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// Whether an address is https.
+pub(crate) fn is_secured(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,13 @@ pub enum LoadError {
     },
     /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be created: {0}")]
-    Client(#[source] reqwest::Error),
+    Client(String),
+    /// An address is https, and there is no certificate to trust.
+    #[error(
+        "https is not possible: {0}; install certificates (Debian's package is ca-certificates), or name a file with \
+         certificates in SSL_CERT_FILE"
+    )]
+    Certificates(String),
     /// No server listens at an address.
     #[error("no server listens at {url}")]
     Unreachable {
@@ -41,7 +47,7 @@ impl LoadError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Setting { .. } => "setting",
-            Self::Client(_) => "client",
+            Self::Client(_) | Self::Certificates(_) => "client",
             Self::Unreachable { .. } => "unreachable",
             Self::Ledger { .. } => "ledger",
             Self::Internal(_) => "internal",

@@ -24,6 +24,7 @@ mod tally;
 mod transaction;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -53,7 +54,7 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     config.check()?;
     let target = config::base_url("target", &config.target)?;
     let ledger_url = config::base_url("ledger", &config.ledger)?;
-    let client = client(&config)?;
+    let client = client(&config, &[&target, &ledger_url])?;
     check_reachable(&client, &target, "/livez").await?;
     check_reachable(&client, &ledger_url, "/health").await?;
 
@@ -105,16 +106,25 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     Ok(report)
 }
 
-fn client(config: &LoadConfig) -> Result<Client, LoadError> {
+/// Certificates are loaded only if one of the addresses is https: plain http works on a machine that has none.
+fn client(config: &LoadConfig, addresses: &[&str]) -> Result<Client, LoadError> {
     // An error means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    let mut builder = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(config.max_connections)
         // Onceward is measured, not a proxy on the way to it.
-        .no_proxy()
-        .build()
-        .map_err(LoadError::Client)
+        .no_proxy();
+    let secured = addresses.iter().any(|address| config::is_secured(address));
+    if !secured {
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| {
+        // What reqwest itself says is only that it is an error of the builder.
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
+        let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+        if secured { LoadError::Certificates(cause) } else { LoadError::Client(cause) }
+    })
 }
 
 /// Fails if no server listens. Any answer is accepted, and so is a connection that breaks: a load

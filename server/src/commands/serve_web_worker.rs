@@ -27,7 +27,7 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http,
+    http::{self, PathPrefix},
     listener::{self, ConnectionLimits},
     own_postgres::{OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
@@ -38,6 +38,8 @@ struct Run<'a> {
     role: Role,
     settings: &'a Settings,
     simulated: bool,
+    /// Towards POSTING_URL, if the role posts and it is set.
+    posting: Option<HttpPostingClient>,
     resources: Resources,
     metrics: PrometheusHandle,
     /// The listener, if the role has one.
@@ -74,6 +76,10 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
     if matches!(role, Role::Worker { .. }) && settings.posting_url.is_none() {
         return Err("a worker needs POSTING_URL: the simulator runs only inside `serve`".into());
     }
+    let posting = match (role, &settings.posting_url) {
+        (Role::Web, _) | (_, None) => None,
+        (_, Some(url)) => Some(settings.posting.client(url)?),
+    };
     let StopSignals { stop, at_once } = StopSignals::listen()?;
     let resources = Resources::share_out(role, simulated, &settings.posting);
     let metrics = metrics::start()?;
@@ -81,8 +87,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
     let listening = match listens {
         Some((setting, addr)) => {
             let listener = bind(setting, addr)?;
-            let limits = ConnectionLimits::for_open_files(resources.client_files);
-            Some(Listening::start(listener, limits, settings.shutdown_grace(), &stop)?)
+            let limits =
+                ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
+            Some(Listening::start(listener, limits, &settings, &stop)?)
         }
         None => None,
     };
@@ -90,6 +97,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         role,
         settings: &settings,
         simulated,
+        posting,
         resources,
         metrics,
         listening,
@@ -118,17 +126,19 @@ impl Listening {
     fn start(
         listener: TcpListener,
         limits: ConnectionLimits,
-        grace: Duration,
+        settings: &Settings,
         stop: &CancellationToken,
     ) -> Result<Self, Fatal> {
         let addr = listener.local_addr()?;
         let (waits_for, reason) = watch::channel(String::new());
-        let (router, routers) = watch::channel(http::starting::router(reason));
+        let (router, routers) =
+            watch::channel(http::starting::router(reason, settings.web.hosts()));
+        let (prefix, grace) = (settings.web.path_prefix.clone(), settings.shutdown_grace());
         let stop = stop.clone();
         let serving = tokio::spawn(async move {
             // A listener that ends, also by a panic, ends the program.
             let _ends = stop.clone().drop_guard();
-            serve(listener, routers, &stop, grace, limits).await;
+            serve(listener, routers, prefix, &stop, grace, limits).await;
         });
         Ok(Self { addr, router, waits_for, serving })
     }
@@ -170,7 +180,7 @@ impl Run<'_> {
         if !prepare(url, schema, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
-        let Self { role, settings, simulated, resources, metrics, listening, stop } = self;
+        let Self { role, settings, simulated, posting, resources, metrics, listening, stop } = self;
         let pool = |connections, acquire_timeout| {
             database::pool(url, schema, connections, acquire_timeout)
                 .map_err(|error| format!("DATABASE_URL: {error}"))
@@ -179,18 +189,23 @@ impl Run<'_> {
             true => Some(simulator::start(&settings.data, settings.simulator_addr, 1).await?),
             false => None,
         };
-        let posting_url = match (&settings.posting_url, &simulator) {
-            (Some(url), _) => Some(url.clone()),
-            (None, Some(simulator)) => Some(format!("http://{}", simulator.addr())),
+        let policy = settings.posting.policy();
+        let posting = match (posting, &simulator) {
+            (Some(posting), _) => Some(posting),
+            // Of this process, so no proxy is on the way.
+            (None, Some(simulator)) => {
+                let url = format!("http://{}", simulator.addr());
+                let client = HttpPostingClient::new(&url, policy.timeout)?;
+                Some(client.requiring(settings.posting.required_fields()))
+            }
             (None, None) => None,
         };
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?, schema);
         let wake_ups = WakeUps::announced(&web_pool);
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
-        let policy = settings.posting.policy();
-        let worker = match (role, posting_url) {
-            (Role::Both | Role::Worker { .. }, Some(posting_url)) => Some(Worker {
+        let worker = match (role, posting) {
+            (Role::Both | Role::Worker { .. }, Some(posting)) => Some(Worker {
                 pool: database::for_execution(
                     &pool(resources.worker, WORKER_ACQUIRE_TIMEOUT)?,
                     schema,
@@ -203,10 +218,7 @@ impl Run<'_> {
                     &pool(resources.apalis, WORKER_ACQUIRE_TIMEOUT)?,
                     schema,
                 ),
-                posting: Arc::new(
-                    HttpPostingClient::new(&posting_url, policy.timeout)?
-                        .requiring(settings.posting.required_fields()),
-                ),
+                posting: Arc::new(posting),
                 settings: WorkerSettings {
                     policy,
                     limits: AdmissionLimits {
@@ -223,7 +235,7 @@ impl Run<'_> {
         match (&listening, role) {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
-                listening.serve(http::worker_router(gateway, metrics));
+                listening.serve(http::worker_router(gateway, metrics, settings.web.hosts()));
                 let addr = listening.addr;
                 announce(format!(
                     "An Onceward worker is posting; its metrics are at http://{addr}"
@@ -236,6 +248,8 @@ impl Run<'_> {
                 })?;
                 let web = http::WebState {
                     gateway,
+                    hosts: settings.web.hosts(),
+                    path_prefix: settings.web.path_prefix.clone(),
                     options,
                     page_files,
                     setting: Setting {
@@ -253,7 +267,8 @@ impl Run<'_> {
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                announce(format!("Onceward is at http://{}", listening.addr));
+                let (addr, prefix) = (listening.addr, &settings.web.path_prefix);
+                announce(format!("Onceward is at http://{addr}{prefix}"));
             }
         }
         // Whichever part ends, the others end too.
@@ -289,6 +304,7 @@ impl Run<'_> {
 async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
+    prefix: PathPrefix,
     stop: &CancellationToken,
     grace: Duration,
     limits: ConnectionLimits,
@@ -298,7 +314,7 @@ async fn serve(
         sleep(grace).await;
     };
     tokio::select! {
-        () = listener::serve(listener, router, stop, limits) => {}
+        () = listener::serve(listener, router, prefix, stop, limits) => {}
         () = grace => tracing::warn!("the grace period ended with requests still in flight"),
     }
 }

@@ -9,6 +9,7 @@ mod middleware;
 mod openapi;
 mod page_files;
 mod pages;
+mod path_prefix;
 mod problem;
 mod request;
 pub mod starting;
@@ -43,8 +44,12 @@ use middleware::{
 use page_files::FromPageFiles;
 use problem::Problem;
 
-pub use middleware::load_shedding::is_probe;
+pub use middleware::{
+    load_shedding::is_probe,
+    same_origin::{HostName, Hosts},
+};
 pub use page_files::PageFiles;
+pub use path_prefix::PathPrefix;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
 
@@ -53,7 +58,7 @@ pub fn router(state: WebState) -> Router {
     let (api, document) =
         openapi::router().merge(api::routes(state.simulator.is_some())).split_for_parts();
     let api = api
-        .merge(openapi::routes(&openapi::finished(document)))
+        .merge(openapi::routes(openapi::finished(document), &state.path_prefix))
         .route("/api", axum::routing::any(unknown_path))
         .route("/api/{*path}", axum::routing::any(unknown_path))
         .route("/v1", axum::routing::any(unknown_path))
@@ -89,7 +94,7 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(problem_rendering::panic_response))
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
-        .layer(from_fn(same_origin::enforce))
+        .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
@@ -98,10 +103,10 @@ pub fn router(state: WebState) -> Router {
 
 /// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the
 /// same ones, and the web side does so already.
-pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle) -> Router {
+pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle, hosts: Hosts) -> Router {
     health::probes()
         .route("/metrics", get(async move || metrics::text(metrics.render())))
-        .layer(from_fn(same_origin::enforce))
+        .layer(from_fn_with_state(hosts, same_origin::enforce))
         .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))

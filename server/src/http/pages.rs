@@ -6,10 +6,10 @@ use axum::{
     Form, Router,
     body::Body,
     extract::{Request, State},
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, StatusCode, Uri, request::Parts},
     middleware::from_fn,
     response::{IntoResponse, Redirect, Response},
-    routing::post,
+    routing::{get, post},
 };
 use leptos::prelude::{AnyView, IntoAny, provide_context};
 use leptos_axum::{
@@ -22,14 +22,16 @@ use crate::http::{WebState, api::monitoring::home, body_limits::MAX_BODY_BYTES};
 
 /// The pages, their server functions and their files.
 pub fn routes(state: &WebState) -> Router<WebState> {
-    let rendered = Router::new()
-        .leptos_routes_with_context(
-            state,
-            generate_route_list(App),
-            context(state),
-            document(state),
-        )
+    let listed = generate_route_list(App);
+    // The routes are without the prefix, and all addresses on the pages have it.
+    app::set_path_prefix(state.path_prefix.as_str());
+    let mut rendered = Router::new()
+        .leptos_routes_with_context(state, listed, context(state), document(state))
         .route("/", post(submit));
+    if !state.path_prefix.as_str().is_empty() {
+        // Relative addresses on the page would otherwise be resolved wrongly.
+        rendered = rendered.route(state.path_prefix.as_str(), get(home_below_the_prefix));
+    }
     // Files that are not in memory are looked for on disk.
     let rendered = match state.page_files.is_empty() {
         true => rendered
@@ -39,6 +41,11 @@ pub fn routes(state: &WebState) -> Router<WebState> {
     rendered
         .layer(from_fn(home::status_for_programs))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+}
+
+async fn home_below_the_prefix(uri: Uri) -> Redirect {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::permanent(&format!("{}/{query}", uri.path()))
 }
 
 /// What the pages take from the context of Leptos.

@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{page_files::PageFiles, webhook_secrets::WebhookSecrets};
+use super::{Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSecrets};
 use crate::own_postgres::OwnPostgresStatus;
 
 /// The state that the handlers share.
@@ -16,6 +16,10 @@ use crate::own_postgres::OwnPostgresStatus;
 pub struct WebState {
     /// The engine.
     pub gateway: Gateway,
+    /// The names under which clients may address this process.
+    pub hosts: Hosts,
+    /// The path under which a proxy serves this process.
+    pub path_prefix: PathPrefix,
     /// Leptos's options.
     pub options: LeptosOptions,
     /// The files of the page.

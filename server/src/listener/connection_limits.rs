@@ -1,4 +1,6 @@
-//! How many connections a listener serves and accepts.
+//! How many connections a listener serves and accepts, and for how long they may be idle.
+
+use std::time::Duration;
 
 /// The limits of open connections. An idle connection takes some ten kilobytes.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +13,8 @@ pub struct ConnectionLimits {
     /// Connections beyond these, each of which lasts for one request, which is answered 503 unless it is a probe, and
     /// for two seconds at most. Beyond them, connections wait in the system's own queue for those seconds.
     pub brief: usize,
+    /// How long a connection may be idle, including the time that the headers of its next request take.
+    pub keep_alive: Duration,
 }
 
 /// The largest number of connections with a permit.
@@ -19,11 +23,11 @@ const MAX_SERVED: usize = 4096;
 const MAX_BRIEF: usize = 128;
 
 impl ConnectionLimits {
-    /// The limits for this many open files. Logs a warning if the files are too few for the largest limits.
-    pub fn for_open_files(files: usize) -> Self {
+    /// The limits for this many open files, and for this long. Logs a warning if the files are too few for the largest limits.
+    pub fn for_open_files(files: usize, keep_alive: Duration) -> Self {
         let brief = (files / 4).clamp(1, MAX_BRIEF);
         let served = (files.saturating_sub(brief) / 3).clamp(1, MAX_SERVED);
-        let limits = Self { served, waiting: 2 * served, brief };
+        let limits = Self { served, waiting: 2 * served, brief, keep_alive };
         if served < MAX_SERVED {
             tracing::warn!(
                 ?limits,
@@ -47,7 +51,7 @@ mod tests {
             (12_416, 4096, 8192, 128),
             (1 << 20, 4096, 8192, 128),
         ] {
-            let limits = ConnectionLimits::for_open_files(files);
+            let limits = ConnectionLimits::for_open_files(files, Duration::from_secs(75));
             let found = (limits.served, limits.waiting, limits.brief);
             assert_eq!(found, (served, waiting, brief), "{files}");
             assert!(served + waiting + brief <= files);

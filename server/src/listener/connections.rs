@@ -1,5 +1,5 @@
-//! The connections of a listener. Their number is limited, and so is the time that a client may take to send a
-//! request's headers: a client that sends nothing, or one byte at a time, does not keep its permit for ever.
+//! The connections of a listener. Their number is limited, and so is the time until the next request's headers have
+//! arrived: a client that sends nothing, or one byte at a time, does not keep its permit for ever.
 
 use std::{
     net::SocketAddr,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request};
+use futures::TryFutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
@@ -22,11 +23,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{connection_limits::ConnectionLimits, drained_body::DrainedBody};
-use crate::http;
+use super::{
+    close_delimited::{CloseDelimited, ResetIfCutOff},
+    connection_limits::ConnectionLimits,
+    drained_body::DrainedBody,
+};
+use crate::http::{self, PathPrefix};
 
-/// How long a client may take to send the headers of a request, and how long it may be idle between two requests.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of what a client sends is buffered until it is read.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// How long a client may keep sending on a connection that the server has closed.
@@ -48,17 +51,22 @@ struct Service {
     /// Answers requests that have no permit.
     refusal: Router,
     permits: Arc<Semaphore>,
+    /// How long a connection may be idle.
+    keep_alive: Duration,
+    path_prefix: PathPrefix,
 }
 
 /// Serves connections until it is stopped, and then finishes the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
+    path_prefix: PathPrefix,
     stop: &CancellationToken,
     limits: ConnectionLimits,
 ) {
     let permits = Arc::new(Semaphore::new(limits.served));
-    let service = Service { router, refusal: http::refusal(), permits };
+    let keep_alive = limits.keep_alive;
+    let service = Service { router, refusal: http::refusal(), permits, keep_alive, path_prefix };
     let open = Arc::new(Semaphore::new(limits.served + limits.waiting));
     let brief = Arc::new(Semaphore::new(limits.brief));
     let connections = TaskTracker::new();
@@ -102,7 +110,7 @@ pub async fn serve(
 }
 
 async fn serve_connection(
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     service: Service,
     is_brief: bool,
@@ -111,13 +119,16 @@ async fn serve_connection(
     // A response must not wait for the acknowledgement of the one before it.
     let _ = stream.set_nodelay(true);
     // hyper allocates its buffers at once, and some connections never send anything.
-    let silence = if is_brief { BRIEF_SILENCE } else { HEADERS_TIMEOUT };
+    let silence = if is_brief { BRIEF_SILENCE } else { service.keep_alive };
     let readable = stop.run_until_cancelled(timeout(silence, stream.readable())).await;
     if !matches!(readable, Some(Ok(Ok(())))) {
         return;
     }
-    let permit = OnceLock::new();
-    let respond = service_fn(move |request: Request<Incoming>| {
+    let close_delimited = CloseDelimited::default();
+    let mut stream = ResetIfCutOff::new(stream, close_delimited.clone());
+    let (permit, keep_alive) = (OnceLock::new(), service.keep_alive);
+    let respond = service_fn(move |mut request: Request<Incoming>| {
+        service.path_prefix.remove_from(&mut request);
         let is_served = http::is_probe(request.uri().path())
             || permit.get().is_some()
             || (!is_brief
@@ -133,11 +144,19 @@ async fn serve_connection(
                 service.refusal.clone()
             }
         };
-        router.oneshot(request.map(|body| Body::new(DrainedBody::new(body))))
+        let version = request.version();
+        let responding = router.oneshot(request.map(|body| Body::new(DrainedBody::new(body))));
+        let (prefix, close_delimited) = (service.path_prefix.clone(), close_delimited.clone());
+        responding.map_ok(move |mut response| {
+            prefix.add_to(&mut response);
+            close_delimited.observe(version, &response);
+            response
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_TIMEOUT)
+        // It begins when the response before has been written, so it limits idle connections, too.
+        .header_read_timeout(keep_alive)
         .max_buf_size(BUFFER_BYTES)
         .keep_alive(!is_brief)
         .serve_connection(TokioIo::new(&mut stream), respond);
@@ -153,6 +172,9 @@ async fn serve_connection(
     };
     if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection broke");
+    }
+    if stream.resets() {
+        return;
     }
     // The rest of what the client sends is read; otherwise the client would see a reset before it has read its
     // response.
@@ -179,12 +201,17 @@ mod tests {
             .route("/livez", get(async || "alive"));
         tokio::spawn({
             let stop = stop.clone();
-            async move { serve(listener, watch::channel(router).1, &stop, limits).await }
+            async move {
+                let router = watch::channel(router).1;
+                serve(listener, router, PathPrefix::default(), &stop, limits).await;
+            }
         });
         (addr, stop)
     }
 
-    const ONE: ConnectionLimits = ConnectionLimits { served: 1, waiting: 1, brief: 1 };
+    const KEEP_ALIVE: Duration = Duration::from_secs(75);
+    const ONE: ConnectionLimits =
+        ConnectionLimits { served: 1, waiting: 1, brief: 1, keep_alive: KEEP_ALIVE };
 
     async fn ask(stream: &mut TcpStream) -> String {
         ask_for("/", stream).await
@@ -272,7 +299,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silent_connections_beyond_both_limits_end_soon_and_let_others_be_refused() {
-        let (addr, _stop) = start(ConnectionLimits { served: 0, waiting: 0, brief: 1 }).await;
+        let (addr, _stop) = start(ConnectionLimits { served: 0, waiting: 0, ..ONE }).await;
         let _silent = TcpStream::connect(addr).await.unwrap();
         let mut next = TcpStream::connect(addr).await.unwrap();
         assert!(ask(&mut next).await.contains("overloaded"));
@@ -316,13 +343,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_finish_or_start_its_headers_loses_its_connection() {
-        let (addr, _stop) = start(ConnectionLimits { served: 2, waiting: 0, brief: 1 }).await;
+        let (addr, _stop) = start(ConnectionLimits { served: 2, waiting: 0, ..ONE }).await;
         for sent in ["GET / HTTP/1.1\r\nhost: local", ""] {
             let mut slow = TcpStream::connect(addr).await.unwrap();
             slow.write_all(sent.as_bytes()).await.unwrap();
-            let closed = timeout(HEADERS_TIMEOUT * 10, slow.read_to_end(&mut Vec::new())).await;
+            let closed = timeout(KEEP_ALIVE * 10, slow.read_to_end(&mut Vec::new())).await;
             closed.expect("the connection is still open").unwrap();
         }
+    }
+
+    /// A load balancer takes a connection that it has kept for a minute for usable.
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_for_longer_than_load_balancers_keep_theirs() {
+        let (addr, _stop) = start(ONE).await;
+        let mut kept = TcpStream::connect(addr).await.unwrap();
+        for _ in 0..3 {
+            assert!(ask(&mut kept).await.ends_with("served"));
+            sleep(Duration::from_secs(60)).await;
+        }
+        sleep(KEEP_ALIVE).await;
+        assert_eq!(kept.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[tokio::test]

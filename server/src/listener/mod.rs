@@ -1,7 +1,9 @@
-//! Sockets and connections: listening, connection limits, draining unread bodies, the limit of open files.
+//! Sockets and connections: listening, connection limits, draining unread bodies, resetting responses that break off, the
+//! limit of open files.
 //!
 //! The routers that answer the requests are in `http`.
 
+mod close_delimited;
 mod connection_limits;
 mod connections;
 mod drained_body;

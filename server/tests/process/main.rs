@@ -1,8 +1,11 @@
 //! The program among other things of its machine: its outputs, signals, a database that is not there yet or not fit,
-//! rights, poolers, limits.
+//! rights, poolers, proxies, certificates, limits.
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod database;
+mod forward_proxy;
+mod nginx;
 mod output;
 mod pooler;
 mod schema;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     components::{
+        address::address,
         error_message::ErrorMessage,
         short_id::short_id,
         state_badge::{StateBadge, state_label},
@@ -72,7 +73,7 @@ fn TransactionView(detail: TransactionDetail) -> impl IntoView {
     let title = move || format!("{} {} · Onceward", state_label(state.get()), short_id(id));
     view! {
         <Title text=title/>
-        <p class="mb-2"><a class="link" href="/">"All transactions"</a></p>
+        <p class="mb-2"><a class="link" href=address("/")>"All transactions"</a></p>
         <div class="flex flex-wrap items-baseline gap-x-4 gap-y-1">
             <h1 class="page-heading mb-1">
                 "Transaction " <span class="font-mono">{short_id(id)}</span>

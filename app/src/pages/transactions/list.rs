@@ -7,6 +7,7 @@ use domain::{Page, State, Unreadable};
 use leptos::{html, prelude::*};
 
 use crate::{
+    components::address::address,
     feed::{FeedEvent, LiveFeed},
     pages::transactions::{
         empty_list::EmptyList, list_address::list_address, rows::Rows,
@@ -93,7 +94,7 @@ pub fn TransactionList(
     };
     let export = |format| {
         let filter = status.map(|status| format!("&status={status}")).unwrap_or_default();
-        format!("/api/transactions/export?format={format}{filter}")
+        address(&format!("/api/transactions/export?format={format}{filter}"))
     };
     view! {
         <div class="new-rows">
@@ -152,7 +153,7 @@ pub fn TransactionList(
                     "NDJSON"
                 </a>
                 // Not a page of this application, so the browser must load it.
-                <a class="link" href="/api/docs" rel="external">"API"</a>
+                <a class="link" href=address("/api/docs") rel="external">"API"</a>
             </p>
         </div>
     }

@@ -7,6 +7,7 @@ use web_sys::{FormData, HtmlElement};
 
 use crate::{
     components::{
+        address::address,
         form::{FormAction, PostForm},
         short_id::short_id,
     },
@@ -186,7 +187,10 @@ pub fn SubmitForm() -> impl IntoView {
                                 .map(|id| {
                                     view! {
                                         "Stored as "
-                                        <a class="link font-mono" href=format!("/transactions/{id}")>
+                                        <a
+                                            class="link font-mono"
+                                            href=address(&format!("/transactions/{id}"))
+                                        >
                                             {short_id(id)}
                                         </a>
                                     }

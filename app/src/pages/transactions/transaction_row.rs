@@ -4,6 +4,7 @@ use domain::{Transaction, error_text::cause_first};
 use leptos::prelude::*;
 
 use crate::components::{
+    address::address,
     money::Money,
     outside_text::{OutsideText, isolated},
     page_context::Setting,
@@ -50,7 +51,11 @@ pub fn TransactionRow(
                 <StateBadge state attempts/>
             </td>
             <td role="cell" class="column-id">
-                <a class="link font-mono" href=format!("/transactions/{id}") title=id.to_string()>
+                <a
+                    class="link font-mono"
+                    href=address(&format!("/transactions/{id}"))
+                    title=id.to_string()
+                >
                     {short_id(id)}
                 </a>
             </td>

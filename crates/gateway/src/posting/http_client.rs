@@ -3,15 +3,16 @@
 use std::{error::Error, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::{Amount, AnswerBody, Ending, Finding, protocol::POST_WITHIN};
+use domain::{Amount, AnswerBody, Ending, Finding};
 use futures::{FutureExt, future::BoxFuture};
-use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, header, redirect};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
     boot_instant::BootInstant,
+    connector::{self, ConnectorError, ForwardProxy},
     deadline_body::{DeadlineBody, SendState},
     entry::{self, RequiredFields},
     service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
@@ -41,23 +42,25 @@ struct Entry<'a> {
 }
 
 impl HttpPostingClient {
-    /// A client for the posting service at `base`, with a timeout for each request. A verification requires no
-    /// field of an entry but the id.
+    /// A client for the posting service at `base`, with a timeout for each request. It connects directly, whatever
+    /// the environment says about proxies. A verification requires no field of an entry but the id.
     ///
     /// # Errors
-    /// If the TLS library cannot be set up.
-    pub fn new(base: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
-        // An error means that a provider is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .timeout(timeout)
-            .connect_timeout(timeout.min(POST_WITHIN))
-            // One call is one request on the wire: the protocol decides about retries.
-            .retry(reqwest::retry::never())
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("onceward/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+    /// If `base` is https and there are no certificates to trust.
+    pub fn new(base: &str, timeout: Duration) -> Result<Self, ConnectorError> {
+        Self::through(None, base, timeout)
+    }
+
+    /// The same through a proxy, if there is one.
+    ///
+    /// # Errors
+    /// If `base` or the proxy is https and there are no certificates to trust, or the proxy's address is wrong.
+    pub fn through(
+        proxy: Option<ForwardProxy>,
+        base: &str,
+        timeout: Duration,
+    ) -> Result<Self, ConnectorError> {
+        let client = connector::client(proxy, base, timeout)?;
         let (base, required) = (base.trim_end_matches('/').to_owned(), RequiredFields::default());
         Ok(Self { client, base, required })
     }
@@ -105,8 +108,11 @@ impl PostingService for HttpPostingClient {
 
     fn verify<'a>(&'a self, posting_request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
-            let request =
-                self.client.get(format!("{}/transactions/{}", self.base, posting_request.id));
+            let request = self
+                .client
+                .get(format!("{}/transactions/{}", self.base, posting_request.id))
+                // An absence that a cache on the way remembers proves nothing.
+                .header(header::CACHE_CONTROL, "no-cache");
             let response = match traced(request, posting_request).send().await {
                 Ok(response) => response,
                 Err(error) => {

@@ -4,6 +4,7 @@
 mod admission;
 mod boot_instant;
 mod claim;
+mod connector;
 mod deadline_body;
 mod dispatch;
 mod entry;
@@ -19,6 +20,7 @@ mod worker;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use boot_instant::BootInstant;
+pub use connector::{ConnectorError, ForwardProxy};
 pub use entry::RequiredFields;
 pub use execution::{ExecutionResult, Executor};
 pub use http_client::HttpPostingClient;

@@ -93,6 +93,15 @@ async fn every_request_continues_the_trace_with_a_span_of_its_own() {
     }
 }
 
+#[tokio::test]
+async fn a_verification_asks_caches_on_the_way_not_to_answer() {
+    let server =
+        ScriptedServer::start([Action::ReadRequest, answer("404 Not Found", "", "")]).await;
+    assert_eq!(client(&server.url(), LONG).verify(&posting()).await.finding, Finding::Absent);
+    let received = server.received();
+    assert_eq!(header(&received[0], "cache-control"), "no-cache", "{received:?}");
+}
+
 /// The HTTP library would send a request again when a kept connection closes during it.
 #[tokio::test]
 async fn a_request_is_not_repeated_when_its_kept_connection_closes() {

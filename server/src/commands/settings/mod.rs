@@ -3,7 +3,9 @@
 //! The settings of `simulator` and `load` are in the files of those commands.
 
 pub mod posting;
+pub mod posting_proxy;
 pub mod values;
+pub mod web;
 pub mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -13,6 +15,7 @@ use gateway::database::Schema;
 
 use posting::PostingSettings;
 use values::{http_url, listen_addr};
+use web::WebSettings;
 use webhooks::WebhookSettings;
 
 /// Settings of `serve`, `web` and `worker`.
@@ -53,6 +56,8 @@ pub struct Settings {
     pub posting: PostingSettings,
     #[command(flatten)]
     pub webhooks: WebhookSettings,
+    #[command(flatten)]
+    pub web: WebSettings,
     /// Refuse API submissions without an idempotency key
     #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
     pub idempotency_key_required: bool,

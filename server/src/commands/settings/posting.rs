@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
 use domain::{backoff::Backoff, protocol::Policy};
-use gateway::RequiredFields;
+use gateway::{HttpPostingClient, RequiredFields};
 
-use super::values::positive;
+use super::{posting_proxy::PostingProxy, values::positive};
+use crate::commands::fatal::Fatal;
 
 /// How a worker posts.
 #[derive(Debug, Clone, Args)]
@@ -64,6 +65,16 @@ pub struct PostingSettings {
     /// milliseconds
     #[arg(long, env = "POSTING_DOUBT_AFTER_MS", value_name = "POSTING_DOUBT_AFTER_MS", default_value_t = 300_000, value_parser = value_parser!(u64).range(1..=86_400_000))]
     pub posting_doubt_after_ms: u64,
+    /// The proxy for requests to POSTING_URL: off, environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY), or
+    /// its URL
+    #[arg(
+        long,
+        env = "POSTING_PROXY",
+        value_name = "POSTING_PROXY",
+        default_value = "off",
+        hide_env_values = true
+    )]
+    pub posting_proxy: PostingProxy,
 }
 
 /// A field that an entry of the posting service must have.
@@ -91,6 +102,21 @@ impl PostingSettings {
             amount: self.posting_verify_fields.contains(&VerifyField::Amount),
             currency: self.posting_verify_fields.contains(&VerifyField::Currency),
         }
+    }
+
+    /// A client for the posting service at `url`, through the proxy that the settings name.
+    ///
+    /// # Errors
+    /// If the proxy cannot be used, or there is no certificate to trust and one is needed.
+    pub fn client(&self, url: &str) -> Result<HttpPostingClient, Fatal> {
+        let proxy = self.posting_proxy.on_the_way_to(url)?;
+        if let Some(proxy) = &proxy {
+            tracing::info!(proxy = proxy.url, "requests to the posting service go through a proxy");
+        }
+        let timeout = Duration::from_millis(self.posting_timeout_ms);
+        let client = HttpPostingClient::through(proxy, url, timeout)
+            .map_err(|error| format!("POSTING_URL: {error}"))?;
+        Ok(client.requiring(self.required_fields()))
     }
 
     /// The protocol's settings. A transaction in doubt is verified ten times more slowly than attempts

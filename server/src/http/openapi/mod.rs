@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
+    PathPrefix,
     problem::{self, code},
     state::WebState,
 };
@@ -40,13 +41,17 @@ pub fn router() -> OpenApiRouter<WebState> {
     OpenApiRouter::with_openapi(Base::openapi())
 }
 
-/// The routes of the document itself and of the page that shows it.
-pub fn routes(document: &OpenApi) -> Router<WebState> {
-    let text = text(document);
+/// The routes of the document itself and of the page that shows it. Its server has the prefix.
+pub fn routes(mut document: OpenApi, prefix: &PathPrefix) -> Router<WebState> {
+    if !prefix.as_str().is_empty() {
+        let servers = document.servers.iter_mut().flatten();
+        servers.for_each(|server| server.url = prefix.to_string());
+    }
+    let text = text(&document);
     let document =
         async move || ([(header::CONTENT_TYPE, "application/json")], text).into_response();
     // Swagger's validator would send the document to a foreign server.
-    let config = Config::from("/api/openapi.json").validator_url("none");
+    let config = Config::from(format!("{prefix}/api/openapi.json")).validator_url("none");
     let page = SwaggerUi::new("/api/docs").config(config);
     Router::new().route("/api/openapi.json", get(document)).merge(page)
 }

@@ -137,7 +137,9 @@ async fn open(
         }
     });
     let events = changes.flat_map(|change| stream::iter(events(&change)));
-    Ok(Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response())
+    let stream = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default());
+    // A proxy such as nginx would hold events back until it has a buffer full of them.
+    Ok(([("x-accel-buffering", "no")], stream).into_response())
 }
 
 /// The position that a client resumes from. With an id that is not ours it resumes from the beginning: it must not
