@@ -27,8 +27,12 @@ export default async function startForAll(): Promise<() => Promise<void>> {
   return onceward.stop;
 }
 
-/** Starts a program and waits until it is ready. `name` names its log file. */
-export async function start(name: string, command: "serve" | "web" = "serve"): Promise<Onceward> {
+/** Starts a program with these settings, and waits until it is ready. `name` names its log file. */
+export async function start(
+  name: string,
+  command: "serve" | "web" = "serve",
+  settings: Record<string, string> = {},
+): Promise<Onceward> {
   const data = mkdtempSync(join(tmpdir(), "onceward-e2e-"));
   chmodSync(data, 0o755); // under root, the program's PostgreSQL runs as another user, which needs access
   mkdirSync(results, { recursive: true });
@@ -52,6 +56,7 @@ export async function start(name: string, command: "serve" | "web" = "serve"): P
       POSTING_TIMEOUT_MS: "3000",
       POSTING_SETTLE_MS: "2000",
       POSTING_RETRY_BASE_MS: "200",
+      ...settings,
     },
   });
 

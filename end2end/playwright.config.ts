@@ -10,7 +10,18 @@ function chromium(): string | undefined {
 }
 
 // Tests that do not depend on the size of the page.
-const onceOnly = ["download", "posting", "interventions", "retry-all", "last-error", "outside-text", "second-visit", "submit-form"].map((name) => `${name}.spec.ts`);
+const onceOnly = [
+  "download",
+  "gap",
+  "interventions",
+  "last-error",
+  "outside-text",
+  "posting",
+  "retry-all",
+  "second-visit",
+  "submit-form",
+  "under-a-path",
+].map((name) => `${name}.spec.ts`);
 
 // Taken only on demand: they are committed, and no two runs give the same images.
 const screenshots = process.env.SCREENSHOTS ? [] : ["screenshots.spec.ts"];
