@@ -10,7 +10,8 @@ pub fn path_prefix() -> &'static str {
 /// Sets what all addresses begin with, the server functions' own among them. Only the first call has an effect, and
 /// only if the prefix is not empty.
 pub fn set_path_prefix(prefix: &str) {
-    if !prefix.is_empty() {
+    // It is set at each page that the server renders, and only the first must be kept in memory for ever.
+    if !prefix.is_empty() && path_prefix().is_empty() {
         let _ = try_set_server_url(prefix.to_owned().leak());
     }
 }

@@ -132,7 +132,7 @@ impl Listening {
         let addr = listener.local_addr()?;
         let (waits_for, reason) = watch::channel(String::new());
         let (router, routers) =
-            watch::channel(http::starting::router(reason, settings.web.hosts()));
+            watch::channel(http::starting::router(reason, settings.web.hosts.clone()));
         let (prefix, grace) = (settings.web.path_prefix.clone(), settings.shutdown_grace());
         let stop = stop.clone();
         let serving = tokio::spawn(async move {
@@ -235,7 +235,7 @@ impl Run<'_> {
         match (&listening, role) {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
-                listening.serve(http::worker_router(gateway, metrics, settings.web.hosts()));
+                listening.serve(http::worker_router(gateway, metrics, settings.web.hosts.clone()));
                 let addr = listening.addr;
                 announce(format!(
                     "An Onceward worker is posting; its metrics are at http://{addr}"
@@ -248,7 +248,7 @@ impl Run<'_> {
                 })?;
                 let web = http::WebState {
                     gateway,
-                    hosts: settings.web.hosts(),
+                    hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),
                     options,
                     page_files,

@@ -44,10 +44,7 @@ use middleware::{
 use page_files::FromPageFiles;
 use problem::Problem;
 
-pub use middleware::{
-    load_shedding::is_probe,
-    same_origin::{HostName, Hosts},
-};
+pub use middleware::{load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
 pub use state::{KeyRequired, WebState, WebhookSignatures};

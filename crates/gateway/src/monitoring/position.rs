@@ -17,6 +17,10 @@ pub struct Position {
     open: Vec<i64>,
 }
 
+/// The most open database transactions in the text of a position: more than PostgreSQL has sessions. What they have
+/// changed is read at once.
+const MAX_OPEN: usize = 2_000;
+
 /// The text is not a position of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must be a position of the change feed, as an earlier answer named it")]
@@ -102,7 +106,7 @@ impl FromStr for Position {
         let mut open = parts.map(|below| Ok(at - number(below)?)).collect::<Result<Vec<_>, _>>()?;
         open.reverse();
         let are_below = open.iter().all(|number| (0..at).contains(number));
-        (are_below && open.is_sorted_by(|one, next| one < next))
+        (open.len() <= MAX_OPEN && are_below && open.is_sorted_by(|one, next| one < next))
             .then_some(Self { at, open })
             .ok_or(BadPosition)
     }

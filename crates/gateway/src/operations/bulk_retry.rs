@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::intervention::{By, retry};
 use crate::{
     EngineError, Filter, Gateway,
+    database::StoredTime,
     job::{BULK_RETRIES, Queue},
     queries::{Cursor, push_page},
     wake_ups::WakeUps,
@@ -171,7 +172,7 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
     query.push(
         ") page join transactions t using (id) order by page.submitted_at desc, page.id desc",
     );
-    let found: Vec<(Uuid, i64, DateTime<Utc>)> = query.build_query_as().fetch_all(&mut *tx).await?;
+    let found: Vec<(Uuid, i64, StoredTime)> = query.build_query_as().fetch_all(&mut *tx).await?;
 
     let claims: Vec<_> = found.iter().map(|(id, fence, _)| (*id, *fence)).collect();
     let principal = Principal::named(row.principal);
@@ -188,7 +189,7 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
         found.len() as i64,
         retried,
         last.map(|(id, ..)| *id),
-        last.map(|(.., submitted_at)| *submitted_at),
+        last.map(|(.., submitted_at)| submitted_at.nearest()),
         !more,
     )
     .execute(&mut *tx)

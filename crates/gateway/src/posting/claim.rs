@@ -150,6 +150,9 @@ pub async fn claim(
         };
         let request = read();
         unreadable.extend(request.as_ref().err().cloned());
+        if row.doubt_since.is_some_and(|since| since.read().is_none()) {
+            unreadable.push(column("doubt_since"));
+        }
         let claim = Claim {
             id: row.id,
             request,

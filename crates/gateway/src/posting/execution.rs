@@ -251,7 +251,6 @@ impl Executor {
         execution: &mut protocol::Execution,
         permit: Option<&mut PostPermit<'_>>,
     ) -> (Evidence, Step) {
-        // A worker that reclaims relies on this: a POST that was not sent by then is never sent.
         let request = match &claim.request {
             Ok(request) => request,
             Err(unreadable) => {
@@ -266,6 +265,7 @@ impl Executor {
                 return (Evidence::Attempt { answer, outcome, window }, step);
             }
         };
+        // A worker that reclaims relies on this: a POST that was not sent by then is never sent.
         let send_deadline = claim.requested_at + POST_WITHIN;
         let started = Instant::now();
         let answer = self.posting.post(request, send_deadline).await;

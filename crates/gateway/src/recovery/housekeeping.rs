@@ -60,8 +60,8 @@ pub async fn clean_up(pool: impl PgExecutor<'_> + Copy) -> Result<(), sqlx::Erro
     .execute(pool)
     .await?;
     while compact(pool).await? {}
-    forget_readable(pool).await?;
-    create_missing_jobs(pool).await
+    create_missing_jobs(pool).await?;
+    forget_readable(pool).await
 }
 
 /// Every change of a transaction writes its job in the same statement, so no job should be missing. If one is,

@@ -4,6 +4,7 @@
 
 pub mod posting;
 pub mod posting_proxy;
+pub mod secret_parser;
 pub mod values;
 pub mod web;
 pub mod webhooks;

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, value_parser};
 use domain::{backoff::Backoff, protocol::Policy};
 use gateway::{HttpPostingClient, RequiredFields};
 
-use super::{posting_proxy::PostingProxy, values::positive};
+use super::{posting_proxy::PostingProxy, secret_parser::SecretParser, values::positive};
 use crate::commands::fatal::Fatal;
 
 /// How a worker posts.
@@ -72,7 +72,8 @@ pub struct PostingSettings {
         env = "POSTING_PROXY",
         value_name = "POSTING_PROXY",
         default_value = "off",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = SecretParser::new("POSTING_PROXY")
     )]
     pub posting_proxy: PostingProxy,
 }

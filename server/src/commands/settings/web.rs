@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, value_parser};
 
-use crate::http::{HostName, Hosts, PathPrefix};
+use crate::http::{Hosts, PathPrefix};
 
 /// How clients reach Onceward.
 #[derive(Debug, Clone, Args)]
@@ -13,8 +13,8 @@ pub struct WebSettings {
     #[arg(long, env = "KEEP_ALIVE_MS", value_name = "KEEP_ALIVE_MS", default_value_t = 75_000, value_parser = value_parser!(u64).range(1_000..=3_600_000))]
     pub keep_alive_ms: u64,
     /// The host names, besides those of this machine, under which clients may address Onceward, separated by commas
-    #[arg(long, env = "ONCEWARD_HOSTS", value_name = "ONCEWARD_HOSTS", value_delimiter = ',')]
-    pub hosts: Vec<HostName>,
+    #[arg(long, env = "ONCEWARD_HOSTS", value_name = "ONCEWARD_HOSTS", default_value = "")]
+    pub hosts: Hosts,
     /// The path under which a proxy serves Onceward, such as /onceward. The proxy may remove it from requests or keep it
     #[arg(
         long,
@@ -26,11 +26,6 @@ pub struct WebSettings {
 }
 
 impl WebSettings {
-    /// The names under which clients may address Onceward.
-    pub fn hosts(&self) -> Hosts {
-        self.hosts.iter().cloned().collect()
-    }
-
     /// How long a connection may be idle.
     pub fn keep_alive(&self) -> Duration {
         Duration::from_millis(self.keep_alive_ms)

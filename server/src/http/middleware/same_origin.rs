@@ -25,7 +25,7 @@ impl FromStr for HostName {
     type Err = NotAHostName;
 
     fn from_str(text: &str) -> Result<Self, NotAHostName> {
-        let authority: Authority = text.trim().parse().map_err(|_| NotAHostName)?;
+        let authority: Authority = text.parse().map_err(|_| NotAHostName)?;
         let name = authority.host();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._[:]".contains(c);
         match name == authority.as_str() && name.chars().all(is_plain) {
@@ -40,9 +40,13 @@ impl FromStr for HostName {
 #[derive(Debug, Clone, Default)]
 pub struct Hosts(Arc<[HostName]>);
 
-impl FromIterator<HostName> for Hosts {
-    fn from_iter<I: IntoIterator<Item = HostName>>(names: I) -> Self {
-        Self(names.into_iter().collect())
+/// Reads names that are separated by commas.
+impl FromStr for Hosts {
+    type Err = NotAHostName;
+
+    fn from_str(text: &str) -> Result<Self, NotAHostName> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -149,17 +149,21 @@ fn position(headers: &HeaderMap) -> Option<Position> {
     Some(id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or_else(Position::beginning))
 }
 
-/// The events of a change. The first change for a client without a position may have no transactions.
+/// The events of a change. The first change for a client without a position may have no transactions. Only the last of
+/// those that tell of transactions has the new position: a client that loses the connection between two of them receives
+/// both again.
 fn events(change: &Change) -> Vec<Event> {
-    let at = change.position.to_string();
+    let (from, at) = (change.from.to_string(), change.position.to_string());
+    let (has_transactions, has_unreadable) =
+        (!change.transactions.is_empty(), !change.unreadable.is_empty());
+    let id_before = |more_follow: bool| if more_follow { &from } else { &at };
     let gap = change.is_gap.then(|| {
-        let (from, to) = (change.from.to_string(), at.clone());
-        event("gap", &at, &Gap { from, to, read_again: "/api/transactions" })
+        let gap = Gap { from: from.clone(), to: at.clone(), read_again: "/api/transactions" };
+        event("gap", id_before(has_transactions || has_unreadable), &gap)
     });
-    let transactions =
-        (!change.transactions.is_empty()).then(|| event("transactions", &at, &change.transactions));
-    let unreadable =
-        (!change.unreadable.is_empty()).then(|| event("unreadable", &at, &change.unreadable));
+    let transactions = has_transactions
+        .then(|| event("transactions", id_before(has_unreadable), &change.transactions));
+    let unreadable = has_unreadable.then(|| event("unreadable", &at, &change.unreadable));
     let counts = change.counts.map(|counts| event("counts", &at, &counts));
     let posting = change.posting.as_ref().map(|posting| event("posting", &at, posting));
     gap.into_iter()
