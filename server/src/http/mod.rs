@@ -48,7 +48,7 @@ pub use middleware::{load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
-pub use webhook_secrets::{WebhookSecretError, WebhookSecrets};
+pub use webhook_secrets::WebhookSecrets;
 
 /// Every route of the web side.
 pub fn router(state: WebState) -> Router {

@@ -73,7 +73,7 @@ pub struct PostingSettings {
         value_name = "POSTING_PROXY",
         default_value = "off",
         hide_env_values = true,
-        value_parser = SecretParser::new("POSTING_PROXY")
+        value_parser = SecretParser::<PostingProxy>::new("POSTING_PROXY")
     )]
     pub posting_proxy: PostingProxy,
 }

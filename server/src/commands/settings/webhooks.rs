@@ -10,7 +10,7 @@ use crate::http::WebhookSecrets;
 pub struct WebhookSettings {
     /// The secrets that inbound webhooks must be signed with (Standard Webhooks): whsec_<base64>, several
     /// separated by commas during a rotation. Unset: signatures are not checked
-    #[arg(long, env = "WEBHOOK_SECRETS", value_name = "WEBHOOK_SECRETS", hide_env_values = true, value_parser = SecretParser::new("WEBHOOK_SECRETS"))]
+    #[arg(long, env = "WEBHOOK_SECRETS", value_name = "WEBHOOK_SECRETS", hide_env_values = true, value_parser = SecretParser::<WebhookSecrets>::new("WEBHOOK_SECRETS"))]
     pub webhook_secrets: Option<WebhookSecrets>,
     /// How far the timestamp of a signed webhook may differ from this machine's clock, in seconds
     #[arg(long, env = "WEBHOOK_TOLERANCE_SECONDS", value_name = "WEBHOOK_TOLERANCE_SECONDS", default_value_t = 300, value_parser = value_parser!(u64).range(1..=86_400))]
