@@ -33,7 +33,7 @@ test("under a path, everything that the page asks for is under that path", async
   await row(page, description).getByRole("link").first().click();
   await expect(page).toHaveURL(new RegExp(`${prefix}/transactions/[0-9a-f-]{36}`));
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-  await expect(page.getByText(description)).toBeVisible();
+  await expect(page.getByText(description, { exact: true })).toBeVisible();
 
   // The same page as the server renders it, and back by a link.
   await page.reload();

@@ -105,8 +105,10 @@ async fn post(path: &str, data: FormData) -> Result<Answer, LoadError> {
     const JSON: &str = "application/json";
     const FORM: &str = "application/x-www-form-urlencoded";
 
+    // Unlike the other requests of server functions, this one does not add the path under which Onceward is served.
+    let path = address(path);
     let request: BrowserRequest =
-        ClientReq::<LoadError>::try_new_post_form_data(path, JSON, FORM, data.into())?;
+        ClientReq::<LoadError>::try_new_post_form_data(&path, JSON, FORM, data.into())?;
     let sent: Result<BrowserResponse, LoadError> =
         <BrowserClient as Client<LoadError>>::send(request).await;
     let response = sent?;
