@@ -4,6 +4,7 @@
 //! [`protocol`] decides the next step; the `gateway` crate carries it out. The crate builds for WASM,
 //! so that the browser's forms and the REST API validate with the same code.
 
+pub mod access;
 pub mod currency;
 pub mod date_time;
 pub mod error_text;
@@ -20,6 +21,7 @@ pub mod trace_parent;
 pub mod trace_state;
 pub mod transaction;
 
+pub use access::{Actor, Caller, Permission, PrincipalKind, Role, Scope};
 pub use currency::Currency;
 pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
 pub use money::Amount;

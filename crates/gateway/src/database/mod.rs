@@ -12,14 +12,14 @@ mod schema;
 mod stored_time;
 
 pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits, is_caused_by_one_row};
-pub(crate) use bounded_pool::BoundedPool;
+pub use bounded_pool::BoundedPool;
 pub use commit_fault::CommitFault;
 pub use connect::ConnectError;
 pub use migrate::{PrepareError, migrate, prepare};
-pub(crate) use pools::{COMMIT_TIMEOUT, WEB_STATEMENT_TIMEOUT, WORKER_STATEMENT_TIMEOUT, interval};
+pub(crate) use pools::{COMMIT_TIMEOUT, WORKER_STATEMENT_TIMEOUT, interval};
 pub use pools::{
-    WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT, for_clients, for_dispatch, for_execution,
-    for_heartbeat, options, pool,
+    WEB_ACQUIRE_TIMEOUT, WEB_STATEMENT_TIMEOUT, WORKER_ACQUIRE_TIMEOUT, for_clients, for_dispatch,
+    for_execution, for_heartbeat, options, pool,
 };
 pub use requirements::Unsuitable;
 pub use schema::{BadSchema, Schema};

@@ -19,7 +19,7 @@ pub const WEB_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// lose the answer of the posting service.
 pub const WORKER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of a query of the web side: its client is answered within two seconds.
-pub(crate) const WEB_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
+pub const WEB_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// The timeout of a commit of submissions. Their clients are informed earlier that the commit is not
 /// confirmed. Until the timeout has passed, the statement counts among those in flight.
 pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(3);
