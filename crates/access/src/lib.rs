@@ -5,6 +5,7 @@
 
 mod error;
 mod principals;
+mod recent;
 
 pub use error::AccessError;
 pub use principals::{NewPrincipal, StoredPrincipal};
