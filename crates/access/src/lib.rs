@@ -6,22 +6,40 @@
 mod error;
 mod principals;
 mod recent;
+mod users;
 
 pub use error::AccessError;
 pub use principals::{NewPrincipal, StoredPrincipal};
+pub use users::{
+    Attempt, Enrolment, FirstAdmin, LINK_LIFETIME_HOURS, LinkOwner, ListedSession, NewPassword,
+    PasswordRule, Refusal, SecretToken, Session, SessionSettings, SignedIn, User, Visit,
+};
+
+use std::sync::Arc;
 
 use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
 use sqlx::PgPool;
+use users::People;
 
 /// Principals, credentials and the audit of one database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Access {
     pool: BoundedPool,
+    people: Arc<People>,
 }
 
 impl Access {
     /// Access on a migrated database.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT) }
+        Self {
+            pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT),
+            people: Arc::new(People::new(SessionSettings::default())),
+        }
+    }
+
+    /// With other settings of sessions.
+    #[must_use]
+    pub fn with_sessions(self, settings: SessionSettings) -> Self {
+        Self { people: Arc::new(People::new(settings)), ..self }
     }
 }

@@ -3,6 +3,7 @@
 //! A command starts and stops the parts of the program; the parts themselves are elsewhere.
 
 pub mod command_line;
+mod database;
 pub mod fatal;
 mod leptos_options;
 pub mod load;
