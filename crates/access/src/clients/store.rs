@@ -81,7 +81,7 @@ impl Access {
             "update principals set
                 role = coalesce($2, role),
                 rate_limit = case when $3 then $4 else rate_limit end,
-                disabled_at = case $5
+                disabled_at = case $5::boolean
                     when true then coalesce(disabled_at, clock_timestamp())
                     when false then null
                     else disabled_at end
