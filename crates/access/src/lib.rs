@@ -3,28 +3,33 @@
 //! Roles and permissions themselves are in `domain`; which request needs which permission is in `server`. Nothing
 //! here knows HTTP.
 
+mod clients;
 mod error;
 mod principals;
 mod recent;
 mod users;
 
+use std::sync::Arc;
+
+use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
+use sqlx::PgPool;
+
+use clients::KeyReadings;
+use users::People;
+
+pub use clients::{Key, KeyHolder, KeyRefusal, NewKey, StoredKey};
 pub use error::AccessError;
-pub use principals::{NewPrincipal, StoredPrincipal};
+pub use principals::StoredPrincipal;
 pub use users::{
     Attempt, Enrolment, FirstAdmin, LINK_LIFETIME_HOURS, LinkOwner, ListedSession, NewPassword,
     PasswordRule, Refusal, SecretToken, Session, SessionSettings, SignedIn, User, Visit,
 };
 
-use std::sync::Arc;
-
-use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
-use sqlx::PgPool;
-use users::People;
-
 /// Principals, credentials and the audit of one database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Access {
     pool: BoundedPool,
+    keys: Arc<KeyReadings>,
     people: Arc<People>,
 }
 
@@ -33,6 +38,7 @@ impl Access {
     pub fn new(pool: PgPool) -> Self {
         Self {
             pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT),
+            keys: Arc::default(),
             people: Arc::new(People::new(SessionSettings::default())),
         }
     }

@@ -13,7 +13,7 @@ use super::{
     sign_in::{Refusal, SignedIn},
     throttle::{Admission, Subjects},
 };
-use crate::{Access, AccessError, NewPrincipal, principals::check_name};
+use crate::{Access, AccessError, principals::check_name};
 
 /// A user as pages and commands list it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +43,11 @@ impl Access {
     /// [`AccessError::Invalid`] or [`AccessError::NameTaken`].
     pub async fn create_user(
         &self,
-        new: &NewPrincipal,
+        name: &str,
+        role: Role,
         password: Option<NewPassword>,
     ) -> Result<Uuid, AccessError> {
-        check_name(&new.name)?;
+        check_name(name)?;
         let id = Uuid::now_v7();
         let hash = match password {
             Some(password) => Some(self.people.hashing.hash(password).await?),
@@ -59,8 +60,8 @@ impl Access {
              insert into users (id, password_hash, password_changed_at)
              values ($1, $4, case when $4::text is not null then now() end)",
             id,
-            new.name,
-            new.role.as_str(),
+            name,
+            role.as_str(),
             hash,
         )
         .execute(&self.pool)

@@ -3,7 +3,7 @@
 use domain::Role;
 
 use super::{NewPassword, SecretToken};
-use crate::{Access, AccessError, NewPrincipal};
+use crate::{Access, AccessError};
 
 /// The name of the first administrator.
 const NAME: &str = "admin";
@@ -48,8 +48,7 @@ impl Access {
         if self.has_admin().await? {
             return Ok(FirstAdmin::Exists);
         }
-        let new = NewPrincipal { name: NAME.to_owned(), role: Role::Admin };
-        match self.create_user(&new, None).await {
+        match self.create_user(NAME, Role::Admin, None).await {
             Ok(_) => {}
             // Created by an earlier start, or by another process at this moment.
             Err(AccessError::NameTaken) if self.is_waiting_admin().await? => {}
