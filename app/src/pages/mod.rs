@@ -4,5 +4,7 @@
 //! in [`server_functions`](crate::server_functions).
 
 pub mod not_found;
+#[cfg(feature = "ssr")]
+pub mod people;
 pub mod transaction;
 pub mod transactions;

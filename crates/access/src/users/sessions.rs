@@ -8,7 +8,10 @@ use domain::{Actor, Caller, Principal, PrincipalKind, Role};
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-use super::{SecretToken, accounts::role};
+use super::{
+    SecretToken,
+    accounts::{NO_USER, role},
+};
 use crate::{Access, AccessError, recent::Recent};
 
 /// How long sessions last, and who needs a second factor.
@@ -217,6 +220,26 @@ impl Access {
         .await?;
         self.people.sessions.forget();
         Ok(ended.rows_affected())
+    }
+
+    /// Ends all sessions of the user with this name.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`].
+    pub async fn end_sessions_of(&self, name: &str) -> Result<(), AccessError> {
+        let user = sqlx::query_scalar!(
+            "with target as (
+                select u.id from users u join principals p on p.id = u.id where p.name = $1
+             ), ended as (
+                delete from sessions s using target where s.user_id = target.id
+             )
+             select id from target",
+            name,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.people.sessions.forget();
+        user.map(|_| ()).ok_or(AccessError::NotFound(NO_USER))
     }
 }
 
