@@ -4,13 +4,10 @@
 mod admission;
 mod boot_instant;
 mod claim;
-mod connector;
-mod deadline_body;
+mod client;
 mod dispatch;
-mod entry;
 mod execution;
 mod heartbeat;
-mod http_client;
 mod job_queue;
 mod record;
 mod service;
@@ -20,9 +17,7 @@ mod worker;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use boot_instant::BootInstant;
-pub use connector::{ConnectorError, ForwardProxy};
-pub use entry::RequiredFields;
+pub use client::{ConnectorError, ForwardProxy, HttpPostingClient, RequiredFields};
 pub use execution::{ExecutionResult, Executor};
-pub use http_client::HttpPostingClient;
 pub use service::{LookupAnswer, PostAnswer, PostingRequest, PostingService};
 pub use worker::{Worker, WorkerSettings};

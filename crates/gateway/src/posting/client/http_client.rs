@@ -11,10 +11,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    boot_instant::BootInstant,
     connector::{self, ConnectorError, ForwardProxy},
     deadline_body::{DeadlineBody, SendState},
     entry::{self, RequiredFields},
+};
+use crate::posting::{
+    boot_instant::BootInstant,
     service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
 };
 
