@@ -9,6 +9,7 @@ mod dispatch;
 mod execution;
 mod heartbeat;
 mod job_queue;
+mod rate_limiter;
 mod record;
 mod service;
 mod verification_pace;
@@ -17,7 +18,10 @@ mod worker;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use boot_instant::BootInstant;
-pub use client::{ConnectorError, ForwardProxy, HttpPostingClient, RequiredFields};
+pub use client::{
+    AuthorizationSettings, ConnectorError, CredentialSettings, FileError, ForwardProxy,
+    HttpPostingClient, OAuthSettings, RequiredFields, SettingFile, TlsFiles,
+};
 pub use execution::{ExecutionResult, Executor};
-pub use service::{LookupAnswer, PostAnswer, PostingRequest, PostingService};
+pub use service::{CredentialError, LookupAnswer, PostAnswer, PostingRequest, PostingService};
 pub use worker::{Worker, WorkerSettings};

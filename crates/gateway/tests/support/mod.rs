@@ -185,7 +185,9 @@ impl Scripted {
     pub fn answers(self: &Arc<Self>, ending: Ending) -> &Arc<Self> {
         let excerpt = matches!(ending, Ending::Answered { .. }).then(|| "what it said".to_owned());
         let transport_error = excerpt.is_none().then(|| "no answer".to_owned());
-        self.answers.lock().unwrap().push_back(PostAnswer { ending, transport_error, excerpt });
+        let credentials_renewed = false;
+        let answer = PostAnswer { ending, transport_error, excerpt, credentials_renewed };
+        self.answers.lock().unwrap().push_back(answer);
         self
     }
 
@@ -202,6 +204,7 @@ impl Scripted {
             http_status: None,
             error,
             retry_after: None,
+            credentials_renewed: false,
         });
         self
     }

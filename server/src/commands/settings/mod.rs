@@ -3,6 +3,7 @@
 //! The settings of `simulator` and `load` are in the files of those commands.
 
 pub mod posting;
+pub mod posting_credentials;
 pub mod posting_proxy;
 pub mod secret_parser;
 pub mod values;
