@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    Ending, Finding, Outcome,
+    Ending, Finding,
     protocol::{self, POST_WITHIN, Policy, Step},
 };
 use futures::FutureExt;
@@ -280,7 +280,7 @@ impl Executor {
             .record(started.elapsed());
         // A request that this process delayed says nothing about the posting service.
         if let Some(permit) = permit
-            && (outcome != Outcome::NotSent || BootInstant::now() < send_deadline)
+            && (answer.ending != Ending::NotWritten || BootInstant::now() < send_deadline)
         {
             permit.report(&answer);
         }

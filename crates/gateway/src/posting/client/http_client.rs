@@ -1,6 +1,6 @@
 //! The posting service over HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::{Amount, AnswerBody, Ending, Finding, refuses_credentials};
@@ -81,17 +81,21 @@ impl HttpPostingClient {
         Self { required, ..self }
     }
 
-    async fn credentials(&self) -> Result<RequestCredentials, CredentialError> {
-        timeout(self.timeout, self.credentials.for_request())
-            .await
-            .unwrap_or(Err(CredentialError::TimedOut))
+    /// What a request needs before it can be made. A file that is slow to read is not waited for longer than an answer.
+    async fn ready(&self) -> Result<(Arc<Client>, RequestCredentials), CredentialError> {
+        let ready = async {
+            let credentials = self.credentials.for_request().await?;
+            Ok((self.client.current().await, credentials))
+        };
+        timeout(self.timeout, ready).await.unwrap_or(Err(CredentialError::TimedOut))
     }
 
     /// Learns from the status of an answer whether the credentials of its request are good. If they were refused, others
     /// are looked for; returns whether there are some.
     async fn learn(&self, status: u16, credentials: &RequestCredentials) -> bool {
         if refuses_credentials(status) {
-            return self.credentials.renew(credentials, status).await;
+            let renewed = timeout(self.timeout, self.credentials.renew(credentials, status));
+            return renewed.await.unwrap_or_default();
         }
         // A server error may come from a gateway that has not looked at them.
         if status < 500 {
@@ -103,7 +107,7 @@ impl HttpPostingClient {
 
 impl PostingService for HttpPostingClient {
     fn prepare(&self) -> BoxFuture<'_, Result<(), CredentialError>> {
-        self.credentials().map_ok(drop).boxed()
+        self.ready().map_ok(drop).boxed()
     }
 
     fn post<'a>(
@@ -112,8 +116,8 @@ impl PostingService for HttpPostingClient {
         send_deadline: BootInstant,
     ) -> BoxFuture<'a, PostAnswer> {
         async move {
-            let credentials = match self.credentials().await {
-                Ok(credentials) => credentials,
+            let (client, credentials) = match self.ready().await {
+                Ok(ready) => ready,
                 Err(error) => return not_written(error.to_string()),
             };
             let body = Entry {
@@ -128,10 +132,7 @@ impl PostingService for HttpPostingClient {
                 Ok(body) => Bytes::from(body),
                 Err(error) => return not_written(error.to_string()),
             };
-            let request = self
-                .client
-                .current()
-                .await
+            let request = client
                 .post(format!("{}/transactions", self.base))
                 .header(header::CONTENT_TYPE, "application/json")
                 .header("idempotency-key", posting_request.id.to_string());
@@ -153,16 +154,13 @@ impl PostingService for HttpPostingClient {
 
     fn verify<'a>(&'a self, posting_request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
-            let credentials = match self.credentials().await {
-                Ok(credentials) => credentials,
+            let (client, credentials) = match self.ready().await {
+                Ok(ready) => ready,
                 Err(error) => return LookupAnswer::failed(error.to_string()),
             };
             let url = format!("{}/transactions/{}", self.base, posting_request.id);
             let path = Url::parse(&url).map(|url| url.path().to_owned()).unwrap_or_default();
-            let request = self
-                .client
-                .current()
-                .await
+            let request = client
                 .get(url)
                 // An absence that a cache on the way remembers proves nothing.
                 .header(header::CACHE_CONTROL, "no-cache");
