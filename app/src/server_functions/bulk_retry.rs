@@ -33,8 +33,8 @@ pub async fn retry_all(
     let reason = crate::server_functions::operator_reason::parse(&reason)?;
     let filter = gateway::Filter { status: Some(status), ..Default::default() };
     let gateway = expect_context::<gateway::Gateway>();
-    let principal = domain::Principal::anonymous();
-    let requested = gateway.retry_all(&principal, filter, reason).await?;
+    let actor = domain::Actor::anonymous();
+    let requested = gateway.retry_all(&actor, filter, reason).await?;
     let id = requested.bulk_retry_id;
     leptos_axum::redirect(&format!("/?status={status}&retry={id}"));
     Ok(())

@@ -50,8 +50,8 @@ async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, Opera
         return Err(OperationError("Not resolved: give a reason.".to_owned()));
     }
     let gateway = expect_context::<gateway::Gateway>();
-    let principal = domain::Principal::anonymous();
-    match gateway.intervene(&principal, id, intervention, reason).await {
+    let actor = domain::Actor::anonymous();
+    match gateway.intervene(&actor, id, intervention, reason).await {
         Ok(_) => Ok(done.to_owned()),
         Err(gateway::InterventionError::Engine(error)) => Err(error.into()),
         Err(error) => Err(OperationError(format!("Not done: {error}."))),

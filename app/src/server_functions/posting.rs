@@ -24,10 +24,10 @@ pub async fn set_pause(
 ) -> Result<PostingStatus, OperationError> {
     let reason = crate::server_functions::operator_reason::parse(&reason)?;
     let gateway = expect_context::<gateway::Gateway>();
-    let principal = domain::Principal::anonymous();
+    let actor = domain::Actor::anonymous();
     match paused {
-        true => gateway.pause(&principal, reason).await?,
-        false => gateway.resume(&principal, reason).await?,
+        true => gateway.pause(&actor, reason).await?,
+        false => gateway.resume(&actor, reason).await?,
     }
     Ok(gateway.posting().await?)
 }

@@ -3,9 +3,13 @@
 //! Roles and permissions themselves are in `domain`; which request needs which permission is in `server`. Nothing
 //! here knows HTTP.
 
+mod audit;
 mod error;
 mod principals;
 
+pub use audit::{
+    AuditBreak, AuditCursor, AuditFilter, AuditHead, BadHead, Entry, Verified, VerifyError,
+};
 pub use error::AccessError;
 pub use principals::{NewPrincipal, StoredPrincipal};
 
@@ -16,11 +20,12 @@ use sqlx::PgPool;
 #[derive(Debug, Clone)]
 pub struct Access {
     pool: BoundedPool,
+    noted: audit::Noted,
 }
 
 impl Access {
     /// Access on a migrated database.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT) }
+        Self { pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT), noted: audit::Noted::default() }
     }
 }

@@ -35,7 +35,7 @@ pub use posting::{
     ForwardProxy, HttpPostingClient, LookupAnswer, PostAnswer, PostingRequest, PostingService,
     RequiredFields, Worker, WorkerSettings,
 };
-pub use queries::{Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
+pub use queries::{BadCursor, Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
 pub use wake_ups::WakeUps;
 

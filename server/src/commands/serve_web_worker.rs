@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
 use ::simulator::Simulator;
+use access::Access;
 use app::Setting;
 use axum::Router;
 use futures::FutureExt;
@@ -202,6 +203,7 @@ impl Run<'_> {
         };
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?, schema);
         let wake_ups = WakeUps::announced(&web_pool);
+        let access = Access::new(web_pool.clone());
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
         let worker = match (role, posting) {
@@ -248,6 +250,7 @@ impl Run<'_> {
                 })?;
                 let web = http::WebState {
                     gateway,
+                    access: access.clone(),
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),
                     options,
@@ -292,7 +295,14 @@ impl Run<'_> {
                 stop.cancel();
             }
         };
-        let ((), served, ()) = tokio::join!(posting, serving, simulating);
+        // Until no request is left that could be refused.
+        let served = CancellationToken::new();
+        let serving = async {
+            let _served = served.clone().drop_guard();
+            serving.await
+        };
+        let auditing = access.write_noted(served.cancelled());
+        let ((), served, (), ()) = tokio::join!(posting, serving, simulating, auditing);
         if let Some(simulator) = simulator {
             simulator.shutdown().await;
         }

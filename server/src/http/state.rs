@@ -1,5 +1,6 @@
 //! The state that the handlers share, and the settings in it.
 
+use access::Access;
 use app::Setting;
 use axum::extract::FromRef;
 use gateway::Gateway;
@@ -16,6 +17,8 @@ use crate::own_postgres::OwnPostgresStatus;
 pub struct WebState {
     /// The engine.
     pub gateway: Gateway,
+    /// Principals and their credentials.
+    pub access: Access,
     /// The names under which clients may address this process.
     pub hosts: Hosts,
     /// The path under which a proxy serves this process.

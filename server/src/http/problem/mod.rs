@@ -6,6 +6,7 @@
 pub mod code;
 pub mod error_responses;
 
+use access::AccessError;
 use axum::{
     http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -307,6 +308,22 @@ impl From<EngineError> for Problem {
             EngineError::Unreadable(unreadable) => {
                 Self::new(Code::Unreadable, unreadable.to_string())
                     .about(Some(unreadable.transaction_id))
+            }
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Database(ref cause) => {
+                let fault = CommitFault::of(cause);
+                Self::unavailable(error.to_string()).caused_by(&error).of_fault(Some(fault))
+            }
+            AccessError::NotFound(_) => Self::not_found(error.to_string()),
+            AccessError::NameTaken => Self::conflict("/name", "is taken", error.to_string()),
+            AccessError::Invalid(field, message) => {
+                Self::invalid(vec![FieldError::new(format!("/{field}"), message)])
             }
         }
     }

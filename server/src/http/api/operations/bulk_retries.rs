@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Currency, Principal};
+use domain::{Actor, Currency};
 use gateway::{BulkRetry, Filter, Gateway};
 use serde_json::{Value, json};
 use utoipa::{
@@ -101,7 +101,7 @@ async fn request(
     });
     let reason = fields.reason();
     let (filter, reason) = fields.finish(Some((filter, reason)))?;
-    let requested = gateway.retry_all(&Principal::anonymous(), filter, reason.as_deref()).await;
+    let requested = gateway.retry_all(&Actor::anonymous(), filter, reason.as_deref()).await;
     let bulk_retry = requested.map_err(Problem::of_change)?;
     let location = format!("/api/bulk-retries/{}", bulk_retry.bulk_retry_id);
     let accepted = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(bulk_retry));

@@ -5,7 +5,7 @@ use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
 };
-use domain::{Intervened, Intervention, Principal, Resolution, Transaction};
+use domain::{Actor, Intervened, Intervention, Resolution, Transaction};
 use gateway::Gateway;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -144,8 +144,8 @@ async fn intervene(
     intervention: Intervention,
     reason: Option<String>,
 ) -> Result<Json<Transaction>, Problem> {
-    let principal = Principal::anonymous();
-    let intervened = gateway.intervene(&principal, id, intervention, reason.as_deref()).await;
+    let actor = Actor::anonymous();
+    let intervened = gateway.intervene(&actor, id, intervention, reason.as_deref()).await;
     intervened.map(Json).map_err(|error| Problem::from(error).about(Some(id)))
 }
 

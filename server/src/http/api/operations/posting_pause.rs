@@ -1,7 +1,7 @@
 //! `/api/posting`: the status of posting as a whole, its pause and its resumption.
 
 use axum::{Json, extract::State};
-use domain::{PostingStatus, Principal};
+use domain::{Actor, PostingStatus};
 use gateway::Gateway;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -68,7 +68,7 @@ async fn pause(
     State(gateway): State<Gateway>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let paused = gateway.pause(&Principal::anonymous(), reason.as_deref()).await;
+    let paused = gateway.pause(&Actor::anonymous(), reason.as_deref()).await;
     paused.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
@@ -96,7 +96,7 @@ async fn resume(
     State(gateway): State<Gateway>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let resumed = gateway.resume(&Principal::anonymous(), reason.as_deref()).await;
+    let resumed = gateway.resume(&Actor::anonymous(), reason.as_deref()).await;
     resumed.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
