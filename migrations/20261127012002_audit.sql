@@ -110,6 +110,25 @@ create trigger append_only before update or delete or truncate on audit
 create trigger append_only before update or delete or truncate on audit_chain
     for each statement execute function refuse_change_of_audit();
 
+-- Default privileges, as the documentation recommended them, have given the serving role every right.
+do $$
+declare
+    given record;
+begin
+    for given in
+        select distinct c.oid::regclass as relation, c.relname = 'audit_chain' as is_chain,
+            case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee
+        from pg_class c, aclexplode(c.relacl) acl
+        where c.oid in ('audit'::regclass, 'audit_chain'::regclass) and acl.grantee <> c.relowner
+    loop
+        execute format('revoke update, delete, truncate on %s from %s', given.relation, given.grantee);
+        if given.is_chain then
+            execute format('revoke insert on %s from %s', given.relation, given.grantee);
+        end if;
+    end loop;
+end;
+$$;
+
 -- A bulk retry acts for whoever asked for it, in each of its batches.
 alter table bulk_retries add column actor json;
 update bulk_retries set actor = json_build_object('principal', principal, 'kind', 'anonymous');

@@ -24,6 +24,8 @@ use error::OwnPostgresError;
 use home::Home;
 use server::{NAME, PORT, Server};
 
+pub use server::SERVING_ROLE;
+
 /// If it has run for as long, the next failure is the first one.
 const STABLE: Duration = Duration::from_secs(30);
 /// The delay before the second start; it doubles each time.
@@ -104,10 +106,19 @@ impl OwnPostgres {
         }
     }
 
-    /// The connection URL.
+    /// The connection URL of the owner.
     pub fn url(&self) -> String {
+        self.url_of(NAME)
+    }
+
+    /// The connection URL of the role that serves.
+    pub fn serving_url(&self) -> String {
+        self.url_of(SERVING_ROLE)
+    }
+
+    fn url_of(&self, user: &str) -> String {
         let host = self.server.socket_dir.to_string_lossy();
-        format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}", percent_encoded(&host))
+        format!("postgres:///{NAME}?host={}&port={PORT}&user={user}", percent_encoded(&host))
     }
 
     /// Whether it is down.
