@@ -78,22 +78,35 @@ async fn grant(pool: &PgPool, role: &ServingRole, may_empty: bool) -> Result<(),
         Some(true) => return Err(UnfitRole::Owner(role.clone()).into()),
         Some(false) => {}
     }
-    let schema: String =
-        sqlx::query_scalar("select quote_ident(current_schema())").fetch_one(pool).await?;
-    let tables = if may_empty { "all" } else { "select, insert, update, delete" };
+    // What others own in these schemas, another program for example, is left alone.
+    let (schema, tables, sequences, functions): (String, String, String, String) = sqlx::query_as(
+        "with owned as (
+            select c.relowner as owner, array[c.relnamespace, 'apalis'::regnamespace::oid] as schemas
+            from pg_class c where c.oid = 'audit'::regclass
+         )
+         select quote_ident(current_schema()),
+            (select string_agg(oid::regclass::text, ', ') from pg_class
+             where relowner = owner and relnamespace = any (schemas) and relkind in ('r', 'p', 'v')),
+            (select string_agg(oid::regclass::text, ', ') from pg_class
+             where relowner = owner and relnamespace = any (schemas) and relkind = 'S'),
+            (select string_agg(oid::regprocedure::text, ', ') from pg_proc
+             where proowner = owner and pronamespace = any (schemas))
+         from owned",
+    )
+    .fetch_one(pool)
+    .await?;
+    let rights = if may_empty { "all" } else { "select, insert, update, delete" };
     // One implicit database transaction: nobody sees rights that are taken away again.
     let statements = format!(
         r#"
         grant usage on schema {schema}, apalis to "{role}";
-        revoke all on all tables in schema {schema}, apalis from "{role}";
-        grant {tables} on all tables in schema {schema}, apalis to "{role}";
-        grant usage on all sequences in schema {schema}, apalis to "{role}";
-        grant execute on all functions in schema {schema}, apalis to "{role}";
-        revoke all on {schema}._sqlx_migrations, apalis._sqlx_migrations, {schema}.audit, {schema}.audit_chain
-            from "{role}";
-        grant select on {schema}._sqlx_migrations, apalis._sqlx_migrations, {schema}.audit, {schema}.audit_chain
-            to "{role}";
-        grant insert on {schema}.audit to "{role}";
+        revoke all on {tables} from "{role}";
+        grant {rights} on {tables} to "{role}";
+        grant usage on sequence {sequences} to "{role}";
+        grant execute on routine {functions} to "{role}";
+        revoke all on {schema}._sqlx_migrations, apalis._sqlx_migrations, audit, audit_chain from "{role}";
+        grant select on {schema}._sqlx_migrations, apalis._sqlx_migrations, audit, audit_chain to "{role}";
+        grant insert on audit to "{role}";
         "#
     );
     sqlx::raw_sql(AssertSqlSafe(statements)).execute(pool).await?;
