@@ -3,12 +3,17 @@
 //! Roles and permissions themselves are in `domain`; which request needs which permission is in `server`. Nothing
 //! here knows HTTP.
 
+mod audit;
 mod clients;
 mod error;
 mod principals;
 mod recent;
 
 use std::sync::Arc;
+
+pub use audit::{
+    AuditBreak, AuditCursor, AuditFilter, AuditHead, BadHead, Entry, Verified, VerifyError,
+};
 
 use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
 use sqlx::PgPool;
@@ -23,11 +28,16 @@ pub use principals::StoredPrincipal;
 pub struct Access {
     pool: BoundedPool,
     keys: Arc<KeyReadings>,
+    noted: audit::Noted,
 }
 
 impl Access {
     /// Access on a migrated database.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT), keys: Arc::default() }
+        Self {
+            pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT),
+            keys: Arc::default(),
+            noted: audit::Noted::default(),
+        }
     }
 }

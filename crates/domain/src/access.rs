@@ -169,6 +169,11 @@ impl Actor {
             request_id: None,
         }
     }
+
+    /// The client's address as text.
+    pub fn address_text(&self) -> Option<String> {
+        self.address.map(|address| address.to_string())
+    }
 }
 
 /// Who calls, and in which role.

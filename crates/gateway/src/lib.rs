@@ -36,7 +36,7 @@ pub use posting::{
     HttpPostingClient, LookupAnswer, OAuthSettings, PostAnswer, PostingRequest, PostingService,
     RequiredFields, SettingFile, TlsFiles, Worker, WorkerSettings,
 };
-pub use queries::{Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
+pub use queries::{BadCursor, Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
 pub use wake_ups::WakeUps;
 

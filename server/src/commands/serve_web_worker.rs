@@ -30,7 +30,7 @@ use super::{
 use crate::{
     http::{self, PathPrefix},
     listener::{self, ConnectionLimits},
-    own_postgres::{OwnPostgres, OwnPostgresStatus},
+    own_postgres::{self, OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
 };
 
@@ -116,18 +116,19 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         stop: stop.clone(),
     };
     if let Some(url) = &settings.database_url {
-        return run.until_at_once(url, OwnPostgresStatus::none(), &at_once).await;
+        return run.until_at_once(url, None, OwnPostgresStatus::none(), &at_once).await;
     }
     run.report("its own PostgreSQL starts");
     let Some(own_postgres) = OwnPostgres::start(&settings.data, &stop).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let (url, status) = (own_postgres.url(), own_postgres.status());
+    let serving_url = own_postgres.serving_url();
     let ended = CancellationToken::new();
     let program = async {
         // Its own PostgreSQL must not be left running, whatever happens.
         let _ended = ended.clone().drop_guard();
-        run.until_at_once(&url, status, &at_once).await
+        run.until_at_once(&url, Some(&serving_url), status, &at_once).await
     };
     let (result, supervised) = tokio::join!(program, own_postgres.supervise(&stop, &ended));
     supervised.map_err(|error| format!("Onceward's own PostgreSQL: {error}"))?;
@@ -175,11 +176,12 @@ impl Run<'_> {
     async fn until_at_once(
         self,
         url: &str,
+        serving_url: Option<&str>,
         own_postgres: OwnPostgresStatus,
         at_once: &CancellationToken,
     ) -> Result<ExitCode, Fatal> {
         tokio::select! {
-            result = AssertUnwindSafe(self.with_database(url, own_postgres)).catch_unwind() => match result {
+            result = AssertUnwindSafe(self.with_database(url, serving_url, own_postgres)).catch_unwind() => match result {
                 Ok(result) => result.map(|()| ExitCode::SUCCESS),
                 Err(_) => Err("a part of the program panicked; the log says where".into()),
             },
@@ -187,11 +189,24 @@ impl Run<'_> {
         }
     }
 
-    async fn with_database(self, url: &str, own_postgres: OwnPostgresStatus) -> Result<(), Fatal> {
+    /// Migrates the database at `url`, and serves. With a `serving_url`, it serves as that role, which gets its rights.
+    async fn with_database(
+        self,
+        url: &str,
+        serving_url: Option<&str>,
+        own_postgres: OwnPostgresStatus,
+    ) -> Result<(), Fatal> {
         let schema = self.settings.schema.as_ref();
         if !prepare(url, schema, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
+        if serving_url.is_some() {
+            let options = database::options(url)?;
+            let role = own_postgres::SERVING_ROLE.parse()?;
+            // Only Onceward is in this database, and a cleanup empties tables.
+            database::grant_serving(&options, schema, &role, true).await?;
+        }
+        let url = serving_url.unwrap_or(url);
         let Self {
             role,
             settings,
@@ -319,7 +334,14 @@ impl Run<'_> {
                 stop.cancel();
             }
         };
-        let ((), served, ()) = tokio::join!(posting, serving, simulating);
+        // Until no request is left that could be refused.
+        let served = CancellationToken::new();
+        let serving = async {
+            let _served = served.clone().drop_guard();
+            serving.await
+        };
+        let auditing = access.write_noted(served.cancelled());
+        let ((), served, (), ()) = tokio::join!(posting, serving, simulating, auditing);
         if let Some(simulator) = simulator {
             simulator.shutdown().await;
         }

@@ -5,6 +5,7 @@
 
 mod api;
 mod body_limits;
+mod export;
 mod middleware;
 mod openapi;
 mod page_files;

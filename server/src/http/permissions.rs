@@ -78,6 +78,8 @@ pub const TABLE: &[Row] = &[
     row("GET", "/api/clients/{id}/keys", ADMINISTER),
     row("POST", "/api/clients/{id}/keys", ADMINISTER),
     row("DELETE", "/api/clients/{id}/keys/{key_id}", ADMINISTER),
+    row("GET", "/api/audit", READ_ALL),
+    row("GET", "/api/audit/export", READ_ALL),
     // Monitoring
     row("GET", "/livez", Need::Open),
     row("GET", "/readyz", Need::Open),
@@ -97,12 +99,14 @@ pub const TABLE: &[Row] = &[
     row("GET", "/", READ),
     row("POST", "/", SUBMIT),
     row("GET", "/transactions/{id}", READ),
+    row("GET", "/audit", READ_ALL),
     // Server functions
     row("POST", "/fn/list_transactions", READ),
     row("POST", "/fn/count_transactions", READ),
     row("POST", "/fn/find_transaction", READ),
     row("POST", "/fn/read_posting_status", READ_ALL),
     row("POST", "/fn/bulk_retry_progress", READ_ALL),
+    row("POST", "/fn/list_audit", READ_ALL),
     row("POST", "/fn/submit_transaction", SUBMIT),
     row("POST", "/fn/intervene", OPERATE),
     row("POST", "/fn/retry_all", OPERATE),
@@ -115,6 +119,8 @@ pub const TABLE: &[Row] = &[
     row("COMMAND", "onceward client key create", Need::Database),
     row("COMMAND", "onceward client key list", Need::Database),
     row("COMMAND", "onceward client key revoke", Need::Database),
+    row("COMMAND", "onceward audit verify", Need::Database),
+    row("COMMAND", "onceward migrate", Need::Database),
 ];
 
 static BY_ROUTE: LazyLock<HashMap<(&str, &str), Need>> =

@@ -277,7 +277,7 @@ async fn a_paused_worker_with_a_backlog_hardly_loads_the_database() {
     let pool = database().await;
     let submitting = support::another(&pool);
     let gateway = Gateway::new(submitting.clone(), WakeUps::default());
-    gateway.pause(&domain::Principal::anonymous(), None).await.unwrap();
+    gateway.pause(&domain::Actor::anonymous(), None).await.unwrap();
     for _ in 0..200 {
         support::stored(&gateway).await;
     }

@@ -69,7 +69,7 @@ async fn pause(
     Extension(caller): Extension<Caller>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let paused = gateway.pause(caller.principal(), reason.as_deref()).await;
+    let paused = gateway.pause(&caller.actor, reason.as_deref()).await;
     paused.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
@@ -98,7 +98,7 @@ async fn resume(
     Extension(caller): Extension<Caller>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let resumed = gateway.resume(caller.principal(), reason.as_deref()).await;
+    let resumed = gateway.resume(&caller.actor, reason.as_deref()).await;
     resumed.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
