@@ -6,9 +6,14 @@
 mod error;
 mod principals;
 mod recent;
+mod tokens;
 
 pub use error::AccessError;
 pub use principals::{NewPrincipal, StoredPrincipal};
+pub use tokens::{
+    BadJwksLocation, BadRoleMap, ClaimName, IssuedToken, JwksLocation, KeysError, RoleMap,
+    TokenError, TokenHolder, TokenRefusal, TokenRules, TokenSettings, Tokens,
+};
 
 use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
 use sqlx::PgPool;
