@@ -10,6 +10,7 @@ mod openapi;
 mod page_files;
 mod pages;
 mod path_prefix;
+mod permissions;
 mod problem;
 mod request;
 pub mod starting;
@@ -37,14 +38,14 @@ use tower_http::{
 use api::monitoring::{health, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
-    content_encoding, deadline, load_shedding, problem_rendering,
+    authentication, content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
     request_metrics, same_origin, selected_representation,
 };
 use page_files::FromPageFiles;
 use problem::Problem;
 
-pub use middleware::{load_shedding::is_probe, same_origin::Hosts};
+pub use middleware::{authentication::Authentication, load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
@@ -92,6 +93,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
         .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
+        .layer(from_fn_with_state(state.authentication.clone(), authentication::authenticate))
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));

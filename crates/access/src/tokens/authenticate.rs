@@ -46,6 +46,8 @@ pub struct TokenHolder {
     pub kind: PrincipalKind,
     /// The role: the client's as it is now, or the one that the other issuer's token names.
     pub role: Role,
+    /// The client's own rate limit, such as `100/s`.
+    pub rate_limit: Option<String>,
     /// The credential as the audit records it: `token:` and the token's id.
     pub credential: String,
     /// When the token expires, in seconds since 1970. What it began, such as a stream, ends then.
@@ -97,7 +99,7 @@ impl Tokens {
             own: SigningKeys::new(access.pool.clone()),
             lifetime,
             verified: Cache::new(CAPACITY),
-            standings: Standings::new(access.pool.clone()),
+            standings: Standings::new(access.clone()),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

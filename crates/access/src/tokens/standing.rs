@@ -1,33 +1,30 @@
-//! Whether what a verified token stands for still holds. It is read at most every half second for each token's key or
-//! name, so that a revocation is obeyed within a second though verified tokens are remembered.
+//! Whether what a verified token stands for still holds. It is read at most every half second, so that a revocation is
+//! obeyed within a second though verified tokens are remembered.
 
-use domain::{PrincipalKind, Role};
-use gateway::database::BoundedPool;
+use domain::{Principal, PrincipalKind};
 
 use super::{
     authenticate::TokenHolder,
     error::{TokenError, TokenRefusal},
     verify::{Subject, VerifiedToken},
 };
-use crate::{AccessError, recent::Recent};
+use crate::{Access, AccessError, KeyRefusal, recent::Recent};
 
-/// How many keys and how many names are remembered.
+/// How many names are remembered.
 const CAPACITY: usize = 4_096;
 
-/// What was read lately.
+/// Who tokens stand for.
 #[derive(Debug)]
 pub(super) struct Standings {
-    pool: BoundedPool,
-    /// The client of a key and its role, by the key's id; none if the key or the client is no longer valid.
-    clients: Recent<String, Option<(String, Role)>>,
+    access: Access,
     /// Whether a user or client of Onceward has a name.
     local_names: Recent<String, bool>,
 }
 
 impl Standings {
     /// Nothing read yet.
-    pub fn new(pool: BoundedPool) -> Self {
-        Self { pool, clients: Recent::new(CAPACITY), local_names: Recent::new(CAPACITY) }
+    pub fn new(access: Access) -> Self {
+        Self { access, local_names: Recent::new(CAPACITY) }
     }
 
     /// Who a verified token stands for now.
@@ -35,42 +32,41 @@ impl Standings {
     /// # Errors
     /// If it stands for no one any more, or the database does not answer.
     pub async fn holder(&self, token: &VerifiedToken) -> Result<TokenHolder, TokenError> {
-        let (principal, kind, role) = match &token.subject {
-            Subject::Client { name, key } => match self.client(key).await? {
-                Some((client, role)) if client == *name => {
-                    (domain::Principal::named(client), PrincipalKind::Client, role)
+        let credential = format!("token:{}", token.id);
+        match &token.subject {
+            Subject::Client { name, key } => {
+                let holder =
+                    self.access.key_with_id(key).await.map_err(|refusal| match refusal {
+                        KeyRefusal::Access(error) => TokenError::Access(error),
+                        _ => TokenRefusal::Revoked.into(),
+                    })?;
+                if holder.client != *name {
+                    return Err(TokenRefusal::Revoked.into());
                 }
-                _ => return Err(TokenRefusal::Revoked.into()),
-            },
-            // Otherwise another issuer could let someone act as a client of Onceward, and see its transactions.
-            Subject::External { principal, .. } if self.is_local(principal.as_str()).await? => {
-                return Err(TokenRefusal::NameTaken.into());
+                Ok(TokenHolder {
+                    principal: Principal::named(holder.client),
+                    kind: PrincipalKind::Client,
+                    role: holder.role,
+                    rate_limit: holder.rate_limit,
+                    credential,
+                    expires_at: token.expires_at,
+                })
             }
             Subject::External { principal, role } => {
-                (principal.clone(), PrincipalKind::External, *role)
+                // Otherwise another issuer could let someone act as a client of Onceward, and see its transactions.
+                if self.is_local(principal.as_str()).await? {
+                    return Err(TokenRefusal::NameTaken.into());
+                }
+                Ok(TokenHolder {
+                    principal: principal.clone(),
+                    kind: PrincipalKind::External,
+                    role: *role,
+                    rate_limit: None,
+                    credential,
+                    expires_at: token.expires_at,
+                })
             }
-        };
-        let credential = format!("token:{}", token.id);
-        Ok(TokenHolder { principal, kind, role, credential, expires_at: token.expires_at })
-    }
-
-    async fn client(&self, key: &String) -> Result<Option<(String, Role)>, AccessError> {
-        let read = async || {
-            let row = sqlx::query!(
-                "select name, role
-                 from client_keys join principals on principals.id = client_keys.client_id
-                 where client_keys.id = $1 and revoked_at is null and disabled_at is null
-                     and (expires_at is null or expires_at > clock_timestamp())",
-                key,
-            )
-            .fetch_optional(&self.pool)
-            .await?;
-            let Some(row) = row else { return Ok(None) };
-            let unknown = |_| sqlx::Error::Decode("the client has an unknown role".into());
-            let role = row.role.parse().map_err(unknown)?;
-            Ok(Some((row.name, role)))
-        };
-        self.clients.get_or_read(key, read).await
+        }
     }
 
     async fn is_local(&self, name: &str) -> Result<bool, AccessError> {
@@ -79,7 +75,7 @@ impl Standings {
                 r#"select exists (select from principals where name = $1) as "exists!""#,
                 name,
             );
-            Ok(query.fetch_one(&self.pool).await?)
+            Ok(query.fetch_one(&self.access.pool).await?)
         };
         self.local_names.get_or_read(&name.to_owned(), read).await
     }

@@ -14,11 +14,10 @@ use super::{
     key::{Algorithm, VerificationKey},
     rules::TokenRules,
 };
+use crate::principals::RESERVED;
 
 /// The longest principal and the longest id of a token, in characters.
 const MAX_NAME_CHARS: usize = 128;
-/// Principals that are no one from outside.
-const RESERVED: [&str; 2] = ["anonymous", "command-line"];
 
 /// A token whose signature and claims are right.
 #[derive(Debug, Clone, PartialEq, Eq)]
