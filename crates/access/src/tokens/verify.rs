@@ -128,3 +128,111 @@ fn is_fit(text: &str) -> bool {
         && (1..=MAX_NAME_CHARS).contains(&text.chars().count())
         && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::Index};
+    use ring::hmac;
+    use serde_json::{Value, json};
+
+    use super::{super::key::Material, *};
+
+    fn keys() -> Vec<Arc<VerificationKey>> {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+        vec![Arc::new(VerificationKey { id: None, material: Material::Secret(secret) })]
+    }
+
+    fn rules() -> TokenRules {
+        TokenRules {
+            issuer: None,
+            audience: None,
+            principal: "sub".parse().unwrap(),
+            role: "role".parse().unwrap(),
+            roles: "".parse().unwrap(),
+        }
+    }
+
+    fn signed(header: &str, claims: &str) -> String {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+        let signature = hmac::sign(&key, signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn verified(token: &str) -> Result<VerifiedToken, TokenRefusal> {
+        external(&Jws::parse(token)?, &keys(), &rules(), 1_000)
+    }
+
+    fn good() -> String {
+        signed(r#"{"alg":"HS256"}"#, r#"{"sub":"erp","role":"viewer","exp":2000}"#)
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::hash_map("\\PC{0,4}", inner, 0..3).prop_map(|all| json!(all)),
+            ]
+        })
+    }
+
+    fn any_members(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let member = (prop::sample::select(names), any_json());
+        prop::collection::vec(member, 0..5).prop_map(|members| {
+            let object: serde_json::Map<_, _> =
+                members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            Value::Object(object).to_string()
+        })
+    }
+
+    #[test]
+    fn a_good_token_is_verified() {
+        let token = verified(&good()).unwrap();
+        assert_eq!(token.expires_at, 2_005);
+        assert_eq!(
+            token.subject,
+            Subject::External { principal: Principal::named("erp".to_owned()), role: Role::Viewer }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_with_one_other_bit_is_refused(at: Index, bit in 0..8_u8) {
+            let mut bytes = good().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            if let Ok(token) = String::from_utf8(bytes) {
+                prop_assert!(verified(&token).is_err(), "{token}");
+            }
+        }
+
+        #[test]
+        fn any_text_is_refused_without_a_panic(token in "(\\PC|[.=_-]){0,60}") {
+            prop_assert!(verified(&token).is_err());
+        }
+
+        #[test]
+        fn any_header_and_claims_are_judged_without_a_panic(
+            header in any_members(&["alg", "typ", "kid", "jku", "crit"]),
+            claims in any_members(&["sub", "role", "exp", "nbf", "iss", "aud", "jti"]),
+        ) {
+            let _ = verified(&signed(&header, &claims));
+            let _ = verified(&signed(r#"{"alg":"HS256"}"#, &claims));
+            let own = signed(r#"{"alg":"HS256","typ":"at+jwt"}"#, &claims);
+            let _ = own_of(&own);
+        }
+    }
+
+    fn own_of(token: &str) -> Result<VerifiedToken, TokenRefusal> {
+        super::own(&Jws::parse(token)?, &keys(), 1_000)
+    }
+}
