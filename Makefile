@@ -65,8 +65,8 @@ audit: ## checks the dependencies' licences, sources and known vulnerabilities (
 	@cargo deny check
 	@scripts/lint-openapi
 
-openapi: setup ## rewrites docs/openapi.json, after a change to a route or its documentation
-	@UPDATE_OPENAPI=1 cargo test --quiet -p server --bin onceward openapi
+openapi: setup ## rewrites docs/openapi.json and docs/PERMISSIONS.md, after a change to a route, its documentation or its permission
+	@UPDATE_OPENAPI=1 cargo test --quiet -p server --bin onceward the_committed_
 
 sqlx: setup ## rewrites .sqlx, after a change to a query or the schema
 	@scripts/with-postgres scripts/prepare-sqlx

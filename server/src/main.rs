@@ -15,6 +15,7 @@ use std::{
 };
 
 use commands::{
+    client,
     command_line::{self, Cli, Command},
     fatal::Fatal,
     load, migrate,
@@ -52,6 +53,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fatal> {
                 serve_web_worker::run(Role::Worker { metrics_addr }, settings).await
             }
             Command::Migrate(settings) => migrate::run(settings).await,
+            Command::Client(settings) => client::run(settings).await,
             Command::Simulator(settings) => simulator::run(settings).await,
             Command::Load(settings) => Ok(load::run(settings).await),
         }

@@ -29,6 +29,7 @@ pub use posting::{Circuits, Pause, PostingStatus};
 pub use protocol::{
     AnswerBody, Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
     breaker::{self, Circuit},
+    refuses_credentials,
 };
 pub use submission::{FieldError, Fingerprint, IdempotencyKey, Reference, Submission};
 pub use trace_parent::TraceParent;

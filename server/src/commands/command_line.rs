@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
+    client::ClientSettings,
     load::{self, LoadSettings},
     migrate::MigrateSettings,
     settings::{Settings, WorkerSettings},
@@ -35,6 +36,8 @@ pub enum Command {
     /// Bring the database's schema up to date, as its owner, and exit. `serve`, `web` and `worker` do so
     /// themselves at their start if they may
     Migrate(MigrateSettings),
+    /// Clients, which are the accounts of programs, and their keys
+    Client(ClientSettings),
     /// The simulated posting service, which misbehaves on demand
     Simulator(SimulatorSettings),
     /// Submit at a fixed rate, wait until everything is final, and audit. Ctrl-C ends the submissions, a second

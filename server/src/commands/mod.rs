@@ -2,7 +2,9 @@
 //!
 //! A command starts and stops the parts of the program; the parts themselves are elsewhere.
 
+pub mod client;
 pub mod command_line;
+mod database;
 pub mod fatal;
 mod leptos_options;
 pub mod load;

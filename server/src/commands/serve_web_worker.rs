@@ -217,8 +217,7 @@ impl Run<'_> {
             // Of this process, so no proxy is on the way.
             (None, Some(simulator)) => {
                 let url = format!("http://{}", simulator.addr());
-                let client = HttpPostingClient::new(&url, policy.timeout)?;
-                Some(client.requiring(settings.posting.required_fields()))
+                Some(settings.posting.client_of_own_simulator(&url)?)
             }
             (None, None) => None,
         };

@@ -138,13 +138,103 @@ pub fn methods(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fmt::Write as _};
+
+    use domain::Role;
 
     use super::*;
+    use crate::http::{api, openapi};
 
     #[test]
     fn each_route_has_one_row() {
         let routes: BTreeSet<_> = TABLE.iter().map(|row| (row.path, row.method)).collect();
         assert_eq!(routes.len(), TABLE.len());
+    }
+
+    /// The routes of the router, as (path, method). Only what catches unknown paths is not listed by any of its parts.
+    fn routes() -> BTreeSet<(String, String)> {
+        let mut routes = BTreeSet::new();
+        let documented = openapi::router().merge(api::routes(true)).into_openapi();
+        for (path, item) in &documented.paths.paths {
+            let methods = [
+                ("GET", item.get.is_some()),
+                ("POST", item.post.is_some()),
+                ("PUT", item.put.is_some()),
+                ("PATCH", item.patch.is_some()),
+                ("DELETE", item.delete.is_some()),
+            ];
+            for (method, _) in methods.into_iter().filter(|(_, is_there)| *is_there) {
+                routes.insert((path.clone(), method.to_owned()));
+            }
+        }
+        for page in leptos_axum::generate_route_list(app::App) {
+            routes.insert((page.path().to_owned(), "GET".to_owned()));
+        }
+        for (path, method) in leptos::server_fn::axum::server_fn_paths() {
+            routes.insert((path.to_owned(), method.to_string()));
+        }
+        routes
+    }
+
+    /// Listing the pages needs a runtime.
+    #[tokio::test]
+    async fn the_router_and_the_table_have_the_same_routes() {
+        let of_table: BTreeSet<_> = TABLE
+            .iter()
+            .filter(|row| row.need != Need::Database)
+            .map(|row| (row.path.to_owned(), row.method.to_owned()))
+            .collect();
+        let of_router = routes();
+        let without_row: Vec<_> = of_router.difference(&of_table).collect();
+        assert!(without_row.is_empty(), "without a row: {without_row:?}");
+        // Registered by hand, and not listed by any part of the router.
+        let by_hand = |path: &str, method: &str| {
+            method == "*"
+                || path == "/api/openapi.json"
+                || path.starts_with("/api/docs")
+                || method == "POST" && !path.starts_with("/api/") && !path.starts_with("/fn/")
+                || path.starts_with("/.well-known/")
+        };
+        let without_route: Vec<_> = of_table
+            .difference(&of_router)
+            .filter(|(path, method)| !by_hand(path, method))
+            .collect();
+        assert!(without_route.is_empty(), "without a route: {without_route:?}");
+    }
+
+    /// The table for people.
+    fn document() -> String {
+        let mut text = include_str!("permissions.md").to_owned();
+        let roles = Role::ALL.map(|role| role.as_str()).join(" | ");
+        let _ = writeln!(text, "| | | needs | {roles} |\n|---|---|---|{}", "---|".repeat(5));
+        for row in TABLE {
+            let needs = match row.need {
+                Need::Open => "nothing",
+                Need::OwnCheck => "its own check",
+                Need::Caller => "a caller",
+                Need::Permission(permission) => permission.as_str(),
+                Need::Database => "the database",
+            };
+            let roles = Role::ALL.map(|role| match row.need {
+                Need::Open | Need::OwnCheck | Need::Caller => "yes",
+                Need::Permission(permission) if role.may(permission) => "yes",
+                Need::Permission(_) | Need::Database => "-",
+            });
+            let method = if row.method == "*" { "any" } else { row.method };
+            let _ =
+                writeln!(text, "| {method} | `{}` | {needs} | {} |", row.path, roles.join(" | "));
+        }
+        text
+    }
+
+    #[test]
+    fn the_committed_table_is_generated_from_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PERMISSIONS.md");
+        let made = document();
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(made == committed, "docs/PERMISSIONS.md differs from the code: run `make openapi`");
     }
 }

@@ -20,9 +20,10 @@ use std::{
 use tokio::{process::Child, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use error::OwnPostgresError;
 use home::Home;
 use server::{NAME, PORT, Server};
+
+pub use error::OwnPostgresError;
 
 /// If it has run for as long, the next failure is the first one.
 const STABLE: Duration = Duration::from_secs(30);
@@ -106,8 +107,7 @@ impl OwnPostgres {
 
     /// The connection URL.
     pub fn url(&self) -> String {
-        let host = self.server.socket_dir.to_string_lossy();
-        format!("postgres:///{NAME}?host={}&port={PORT}&user={NAME}", percent_encoded(&host))
+        url(&self.server.socket_dir)
     }
 
     /// Whether it is down.
@@ -192,6 +192,21 @@ impl OwnPostgres {
             self.server.stop(process).await;
         }
     }
+}
+
+/// The connection URL of the PostgreSQL under `data`, which another Onceward runs. It may not answer yet.
+///
+/// # Errors
+/// If there is no such folder.
+pub fn running_url(data: &Path) -> Result<String, OwnPostgresError> {
+    let folder = |error| OwnPostgresError::Folder { path: data.to_path_buf(), error };
+    let home = data.join("postgres").canonicalize().map_err(folder)?;
+    Ok(url(&server::socket_dir(&home)))
+}
+
+fn url(socket_dir: &Path) -> String {
+    let host = percent_encoded(&socket_dir.to_string_lossy());
+    format!("postgres:///{NAME}?host={host}&port={PORT}&user={NAME}")
 }
 
 fn percent_encoded(path: &str) -> String {

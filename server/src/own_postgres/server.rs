@@ -243,7 +243,7 @@ fn reason(log: &Path, start: u64) -> Option<String> {
 
 /// The socket's folder: in the home or, if that path is too long for a socket or is not UTF-8, under `/tmp`, with a
 /// name that is unique to this home.
-fn socket_dir(home: &Path) -> PathBuf {
+pub fn socket_dir(home: &Path) -> PathBuf {
     let dir = home.join("socket");
     if dir.as_os_str().len() <= MAX_SOCKET_DIR_BYTES && dir.to_str().is_some() {
         return dir;

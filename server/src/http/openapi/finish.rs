@@ -1,14 +1,18 @@
 //! Completes the document with what all routes have in common, so that no route has to state it.
 
+use axum::http::Method;
 use serde_json::json;
 use utoipa::openapi::{
     Content, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, Schema,
     path::{Operation, Parameter, PathItem},
     schema::{SchemaType, Type},
-    security::SecurityRequirement,
+    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
+use crate::http::{
+    permissions::{self, Need},
+    problem::error_responses::EXAMPLE_REQUEST_ID,
+};
 
 /// Schemas of requests, whose fields may be absent. In responses, every field is present.
 const SENT: [&str; 9] = [
@@ -27,16 +31,16 @@ const MAY_LACK: [&str; 1] = ["Problem"];
 
 /// Completes the routes' document.
 pub fn finish(mut document: OpenApi) -> OpenApi {
-    // An empty requirement: there is no authentication yet.
-    document.security = Some(vec![SecurityRequirement::default()]);
     let components = document.components.get_or_insert_default();
     components.headers.insert("RequestId".to_owned(), request_id().into());
     components.headers.insert("RetryAfter".to_owned(), retry_after().into());
     components.headers.insert("AcceptEncoding".to_owned(), accept_encoding().into());
     components.headers.insert("Allow".to_owned(), allow().into());
     components.headers.insert("WWWAuthenticate".to_owned(), challenge().into());
-    for item in document.paths.paths.values_mut() {
-        for operation in operations(item) {
+    components.security_schemes.insert("bearer".to_owned(), RefOr::T(bearer()));
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            operation.security = Some(security(&method, path));
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(parameter) = parameter {
                     never_null_text(parameter);
@@ -67,8 +71,33 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    item.get.iter_mut().chain(&mut item.post).chain(&mut item.patch).chain(&mut item.delete)
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The credentials that an operation takes. The last one, which is empty, is for where authentication is off.
+fn security(method: &Method, path: &str) -> Vec<SecurityRequirement> {
+    match permissions::need(method, path) {
+        Some(Need::Caller | Need::Permission(_)) => {
+            let bearer = SecurityRequirement::new("bearer", Vec::<String>::new());
+            vec![bearer, SecurityRequirement::default()]
+        }
+        _ => vec![SecurityRequirement::default()],
+    }
+}
+
+fn bearer() -> SecurityScheme {
+    let description = "An API key of a client, or a token: `Authorization: Bearer ow_…`. Not needed where \
+        authentication is off.";
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description));
+    SecurityScheme::Http(scheme.build())
 }
 
 fn add_headers(status: &str, response: &mut Response) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::service::PostingRequest;
+use crate::posting::service::PostingRequest;
 
 /// The fields that an entry must have, besides the id, for a verification to find it. Those that it has are compared
 /// in any case.

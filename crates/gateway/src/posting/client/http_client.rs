@@ -1,33 +1,36 @@
 //! The posting service over HTTP.
 
-use std::{error::Error, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
-use domain::{Amount, AnswerBody, Ending, Finding};
-use futures::{FutureExt, future::BoxFuture};
-use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, header};
+use bytes::Bytes;
+use domain::{Amount, AnswerBody, Ending, Finding, refuses_credentials};
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    boot_instant::BootInstant,
-    connector::{self, ConnectorError, ForwardProxy},
+    answer::{excerpt, explain, read, retry_after},
+    connector::{self, ConnectorError, ForwardProxy, TlsFiles},
+    credentials::{CredentialSettings, Credentials, RequestCredentials},
     deadline_body::{DeadlineBody, SendState},
     entry::{self, RequiredFields},
-    service::{LookupAnswer, PostAnswer, PostingRequest, PostingService},
+    watched::Watched,
 };
-
-/// The largest body that is read.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
-/// The length of the excerpt that is stored.
-const EXCERPT_CHARS: usize = 500;
+use crate::posting::{
+    boot_instant::BootInstant,
+    service::{CredentialError, LookupAnswer, PostAnswer, PostingRequest, PostingService},
+};
 
 /// Posts to `{base}/transactions` and looks up `{base}/transactions/{id}`.
 pub struct HttpPostingClient {
-    client: Client,
+    client: Watched<Client>,
     base: String,
+    timeout: Duration,
     required: RequiredFields,
+    credentials: Credentials,
 }
 
 #[derive(Serialize)]
@@ -48,21 +51,28 @@ impl HttpPostingClient {
     /// # Errors
     /// If `base` is https and there are no certificates to trust.
     pub fn new(base: &str, timeout: Duration) -> Result<Self, ConnectorError> {
-        Self::through(None, base, timeout)
+        Self::through(None, base, TlsFiles::default(), CredentialSettings::default(), timeout)
     }
 
-    /// The same through a proxy, if there is one.
+    /// The same through a proxy, if there is one, with these certificates and these credentials.
     ///
     /// # Errors
-    /// If `base` or the proxy is https and there are no certificates to trust, or the proxy's address is wrong.
+    /// If `base` or the proxy is https and there are no certificates to trust, a file cannot be used, or the proxy's
+    /// address is wrong.
     pub fn through(
         proxy: Option<ForwardProxy>,
         base: &str,
+        tls: TlsFiles,
+        credentials: CredentialSettings,
         timeout: Duration,
     ) -> Result<Self, ConnectorError> {
-        let client = connector::client(proxy, base, timeout)?;
-        let (base, required) = (base.trim_end_matches('/').to_owned(), RequiredFields::default());
-        Ok(Self { client, base, required })
+        Ok(Self {
+            credentials: Credentials::new(credentials, &tls, timeout)?,
+            client: connector::client(proxy, base, tls, timeout)?,
+            base: base.trim_end_matches('/').to_owned(),
+            timeout,
+            required: RequiredFields::default(),
+        })
     }
 
     /// The same, whose verifications find an entry only if it has these fields.
@@ -70,15 +80,46 @@ impl HttpPostingClient {
     pub fn requiring(self, required: RequiredFields) -> Self {
         Self { required, ..self }
     }
+
+    /// What a request needs before it can be made. A file that is slow to read is not waited for longer than an answer.
+    async fn ready(&self) -> Result<(Arc<Client>, RequestCredentials), CredentialError> {
+        let ready = async {
+            let credentials = self.credentials.for_request().await?;
+            Ok((self.client.current().await, credentials))
+        };
+        timeout(self.timeout, ready).await.unwrap_or(Err(CredentialError::TimedOut))
+    }
+
+    /// Learns from the status of an answer whether the credentials of its request are good. If they were refused, others
+    /// are looked for; returns whether there are some.
+    async fn learn(&self, status: u16, credentials: &RequestCredentials) -> bool {
+        if refuses_credentials(status) {
+            let renewed = timeout(self.timeout, self.credentials.renew(credentials, status));
+            return renewed.await.unwrap_or_default();
+        }
+        // A server error may come from a gateway that has not looked at them.
+        if status < 500 {
+            credentials.note_accepted();
+        }
+        false
+    }
 }
 
 impl PostingService for HttpPostingClient {
+    fn prepare(&self) -> BoxFuture<'_, Result<(), CredentialError>> {
+        self.ready().map_ok(drop).boxed()
+    }
+
     fn post<'a>(
         &'a self,
         posting_request: &'a PostingRequest,
         send_deadline: BootInstant,
     ) -> BoxFuture<'a, PostAnswer> {
         async move {
+            let (client, credentials) = match self.ready().await {
+                Ok(ready) => ready,
+                Err(error) => return not_written(error.to_string()),
+            };
             let body = Entry {
                 id: posting_request.id,
                 amount: posting_request.amount,
@@ -88,19 +129,24 @@ impl PostingService for HttpPostingClient {
                 metadata: posting_request.metadata.as_ref(),
             };
             let body = match serde_json::to_vec(&body) {
-                Ok(body) => DeadlineBody::new(body, send_deadline),
+                Ok(body) => Bytes::from(body),
                 Err(error) => return not_written(error.to_string()),
             };
-            let send_state = body.send_state();
-            let request = self
-                .client
+            let request = client
                 .post(format!("{}/transactions", self.base))
                 .header(header::CONTENT_TYPE, "application/json")
-                .header("idempotency-key", posting_request.id.to_string())
-                .body(Body::wrap(body));
-            match traced(request, posting_request).send().await {
+                .header("idempotency-key", posting_request.id.to_string());
+            let request = credentials.on(traced(request, posting_request), &body);
+            let body = DeadlineBody::new(body, send_deadline);
+            let send_state = body.send_state();
+            match request.body(Body::wrap(body)).send().await {
                 Err(error) => broken(&error, &send_state),
-                Ok(response) => answered(response, posting_request).await,
+                Ok(response) => {
+                    let status = response.status().as_u16();
+                    let answer = answered(response, posting_request).await;
+                    let credentials_renewed = self.learn(status, &credentials).await;
+                    PostAnswer { credentials_renewed, ..answer }
+                }
             }
         }
         .boxed()
@@ -108,22 +154,27 @@ impl PostingService for HttpPostingClient {
 
     fn verify<'a>(&'a self, posting_request: &'a PostingRequest) -> BoxFuture<'a, LookupAnswer> {
         async move {
-            let request = self
-                .client
-                .get(format!("{}/transactions/{}", self.base, posting_request.id))
+            let (client, credentials) = match self.ready().await {
+                Ok(ready) => ready,
+                Err(error) => return LookupAnswer::failed(error.to_string()),
+            };
+            let url = format!("{}/transactions/{}", self.base, posting_request.id);
+            let path = Url::parse(&url).map(|url| url.path().to_owned()).unwrap_or_default();
+            let request = client
+                .get(url)
                 // An absence that a cache on the way remembers proves nothing.
                 .header(header::CACHE_CONTROL, "no-cache");
-            let response = match traced(request, posting_request).send().await {
+            let request = credentials.on(traced(request, posting_request), path.as_bytes());
+            let response = match request.send().await {
                 Ok(response) => response,
-                Err(error) => {
-                    let (finding, error) = (Finding::Failed, Some(explain(&error)));
-                    return LookupAnswer { finding, http_status: None, error, retry_after: None };
-                }
+                Err(error) => return LookupAnswer::failed(explain(&error)),
             };
             let (status, retry_after) = (response.status(), retry_after(&response));
             let read = read_lookup(status, response, posting_request, self.required).await;
             let (finding, error) = read.unwrap_or_else(|error| (Finding::Failed, Some(error)));
-            LookupAnswer { finding, http_status: Some(status.as_u16()), error, retry_after }
+            let credentials_renewed = self.learn(status.as_u16(), &credentials).await;
+            let http_status = Some(status.as_u16());
+            LookupAnswer { finding, http_status, error, retry_after, credentials_renewed }
         }
         .boxed()
     }
@@ -140,7 +191,7 @@ fn traced(request: RequestBuilder, posting_request: &PostingRequest) -> RequestB
 }
 
 fn not_written(error: String) -> PostAnswer {
-    PostAnswer { ending: Ending::NotWritten, transport_error: Some(error), excerpt: None }
+    PostAnswer::without_answer(Ending::NotWritten, error)
 }
 
 fn broken(error: &reqwest::Error, send_state: &SendState) -> PostAnswer {
@@ -152,7 +203,7 @@ fn broken(error: &reqwest::Error, send_state: &SendState) -> PostAnswer {
     } else {
         Ending::Broken
     };
-    PostAnswer { ending, transport_error: Some(explain(error)), excerpt: None }
+    PostAnswer::without_answer(ending, explain(error))
 }
 
 async fn answered(response: Response, posting_request: &PostingRequest) -> PostAnswer {
@@ -170,35 +221,8 @@ async fn answered(response: Response, posting_request: &PostingRequest) -> PostA
         ending: Ending::Answered { status, body: said, retry_after },
         transport_error: error,
         excerpt: excerpt(&body),
+        credentials_renewed: false,
     }
-}
-
-/// `Retry-After`: a number of seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - Utc::now()).to_std().ok(),
-    }
-}
-
-/// Reads at most [`MAX_ANSWER_BYTES`].
-async fn read(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER_BYTES {
-            return Err(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"));
-        }
-    }
-    Ok(body)
-}
-
-fn excerpt(body: &[u8]) -> Option<String> {
-    // PostgreSQL's text cannot hold U+0000.
-    let text = String::from_utf8_lossy(body).replace('\0', "\u{fffd}");
-    let text: String = text.trim().chars().take(EXCERPT_CHARS).collect();
-    (!text.is_empty()).then_some(text)
 }
 
 /// Reads the answer of the posting service about an id: the finding, and how an entry differs. An unreadable answer
@@ -218,20 +242,4 @@ async fn read_lookup(
     let body = read(response).await?;
     let (finding, difference) = entry::read_lookup(&body, posting_request, required)?;
     Ok((finding, difference.map(str::to_owned)))
-}
-
-/// The error with its causes, without the URL, which may hold credentials.
-fn explain(error: &reqwest::Error) -> String {
-    let mut text = match error {
-        _ if error.is_connect() => "no connection".to_owned(),
-        _ if error.is_timeout() => "no answer in time".to_owned(),
-        _ => "the connection broke".to_owned(),
-    };
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text.chars().take(EXCERPT_CHARS).collect()
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 
-use super::boot_instant::BootInstant;
+use crate::posting::boot_instant::BootInstant;
 
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
