@@ -8,6 +8,7 @@ mod clients;
 mod error;
 mod principals;
 mod recent;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -22,6 +23,10 @@ use clients::KeyReadings;
 pub use clients::{Key, KeyHolder, KeyRefusal, NewKey, StoredKey};
 pub use error::AccessError;
 pub use principals::StoredPrincipal;
+pub use tokens::{
+    BadJwksLocation, BadRoleMap, ClaimName, IssuedToken, JwksLocation, KeysError, RoleMap,
+    TokenError, TokenHolder, TokenRefusal, TokenRules, TokenSettings, Tokens,
+};
 
 /// Principals, credentials and the audit of one database. Cheap to clone.
 #[derive(Debug, Clone)]
