@@ -14,6 +14,9 @@ pub enum AccessError {
     /// Another principal has this name.
     #[error("another user or client has this name")]
     NameTaken,
+    /// Nobody else would be an administrator.
+    #[error("the last administrator must stay one")]
+    LastAdmin,
     /// A value breaks a rule; the field, and what is wrong with it.
     #[error("{0} {1}")]
     Invalid(&'static str, String),

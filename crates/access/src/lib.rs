@@ -9,6 +9,7 @@ mod error;
 mod principals;
 mod recent;
 mod tokens;
+mod users;
 
 use std::sync::Arc;
 
@@ -20,12 +21,18 @@ use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
 use sqlx::PgPool;
 
 use clients::KeyReadings;
+use users::People;
+
 pub use clients::{Key, KeyHolder, KeyRefusal, NewKey, StoredKey};
 pub use error::AccessError;
 pub use principals::StoredPrincipal;
 pub use tokens::{
     BadJwksLocation, BadRoleMap, ClaimName, IssuedToken, JwksLocation, KeysError, RoleMap,
     TokenError, TokenHolder, TokenRefusal, TokenRules, TokenSettings, Tokens,
+};
+pub use users::{
+    Attempt, Enrolment, FirstAdmin, LINK_LIFETIME_HOURS, LinkOwner, ListedSession, NewPassword,
+    PasswordRule, Refusal, SecretToken, Session, SessionSettings, SignedIn, User, Visit,
 };
 
 /// Principals, credentials and the audit of one database. Cheap to clone.
@@ -34,6 +41,7 @@ pub struct Access {
     pool: BoundedPool,
     keys: Arc<KeyReadings>,
     noted: audit::Noted,
+    people: Arc<People>,
 }
 
 impl Access {
@@ -42,7 +50,14 @@ impl Access {
         Self {
             pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT),
             keys: Arc::default(),
+            people: Arc::new(People::new(SessionSettings::default())),
             noted: audit::Noted::default(),
         }
+    }
+
+    /// With other settings of sessions.
+    #[must_use]
+    pub fn with_sessions(self, settings: SessionSettings) -> Self {
+        Self { people: Arc::new(People::new(settings)), ..self }
     }
 }

@@ -1,0 +1,300 @@
+//! Users' accounts: creating, listing, changing the role or the password, disabling. What changes what a user may do
+//! ends the user's sessions in the same statement.
+
+use chrono::{DateTime, Utc};
+use domain::Role;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{
+    SecretToken, Session, Visit,
+    password::{Lane, NewPassword, Verified},
+    sessions::interval,
+    sign_in::{Refusal, SignedIn},
+    throttle::{Admission, Subjects},
+};
+use crate::{Access, AccessError, principals::check_name};
+
+/// A user as pages and commands list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Whether it has a password; otherwise it needs a one-time link.
+    pub has_password: bool,
+    /// Whether it has an authenticator app.
+    pub has_totp: bool,
+    /// How many sessions it has.
+    pub sessions: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// Since when it may do nothing.
+    pub disabled_at: Option<DateTime<Utc>>,
+}
+
+impl Access {
+    /// Creates a user and returns its id. Without a password, it needs a one-time link.
+    ///
+    /// # Errors
+    /// [`AccessError::Invalid`] or [`AccessError::NameTaken`].
+    pub async fn create_user(
+        &self,
+        name: &str,
+        role: Role,
+        password: Option<NewPassword>,
+    ) -> Result<Uuid, AccessError> {
+        check_name(name)?;
+        let id = Uuid::now_v7();
+        let hash = match password {
+            Some(password) => Some(self.people.hashing.hash(password).await?),
+            None => None,
+        };
+        let created = sqlx::query!(
+            "with principal as (
+                insert into principals (id, name, kind, role) values ($1, $2, 'user', $3)
+             )
+             insert into users (id, password_hash, password_changed_at)
+             values ($1, $4, case when $4::text is not null then now() end)",
+            id,
+            name,
+            role.as_str(),
+            hash,
+        )
+        .execute(&self.pool)
+        .await;
+        match created {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                Err(AccessError::NameTaken)
+            }
+            created => Ok(created.map(|_| id)?),
+        }
+    }
+
+    /// Every user, by name.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn users(&self) -> Result<Vec<User>, AccessError> {
+        let rows = sqlx::query!(
+            r#"select p.id, p.name, p.role, u.password_hash is not null as "has_password!",
+                u.totp_confirmed_at is not null as "has_totp!", p.created_at, p.disabled_at,
+                (select count(*) from sessions s
+                 where s.user_id = u.id and s.expires_at > now()
+                    and s.last_seen_at > now() - $1::interval) as "sessions!"
+             from users u join principals p on p.id = u.id
+             order by p.name"#,
+            interval(self.people.settings.idle)?,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(User {
+                    id: row.id,
+                    role: role(&row.role)?,
+                    name: row.name,
+                    has_password: row.has_password,
+                    has_totp: row.has_totp,
+                    sessions: row.sessions,
+                    created_at: row.created_at,
+                    disabled_at: row.disabled_at,
+                })
+            })
+            .collect()
+    }
+
+    /// Gives a user another role, and ends its sessions. Returns the role that it had.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if nobody else would be an administrator.
+    pub async fn set_user_role(&self, name: &str, role: Role) -> Result<Role, AccessError> {
+        let row = sqlx::query!(
+            r#"with target as (
+                select id, role, not exists (
+                    select from principals other
+                    where other.kind = 'user' and other.role = 'admin' and other.disabled_at is null
+                        and other.name <> $1
+                ) and role = 'admin' and disabled_at is null and $2 <> 'admin' as is_last
+                from principals where name = $1 and kind = 'user'
+            ), changed as (
+                update principals p set role = $2
+                from target where p.id = target.id and not target.is_last
+                returning p.id
+            ), ended as (
+                delete from sessions using changed where user_id = changed.id
+            )
+            select role, is_last as "is_last!" from target"#,
+            name,
+            role.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.people.sessions.forget();
+        match row {
+            None => Err(AccessError::NotFound(NO_USER)),
+            Some(row) if row.is_last => Err(AccessError::LastAdmin),
+            Some(row) => self::role(&row.role),
+        }
+    }
+
+    /// Disables a user, and ends its sessions; or lets it sign in again.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if nobody else would be an administrator.
+    pub async fn set_user_disabled(&self, name: &str, disabled: bool) -> Result<(), AccessError> {
+        let row = sqlx::query!(
+            r#"with target as (
+                select id, $2 and role = 'admin' and disabled_at is null and not exists (
+                    select from principals other
+                    where other.kind = 'user' and other.role = 'admin' and other.disabled_at is null
+                        and other.name <> $1
+                ) as is_last
+                from principals where name = $1 and kind = 'user'
+            ), changed as (
+                update principals p
+                set disabled_at = case when $2 then coalesce(p.disabled_at, now()) end
+                from target where p.id = target.id and not target.is_last
+                returning p.id
+            ), ended as (
+                delete from sessions using changed where user_id = changed.id and $2
+            ), unused as (
+                delete from one_time_links l using changed where l.user_id = changed.id and $2
+            )
+            select is_last as "is_last!" from target"#,
+            name,
+            disabled,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.people.sessions.forget();
+        match row {
+            None => Err(AccessError::NotFound(NO_USER)),
+            Some(row) if row.is_last => Err(AccessError::LastAdmin),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Sets a user's password, and ends everything that the old one opened: sessions, links, known devices.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`].
+    pub async fn set_user_password(
+        &self,
+        name: &str,
+        password: NewPassword,
+    ) -> Result<(), AccessError> {
+        let hash = self.people.hashing.hash(password).await?;
+        let changed = sqlx::query!(
+            r#"with changed as (
+                update users u set password_hash = $2, password_changed_at = now()
+                from principals p where p.id = u.id and p.name = $1
+                returning u.id
+            ), ended as (
+                delete from sessions using changed where user_id = changed.id
+            ), forgotten as (
+                delete from known_devices d using changed where d.user_id = changed.id
+            ), unused as (
+                delete from one_time_links l using changed where l.user_id = changed.id
+            )
+            select id from changed"#,
+            name,
+            hash,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.people.sessions.forget();
+        changed.map(|_| ()).ok_or(AccessError::NotFound(NO_USER))
+    }
+
+    /// Changes the password of a user who is signed in and knows the present one. Ends all of the user's sessions, and
+    /// begins a new one.
+    ///
+    /// # Errors
+    /// See [`AccessError`]; a present password that is wrong is a [`Refusal`].
+    pub async fn change_password(
+        &self,
+        session: &Session,
+        present: &SecretString,
+        new: NewPassword,
+        visit: &Visit,
+    ) -> Result<Result<SignedIn, Refusal>, AccessError> {
+        let stored = match self.confirm_password(session, present).await? {
+            Ok(stored) => stored,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let hash = self.people.hashing.hash(new).await?;
+        let (id, device) = (SecretToken::random(), SecretToken::random());
+        let begun = sqlx::query!(
+            "with changed as (
+                update users set password_hash = $3, password_changed_at = now()
+                where id = $1 and password_hash = $2
+                returning id
+             ), ended as (
+                delete from sessions using changed where user_id = changed.id
+             ), forgotten as (
+                delete from known_devices d using changed where d.user_id = changed.id
+             ), unused as (
+                delete from one_time_links l using changed where l.user_id = changed.id
+             ), known as (
+                insert into known_devices (token_sha256, user_id, expires_at)
+                select $4, id, now() + interval '1 year' from changed
+             )
+             insert into sessions (id_sha256, handle, user_id, expires_at, address, user_agent)
+             select $5, $6, id, now() + $7::interval, $8::text::inet, $9 from changed",
+            session.user_id,
+            stored.expose_secret(),
+            hash,
+            &device.sha256()[..],
+            &id.sha256()[..],
+            Uuid::now_v7(),
+            interval(self.people.settings.lifetime)?,
+            visit.address.map(|address| address.to_string()),
+            visit.browser(),
+        )
+        .execute(&self.pool)
+        .await?;
+        self.people.sessions.forget();
+        match begun.rows_affected() {
+            // Someone else has changed it since.
+            0 => Ok(Err(Refusal::Wrong)),
+            _ => Ok(Ok(SignedIn { id, device: Some(device) })),
+        }
+    }
+
+    /// Checks that a user who is signed in knows the password. Returns its stored hash.
+    pub(super) async fn confirm_password(
+        &self,
+        session: &Session,
+        typed: &SecretString,
+    ) -> Result<Result<SecretString, Refusal>, AccessError> {
+        let counted = match self.count_attempt(&Subjects::signed_in(session.user_id)).await? {
+            Admission::Admitted(counted) => counted,
+            Admission::TooEarly(seconds) => return Ok(Err(Refusal::TooEarly { seconds })),
+        };
+        let stored =
+            sqlx::query_scalar!("select password_hash from users where id = $1", session.user_id)
+                .fetch_optional(&self.pool)
+                .await?
+                .flatten();
+        let verified = self.people.hashing.verify(Lane::Known, typed, stored.as_deref()).await?;
+        match (verified, stored) {
+            (Some(Verified::Right | Verified::Outdated), Some(stored)) => {
+                self.count_back(&counted).await?;
+                Ok(Ok(stored.into()))
+            }
+            _ => Ok(Err(Refusal::Wrong)),
+        }
+    }
+}
+
+/// What is missing where a user is not found.
+pub(super) const NO_USER: &str = "user with this name";
+
+pub(super) fn role(text: &str) -> Result<Role, AccessError> {
+    let unknown = |_| sqlx::Error::Decode("a user has an unknown role".into());
+    Ok(text.parse().map_err(unknown)?)
+}
