@@ -38,7 +38,7 @@ pub struct MigrateSettings {
 /// # Errors
 /// If it cannot be migrated.
 pub async fn run(settings: MigrateSettings) -> Result<ExitCode, Fatal> {
-    let StopSignals { stop, .. } = StopSignals::listen()?;
+    let StopSignals { stop, .. } = StopSignals::listen(true)?;
     let schema = settings.schema.as_ref();
     let prepared = match &settings.database_url {
         Some(url) => prepare(url, schema, &stop, |_| ()).await?,
