@@ -32,9 +32,9 @@ pub async fn retry_all(
 ) -> Result<(), OperationError> {
     let reason = crate::server_functions::operator_reason::parse(&reason)?;
     let filter = gateway::Filter { status: Some(status), ..Default::default() };
-    let gateway = expect_context::<gateway::Gateway>();
-    let principal = domain::Principal::anonymous();
-    let requested = gateway.retry_all(&principal, filter, reason).await?;
+    let (gateway, caller) =
+        crate::server_functions::permitted::permitted(domain::Permission::Operate)?;
+    let requested = gateway.retry_all(caller.principal(), filter, reason).await?;
     let id = requested.bulk_retry_id;
     leptos_axum::redirect(&format!("/?status={status}&retry={id}"));
     Ok(())
@@ -46,7 +46,8 @@ pub async fn bulk_retry_progress(
     /// The bulk retry's id.
     id: Uuid,
 ) -> Result<Option<Progress>, LoadError> {
-    let found = expect_context::<gateway::Gateway>().bulk_retry(id).await?;
+    let (gateway, _) = crate::server_functions::permitted::permitted(domain::Permission::ReadAll)?;
+    let found = gateway.bulk_retry(id).await?;
     Ok(found.map(|it| Progress {
         id,
         examined: it.examined,

@@ -49,9 +49,9 @@ async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, Opera
     if reason.is_none() && matches!(intervention, Intervention::Resolve(_)) {
         return Err(OperationError("Not resolved: give a reason.".to_owned()));
     }
-    let gateway = expect_context::<gateway::Gateway>();
-    let principal = domain::Principal::anonymous();
-    match gateway.intervene(&principal, id, intervention, reason).await {
+    let (gateway, caller) =
+        crate::server_functions::permitted::permitted(domain::Permission::Operate)?;
+    match gateway.intervene(caller.principal(), id, intervention, reason).await {
         Ok(_) => Ok(done.to_owned()),
         Err(gateway::InterventionError::Engine(error)) => Err(error.into()),
         Err(error) => Err(OperationError(format!("Not done: {error}."))),

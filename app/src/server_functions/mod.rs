@@ -10,6 +10,8 @@ pub mod load_error;
 pub mod operation_error;
 #[cfg(feature = "ssr")]
 mod operator_reason;
+#[cfg(feature = "ssr")]
+pub mod permitted;
 pub mod plain_form_post;
 pub mod posting;
 pub mod queries;

@@ -10,7 +10,8 @@ use crate::server_functions::{
 /// Whether posting is paused, and the state of the circuit breakers.
 #[server(output = JsonAnswer)]
 pub async fn read_posting_status() -> Result<PostingStatus, LoadError> {
-    Ok(expect_context::<gateway::Gateway>().posting().await?)
+    let (gateway, _) = crate::server_functions::permitted::permitted(domain::Permission::ReadAll)?;
+    Ok(gateway.posting().await?)
 }
 
 /// Pauses or resumes posting, and returns its new state.
@@ -23,11 +24,11 @@ pub async fn set_pause(
     reason: String,
 ) -> Result<PostingStatus, OperationError> {
     let reason = crate::server_functions::operator_reason::parse(&reason)?;
-    let gateway = expect_context::<gateway::Gateway>();
-    let principal = domain::Principal::anonymous();
+    let (gateway, caller) =
+        crate::server_functions::permitted::permitted(domain::Permission::Operate)?;
     match paused {
-        true => gateway.pause(&principal, reason).await?,
-        false => gateway.resume(&principal, reason).await?,
+        true => gateway.pause(caller.principal(), reason).await?,
+        false => gateway.resume(caller.principal(), reason).await?,
     }
     Ok(gateway.posting().await?)
 }

@@ -23,8 +23,10 @@ pub async fn list_transactions(
 ) -> Result<Page, LoadError> {
     let filter = gateway::Filter { status, ..Default::default() };
     let cursor = cursor.and_then(|text| text.parse().ok());
-    let gateway = expect_context::<gateway::Gateway>();
-    let mut page = gateway.transactions(&filter, cursor.as_ref(), LIST_LENGTH as u32).await?;
+    let (gateway, caller) =
+        crate::server_functions::permitted::permitted(domain::Permission::Read)?;
+    let length = LIST_LENGTH as u32;
+    let mut page = gateway.transactions(&caller.scope(), &filter, cursor.as_ref(), length).await?;
     // The list does not show the metadata, and fifty times 16 KiB would be most of the page.
     for transaction in &mut page.data {
         transaction.metadata = None;
@@ -35,7 +37,9 @@ pub async fn list_transactions(
 /// The number of transactions in each state.
 #[server(output = JsonAnswer)]
 pub async fn count_transactions() -> Result<Counts, LoadError> {
-    Ok(expect_context::<gateway::Gateway>().counts().await?)
+    let (gateway, caller) =
+        crate::server_functions::permitted::permitted(domain::Permission::Read)?;
+    Ok(gateway.counts(&caller.scope()).await?)
 }
 
 /// A transaction with its attempts and interventions.
@@ -63,9 +67,12 @@ pub async fn find_transaction(
     /// Its id.
     id: Uuid,
 ) -> Result<Option<TransactionDetail>, LoadError> {
-    let gateway = expect_context::<gateway::Gateway>();
+    let (gateway, caller) =
+        crate::server_functions::permitted::permitted(domain::Permission::Read)?;
     // In this order, an attempt or intervention between the queries is shown, not missed.
-    let Some(transaction) = gateway.transaction(id).await? else { return Ok(None) };
+    let Some(transaction) = gateway.transaction(&caller.scope(), id).await? else {
+        return Ok(None);
+    };
     let attempts = gateway.latest_attempts(id, SHOWN_ATTEMPTS).await?;
     let interventions = gateway.interventions(id).await?;
     Ok(Some(TransactionDetail { transaction, attempts, interventions }))

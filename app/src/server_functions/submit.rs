@@ -87,10 +87,19 @@ pub async fn submit_transaction(
     /// A JSON object.
     metadata: String,
 ) -> Result<Uuid, SubmissionError> {
-    use crate::server_functions::plain_form_post::{is_plain, set_status};
+    use crate::server_functions::{
+        permitted::permitted,
+        plain_form_post::{is_plain, set_status},
+    };
 
     let typed = FormValues { id, amount, currency, description, reference, metadata };
-    let stored = submit_form(&expect_context::<gateway::Gateway>(), typed).await;
+    let stored = match permitted(domain::Permission::Submit) {
+        Ok((gateway, caller)) => submit_form(&gateway, &caller, typed).await,
+        Err(error) => Err(SubmissionError {
+            errors: vec![FieldError::new("", format!("Not submitted: {error}."))],
+            typed,
+        }),
+    };
     stored.map_err(|error| {
         // A form that was not accepted is not a failure of the server.
         set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY);
@@ -100,20 +109,21 @@ pub async fn submit_transaction(
     })
 }
 
-/// Stores the form as a transaction, and returns its id.
+/// Stores the form as a transaction of the caller, and returns its id.
 ///
 /// # Errors
 /// If the form is not accepted, or the database did not confirm it.
 #[cfg(feature = "ssr")]
 pub async fn submit_form(
     gateway: &gateway::Gateway,
+    caller: &domain::Caller,
     typed: FormValues,
 ) -> Result<Uuid, SubmissionError> {
     let submission = match parse(&typed) {
         Ok(submission) => submission,
         Err(errors) => return Err(SubmissionError { errors, typed }),
     };
-    let submitted = gateway.submit(&domain::Principal::anonymous(), submission).await;
+    let submitted = gateway.submit(caller.principal(), submission).await;
     Ok(submitted.map_err(|error| explain(&error, typed))?.transaction.transaction_id)
 }
 

@@ -25,15 +25,6 @@ pub struct StoredPrincipal {
     pub disabled_at: Option<DateTime<Utc>>,
 }
 
-/// A user or client to create.
-#[derive(Debug, Clone)]
-pub struct NewPrincipal {
-    /// Its name.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-}
-
 /// The longest name of a principal, in characters.
 const MAX_NAME_CHARS: usize = 64;
 /// Names with a meaning of their own.
@@ -105,6 +96,22 @@ impl Access {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(StoredPrincipal::try_from).collect()
+    }
+
+    /// The client with this id.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn client(&self, id: Uuid) -> Result<Option<StoredPrincipal>, AccessError> {
+        let row = sqlx::query_as!(
+            PrincipalRow,
+            "select id, name, kind, role, rate_limit, created_at, disabled_at
+             from principals where kind = 'client' and id = $1",
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(StoredPrincipal::try_from).transpose()
     }
 
     /// The user or client with this name.

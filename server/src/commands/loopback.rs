@@ -1,4 +1,4 @@
-//! Keeps listeners on loopback, because there is no authentication yet.
+//! Keeps the simulator on loopback, because it has no authentication.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ pub fn refuse_beyond_loopback(setting: &str, addr: SocketAddr) -> Result<(), Fat
         return Ok(());
     }
     Err(format!(
-        "{setting}: {addr} is not a loopback address, and this version has no authentication"
+        "{setting}: {addr} is not a loopback address, and the simulator has no authentication"
     )
     .into())
 }

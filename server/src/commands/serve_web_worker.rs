@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
 use ::simulator::Simulator;
+use access::Access;
 use app::Setting;
 use axum::Router;
 use futures::FutureExt;
@@ -38,6 +39,8 @@ struct Run<'a> {
     role: Role,
     settings: &'a Settings,
     simulated: bool,
+    /// Whether callers must authenticate.
+    auth_required: bool,
     /// Towards POSTING_URL, if the role posts and it is set.
     posting: Option<HttpPostingClient>,
     resources: Resources,
@@ -68,10 +71,18 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         Role::Both | Role::Web => Some(("LEPTOS_SITE_ADDR", settings.site_addr)),
         Role::Worker { metrics_addr } => metrics_addr.map(|addr| ("METRICS_ADDR", addr)),
     };
-    if let Some((setting, addr)) = listens {
-        refuse_beyond_loopback(setting, addr)?;
-    }
+    let auth_required = match listens {
+        Some((setting, addr)) => settings.access.is_required(setting, addr)?,
+        None => false,
+    };
     if simulated {
+        if let Some((setting, addr)) = listens.filter(|(_, addr)| !addr.ip().is_loopback()) {
+            return Err(format!(
+                "POSTING_URL: is required while {setting} is {addr}, which is not a loopback address: nobody \
+                 should post money into the simulator by mistake"
+            )
+            .into());
+        }
         refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
     }
     if matches!(role, Role::Worker { .. }) && settings.posting_url.is_none() {
@@ -106,6 +117,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         role,
         settings: &settings,
         simulated,
+        auth_required,
         posting,
         resources,
         metrics,
@@ -197,7 +209,17 @@ impl Run<'_> {
         if !prepare(url, schema, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
-        let Self { role, settings, simulated, posting, resources, metrics, listening, stop } = self;
+        let Self {
+            role,
+            settings,
+            simulated,
+            auth_required,
+            posting,
+            resources,
+            metrics,
+            listening,
+            stop,
+        } = self;
         let pool = |connections, acquire_timeout| {
             database::pool(url, schema, connections, acquire_timeout)
                 .map_err(|error| format!("DATABASE_URL: {error}"))
@@ -219,6 +241,7 @@ impl Run<'_> {
         };
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?, schema);
         let wake_ups = WakeUps::announced(&web_pool);
+        let access = Access::new(web_pool.clone());
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
         let worker = match (role, posting) {
@@ -265,6 +288,11 @@ impl Run<'_> {
                 })?;
                 let web = http::WebState {
                     gateway,
+                    authentication: http::Authentication {
+                        required: auth_required,
+                        access: access.clone(),
+                    },
+                    access,
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),
                     options,

@@ -12,6 +12,7 @@ mod openapi;
 mod page_files;
 mod pages;
 mod path_prefix;
+mod permissions;
 mod problem;
 mod request;
 mod security_headers;
@@ -39,7 +40,7 @@ use tower_http::{
 use api::monitoring::{health, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
-    content_encoding, deadline, load_shedding, problem_rendering,
+    authentication, content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
     request_metrics, same_origin, selected_representation,
 };
@@ -47,7 +48,7 @@ use page_files::FromPageFiles;
 use problem::Problem;
 
 pub use client_address::TrustedProxies;
-pub use middleware::{load_shedding::is_probe, same_origin::Hosts};
+pub use middleware::{authentication::Authentication, load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
 pub use security_headers::SecurityHeaders;
@@ -83,6 +84,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
         .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
+        .layer(from_fn_with_state(state.authentication.clone(), authentication::authenticate))
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));

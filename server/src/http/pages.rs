@@ -3,7 +3,7 @@
 
 use app::{App, FormValues, SubmissionError, shell, submit_form};
 use axum::{
-    Form, Router,
+    Extension, Form, Router,
     body::Body,
     extract::{Request, State},
     http::{Method, StatusCode, Uri, request::Parts},
@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use domain::Caller;
 use leptos::{
     config::LeptosOptions,
     prelude::{AnyView, IntoAny, provide_context},
@@ -89,10 +90,11 @@ async fn file_or_error(State(state): State<WebState>, request: Request) -> Respo
 /// not accepted is answered with the page and what was typed, which must not be in an address.
 async fn submit(
     State(state): State<WebState>,
+    Extension(caller): Extension<Caller>,
     parts: Parts,
     Form(typed): Form<FormValues>,
 ) -> Response {
-    match submit_form(&state.gateway, typed).await {
+    match submit_form(&state.gateway, &caller, typed).await {
         Ok(id) => Redirect::to(&format!("/transactions/{id}")).into_response(),
         Err(error) => refused(&state, Request::from_parts(parts, Body::empty()), error).await,
     }

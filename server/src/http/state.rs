@@ -1,5 +1,6 @@
 //! The state that the handlers share, and the settings in it.
 
+use access::Access;
 use app::Setting;
 use axum::extract::FromRef;
 use gateway::Gateway;
@@ -8,7 +9,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSecrets};
+use super::{
+    Authentication, Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSecrets,
+};
 use crate::own_postgres::OwnPostgresStatus;
 
 /// The state that the handlers share.
@@ -16,6 +19,10 @@ use crate::own_postgres::OwnPostgresStatus;
 pub struct WebState {
     /// The engine.
     pub gateway: Gateway,
+    /// Principals and their credentials.
+    pub access: Access,
+    /// How callers are recognised.
+    pub authentication: Authentication,
     /// The names under which clients may address this process.
     pub hosts: Hosts,
     /// The path under which a proxy serves this process.

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Fingerprint, IdempotencyKey, Principal, Reference, State, Submission, Transaction};
+use domain::{
+    Fingerprint, IdempotencyKey, Principal, Reference, Scope, State, Submission, Transaction,
+};
 use thiserror::Error;
 use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
@@ -218,7 +220,7 @@ impl Gateway {
             let pointer = if row.id == id { "/id" } else { "/reference" };
             return Err(SubmitError::Conflict { pointer });
         }
-        Ok(self.transaction(row.id).await?.map(Transaction::as_accepted))
+        Ok(self.transaction(&Scope::All, row.id).await?.map(Transaction::as_accepted))
     }
 }
 

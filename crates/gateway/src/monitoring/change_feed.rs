@@ -8,12 +8,13 @@
 //! position until it has caught up; one that is too far behind receives a gap instead.
 
 use std::{
+    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use domain::{Counts, PostingStatus, Transaction, Unreadable};
+use domain::{Counts, PostingStatus, Scope, Transaction, Unreadable};
 use futures::FutureExt;
 use tokio::{
     sync::{
@@ -22,9 +23,10 @@ use tokio::{
     },
     time::sleep,
 };
+use uuid::Uuid;
 
 use super::{
-    change_page::{Page, Progress, position_now},
+    change_page::{Page, Progress, is_in, position_now},
     counts::counts,
     position::Position,
     posting_status::posting,
@@ -51,6 +53,8 @@ pub struct Change {
     pub transactions: Arc<[Transaction]>,
     /// Those that changed and cannot be read.
     pub unreadable: Arc<[Unreadable]>,
+    /// Who submitted each of them.
+    principals: Arc<HashMap<Uuid, String>>,
     /// How many are in each state now, if they were counted.
     pub counts: Option<Counts>,
     /// The posting status, if it has changed.
@@ -58,6 +62,19 @@ pub struct Change {
 }
 
 impl Change {
+    fn of_counts(at: Position, counts: Counts) -> Self {
+        Self {
+            from: at.clone(),
+            position: at,
+            is_gap: false,
+            transactions: Arc::default(),
+            unreadable: Arc::default(),
+            principals: Arc::default(),
+            counts: Some(counts),
+            posting: None,
+        }
+    }
+
     fn new(from: Position, page: Page) -> Self {
         Self {
             from,
@@ -65,9 +82,20 @@ impl Change {
             is_gap: page.is_gap,
             transactions: page.transactions.into(),
             unreadable: page.unreadable.into(),
+            principals: Arc::new(page.principals),
             counts: None,
             posting: None,
         }
+    }
+
+    /// Leaves out what is not in a scope. Posting as a whole concerns no single principal.
+    fn restrict(&mut self, scope: &Scope) {
+        let is_in = |id: &Uuid| is_in(scope, &self.principals, id);
+        let transactions = self.transactions.iter().filter(|it| is_in(&it.transaction_id));
+        let unreadable = self.unreadable.iter().filter(|it| is_in(&it.transaction_id));
+        (self.transactions, self.unreadable) =
+            (transactions.cloned().collect(), unreadable.cloned().collect());
+        self.posting = None;
     }
 
     fn is_empty(&self) -> bool {
@@ -91,12 +119,16 @@ impl Changes {
         Self { pool, reader: Arc::default() }
     }
 
-    /// Listens from a position on; without one, from now on. A position that this database cannot have given
+    /// Listens to the changes of this scope from a position on; without one, from now on. A position that this database cannot have given
     /// is taken as the beginning, because nobody knows what its holder has seen.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn listen(&self, position: Option<Position>) -> Result<Listener, EngineError> {
+    pub async fn listen(
+        &self,
+        scope: Scope,
+        position: Option<Position>,
+    ) -> Result<Listener, EngineError> {
         let now = position_now(&self.pool).await?;
         let mut reader = self.reader.lock().await;
         let sender = reader.upgrade().unwrap_or_else(|| {
@@ -107,10 +139,12 @@ impl Changes {
         *reader = Arc::downgrade(&sender);
         Ok(Listener {
             pool: self.pool.clone(),
+            scope,
             progress: Progress::new(
                 position.map_or(now.clone(), |position| position.known_at(&now)),
             ),
             is_behind: true,
+            is_uncounted: false,
             changes: sender.subscribe(),
             _reader: sender,
         })
@@ -120,9 +154,12 @@ impl Changes {
 /// A listener of the feed, which is read while there is at least one.
 pub struct Listener {
     pool: BoundedPool,
+    scope: Scope,
     progress: Progress,
     /// Whether it reads the changes itself until it has caught up with the feed.
     is_behind: bool,
+    /// Whether the states of its scope, which is not that of the feed, are to be counted.
+    is_uncounted: bool,
     changes: broadcast::Receiver<Change>,
     _reader: Arc<broadcast::Sender<Change>>,
 }
@@ -143,6 +180,18 @@ impl Listener {
                 }
                 continue;
             }
+            if self.is_uncounted {
+                match counts(&self.pool, &self.scope).await {
+                    Ok(counts) => {
+                        self.is_uncounted = false;
+                        return Some(Change::of_counts(self.progress.at.clone(), counts));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "a listener of the change feed could not count");
+                        sleep(POLL_INTERVAL).await;
+                    }
+                }
+            }
             match self.changes.recv().await {
                 Ok(change) => {
                     if let Some(change) = self.follow(change) {
@@ -160,14 +209,15 @@ impl Listener {
     async fn catch_up(&mut self) -> Result<Change, EngineError> {
         let page = self.progress.page(&self.pool).await?;
         let (counts, posting) = if page.is_last {
-            (Some(counts(&self.pool).await?), Some(posting(&self.pool).await?))
+            (Some(counts(&self.pool, &self.scope).await?), Some(posting(&self.pool).await?))
         } else {
             (None, None)
         };
         let from = self.progress.at.clone();
         self.progress.pass(&page);
         self.is_behind = !page.is_last;
-        Ok(Change { counts, posting, ..Change::new(from, page) })
+        let change = Change { counts, posting, ..Change::new(from, page) };
+        Ok(self.restricted(change))
     }
 
     /// Takes a change of the feed, without what the listener has read itself.
@@ -192,7 +242,20 @@ impl Listener {
             change.position = position.joined(&change.position);
             self.progress = Progress::new(change.position.clone());
         }
+        if self.scope != Scope::All {
+            // The feed counts those of all.
+            self.is_uncounted |= change.counts.take().is_some();
+        }
+        let change = self.restricted(change);
         (!change.is_empty()).then_some(change)
+    }
+
+    /// A change without what is not in the listener's scope.
+    fn restricted(&self, mut change: Change) -> Change {
+        if self.scope != Scope::All {
+            change.restrict(&self.scope);
+        }
+        change
     }
 }
 
@@ -255,7 +318,7 @@ impl Reading {
         self.uncounted |=
             page.is_gap || !page.transactions.is_empty() || !page.unreadable.is_empty();
         let count_now = self.uncounted && self.counted_at.elapsed() >= COUNTING_INTERVAL;
-        let counts = if count_now { Some(counts(&self.pool).await?) } else { None };
+        let counts = if count_now { Some(counts(&self.pool, &Scope::All).await?) } else { None };
         let read_posting = self.posting_read_at.elapsed() >= COUNTING_INTERVAL;
         let latest = if read_posting { Some(posting(&self.pool).await?) } else { None };
 

@@ -2,7 +2,10 @@
 //!
 //! The changes of one database transaction are never divided between two pages.
 
-use domain::{Transaction, Unreadable};
+use std::collections::HashMap;
+
+use domain::{Scope, Transaction, Unreadable};
+use uuid::Uuid;
 
 use super::position::Position;
 use crate::{
@@ -28,8 +31,27 @@ pub(super) struct Page {
     pub transactions: Vec<Transaction>,
     /// Those that cannot be read.
     pub unreadable: Vec<Unreadable>,
+    /// Who submitted each of them.
+    pub principals: HashMap<Uuid, String>,
     /// Whether there was nothing more to read.
     pub is_last: bool,
+}
+
+impl Page {
+    /// Leaves out what is not in a scope.
+    pub fn restrict(&mut self, scope: &Scope) {
+        let is_in = |id: &Uuid| is_in(scope, &self.principals, id);
+        self.transactions.retain(|transaction| is_in(&transaction.transaction_id));
+        self.unreadable.retain(|unreadable| is_in(&unreadable.transaction_id));
+    }
+}
+
+/// Whether a transaction that one of these principals submitted is in a scope.
+pub(super) fn is_in(scope: &Scope, principals: &HashMap<Uuid, String>, id: &Uuid) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Own(own) => principals.get(id).is_some_and(|principal| principal == own.as_str()),
+    }
 }
 
 /// A position, and how many changes were read without reaching the end.
@@ -52,6 +74,7 @@ impl Progress {
             is_gap: true,
             transactions: Vec::new(),
             unreadable: Vec::new(),
+            principals: HashMap::new(),
             is_last: true,
         };
         let next = next_page(pool, self.at.at()).await?;
@@ -66,9 +89,12 @@ impl Progress {
         }
         let end = next_change.map_or(next.now.at(), |change| change.max(self.at.at() + 1));
         let end = next.now.up_to(end);
-        let (transactions, unreadable) = read_rows(rows(pool, &self.at, &end).await?);
+        let mut rows = rows(pool, &self.at, &end).await?;
+        let principals =
+            rows.iter_mut().map(|row| (row.id, std::mem::take(&mut row.principal))).collect();
+        let (transactions, unreadable) = read_rows(rows);
         note(pool, &unreadable).await;
-        Ok(Page { end, is_gap: false, transactions, unreadable, is_last })
+        Ok(Page { end, is_gap: false, transactions, unreadable, principals, is_last })
     }
 
     /// Moves behind a page.
@@ -132,7 +158,7 @@ async fn rows(
     }
     let rows = sqlx::query_as!(
         Row,
-        r#"select id as "id!", state as "state!", amount::text as "amount!", currency as "currency!",
+        r#"select id as "id!", principal as "principal!", state as "state!", amount::text as "amount!", currency as "currency!",
             reference, idempotency_key, description, occurred_at as "occurred_at: StoredTime",
             source_account, destination_account, metadata::text as metadata,
             submitted_at as "submitted_at!: StoredTime", completed_at as "completed_at: StoredTime", error,

@@ -1,6 +1,6 @@
 //! The change feed for a reader that polls.
 
-use domain::{Transaction, Unreadable};
+use domain::{Scope, Transaction, Unreadable};
 
 use super::{
     change_page::{Progress, position_now},
@@ -22,7 +22,7 @@ pub struct ChangesPage {
 }
 
 impl Gateway {
-    /// The transactions that changed since a position: a page of them. Without a position there are none, and
+    /// The transactions of this scope that changed since a position: a page of them. Without a position there are none, and
     /// `next_since` is that of now. A position that this database cannot have given is taken as the beginning,
     /// because nobody knows what its holder has seen.
     ///
@@ -30,7 +30,11 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn changes_since(&self, since: Option<Position>) -> Result<ChangesPage, EngineError> {
+    pub async fn changes_since(
+        &self,
+        scope: &Scope,
+        since: Option<Position>,
+    ) -> Result<ChangesPage, EngineError> {
         let now = position_now(&self.pool).await?;
         let Some(since) = since else {
             return Ok(ChangesPage {
@@ -41,7 +45,8 @@ impl Gateway {
             });
         };
         // Nothing is left out: each page begins where the reader has asked.
-        let page = Progress::new(since.known_at(&now)).page(&self.pool).await?;
+        let mut page = Progress::new(since.known_at(&now)).page(&self.pool).await?;
+        page.restrict(scope);
         Ok(ChangesPage {
             data: page.transactions,
             unreadable: page.unreadable,

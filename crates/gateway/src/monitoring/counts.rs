@@ -3,7 +3,7 @@
 //! compacted from time to time. The sum is exact in every snapshot, except while a process of an earlier
 //! version runs beside a migration that changes the deltas: it may be below zero then, and is reported as zero.
 
-use domain::{Counts, State};
+use domain::{Counts, Scope, State};
 use sqlx::PgExecutor;
 
 use crate::{EngineError, Gateway, database::BoundedPool};
@@ -14,20 +14,22 @@ const COMPACT_ABOVE: i64 = 5_000;
 const BATCH: i64 = 20_000;
 
 impl Gateway {
-    /// How many transactions are in each state, at one instant.
+    /// How many transactions of this scope are in each state, at one instant.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn counts(&self) -> Result<Counts, EngineError> {
-        counts(&self.pool).await
+    pub async fn counts(&self, scope: &Scope) -> Result<Counts, EngineError> {
+        counts(&self.pool, scope).await
     }
 }
 
-/// How many transactions are in each state, at one instant.
-pub async fn counts(pool: &BoundedPool) -> Result<Counts, EngineError> {
+/// How many transactions of this scope are in each state, at one instant.
+pub async fn counts(pool: &BoundedPool, scope: &Scope) -> Result<Counts, EngineError> {
     let rows = sqlx::query!(
-        r#"select state, sum(added)::bigint as "count!", count(*) as "deltas!"
-        from transaction_counts group by state"#
+        r#"select state, count(*) as "deltas!",
+            coalesce(sum(added) filter (where $1::text is null or principal = $1), 0)::bigint as "count!"
+        from transaction_counts group by state"#,
+        scope.owner(),
     )
     .fetch_all(pool)
     .await?;
@@ -59,11 +61,12 @@ pub async fn compact(pool: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
             delete from transaction_counts where ctid = any (array(
                 select ctid from transaction_counts limit $1 for update skip locked
             ))
-            returning state, tried, queue, added
+            returning state, tried, queue, principal, added
         ),
         sums as (
-            insert into transaction_counts (state, tried, queue, added)
-            select state, tried, queue, sum(added) from compacted group by 1, 2, 3 having sum(added) <> 0
+            insert into transaction_counts (state, tried, queue, principal, added)
+            select state, tried, queue, principal, sum(added) from compacted
+            group by 1, 2, 3, 4 having sum(added) <> 0
         )
         select count(*) as "deltas!" from compacted
         "#,

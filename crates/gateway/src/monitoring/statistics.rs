@@ -1,7 +1,7 @@
 //! Statistics of the database for monitoring: its contents, and what keeps it from being vacuumed. The
 //! queues consist of short-lived rows, so a snapshot that is held for long makes everything slow.
 
-use domain::{Counts, PostingStatus};
+use domain::{Counts, PostingStatus, Scope};
 
 use super::{
     counts::counts,
@@ -125,7 +125,7 @@ impl Gateway {
         .fetch_one(&self.pool)
         .await?;
         Ok(Statistics {
-            transactions: counts(&self.pool).await?,
+            transactions: counts(&self.pool, &Scope::All).await?,
             due: due.unsigned_abs(),
             waiting: (pending.pending - due).max(0).unsigned_abs(),
             oldest_due_age: pending.oldest_due_age,

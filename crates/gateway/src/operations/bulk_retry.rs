@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Principal, State};
+use domain::{Principal, Scope, State};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 use ulid::Ulid;
@@ -168,7 +168,7 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
     let submitted_at = row.at_submitted_at.unwrap_or(row.requested_at);
     let cursor = Cursor { submitted_at, id: row.at_id.unwrap_or(Uuid::max()) };
     let mut query = QueryBuilder::<Postgres>::new("select t.id, t.fence, t.submitted_at from (");
-    push_page(&mut query, &row.filter.0, &RETRIED, Some(&cursor), batch);
+    push_page(&mut query, &Scope::All, &row.filter.0, &RETRIED, Some(&cursor), batch);
     query.push(
         ") page join transactions t using (id) order by page.submitted_at desc, page.id desc",
     );

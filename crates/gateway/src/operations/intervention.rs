@@ -1,7 +1,9 @@
 //! Interventions of operators and clients: cancel, retry, resolve. Each is recorded in the statement that
 //! makes the change.
 
-use domain::{Intervened, Intervention, NotPermitted, Principal, State, Transaction, Unreadable};
+use domain::{
+    Intervened, Intervention, NotPermitted, Principal, Scope, State, Transaction, Unreadable,
+};
 use sqlx::PgExecutor;
 use thiserror::Error;
 use uuid::Uuid;
@@ -84,7 +86,7 @@ impl Gateway {
                     self.wake_ups.new_job(Queue::Posting);
                     self.wake_ups.new_job(Queue::Verification);
                 }
-                let transaction = self.transaction(id).await?;
+                let transaction = self.transaction(&Scope::All, id).await?;
                 return transaction.ok_or(InterventionError::NoSuchTransaction);
             }
         }

@@ -10,7 +10,7 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use domain::{Page, State};
+use domain::{Page, Scope, State};
 use sqlx::{Postgres, QueryBuilder};
 use thiserror::Error;
 use uuid::Uuid;
@@ -64,37 +64,39 @@ const STATES_OF_FIRST_ATTEMPTS: [State; 2] = [State::Processing, State::Complete
 const MANY_ATTEMPTS: u32 = 20;
 
 impl Gateway {
-    /// The transactions that match `filter`, newest first, from `cursor` on; at most `limit` and
+    /// The transactions of this scope that match `filter`, newest first, from `cursor` on; at most `limit` and
     /// [`MAX_PAGE`].
     ///
     /// # Errors
     /// See [`EngineError`].
     pub async fn transactions(
         &self,
+        scope: &Scope,
         filter: &Filter,
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page, EngineError> {
-        let (page, next) = self.page(filter, cursor, limit).await?;
+        let (page, next) = self.page(scope, filter, cursor, limit).await?;
         Ok(Page { next_cursor: next.map(|cursor| cursor.to_string()), ..page })
     }
 
     /// The same, with the next cursor beside the page and not in it.
     pub(super) async fn page(
         &self,
+        scope: &Scope,
         filter: &Filter,
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<(Page, Option<Cursor>), EngineError> {
         let limit = limit.clamp(1, MAX_PAGE) as usize;
         let mut query = QueryBuilder::<Postgres>::new(
-            "select t.id, state, amount::text as amount, currency, reference, idempotency_key, description,
+            "select t.id, principal, state, amount::text as amount, currency, reference, idempotency_key, description,
                 occurred_at, source_account, destination_account, metadata::text as metadata, t.submitted_at,
                 completed_at, error, attempts, next_attempt_at
             from (",
         );
         // One more than requested shows whether there is a next page.
-        push_page(&mut query, filter, &State::ALL, cursor, limit + 1);
+        push_page(&mut query, scope, filter, &State::ALL, cursor, limit + 1);
         query.push(
             ") page join transactions t using (id) order by page.submitted_at desc, page.id desc",
         );
@@ -109,10 +111,11 @@ impl Gateway {
     }
 }
 
-/// Adds a query for `id` and `submitted_at` of the first `limit` transactions that are in one of these
+/// Adds a query for `id` and `submitted_at` of the first `limit` transactions of the scope that are in one of these
 /// states and match the filter, newest first, from `cursor` on.
 pub fn push_page(
     query: &mut QueryBuilder<Postgres>,
+    scope: &Scope,
     filter: &Filter,
     states: &[State],
     cursor: Option<&Cursor>,
@@ -124,6 +127,11 @@ pub fn push_page(
     // so that a generic plan knows how few rows are read.
     let push_rest = |query: &mut QueryBuilder<Postgres>, filter: &Filter| {
         filter.push(query);
+        if let Some(owner) = scope.owner() {
+            // The second condition is that of the index.
+            query.push(" and principal = ").push_bind(owner.to_owned());
+            query.push(" and principal <> 'anonymous'");
+        }
         if let Some(cursor) = cursor {
             query.push(" and (submitted_at, id) < (").push_bind(cursor.submitted_at);
             query.push(", ").push_bind(cursor.id).push(")");
@@ -147,6 +155,8 @@ pub fn push_page(
     let min_attempts = filter.min_attempts.unwrap_or(0);
     let (by_state, by_attempts): (Vec<_>, Vec<_>) = match min_attempts {
         0 => (states, Vec::new()),
+        // A principal has an index by state alone.
+        _ if scope.owner().is_some() => (states, Vec::new()),
         1 => states.into_iter().partition(|state| STATES_OF_FIRST_ATTEMPTS.contains(state)),
         _ => (Vec::new(), states),
     };

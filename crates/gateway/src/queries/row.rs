@@ -12,6 +12,7 @@ use crate::database::StoredTime;
 #[derive(Debug, sqlx::FromRow)]
 pub struct Row {
     pub id: Uuid,
+    pub principal: String,
     pub state: String,
     /// PostgreSQL's text of it.
     pub amount: String,

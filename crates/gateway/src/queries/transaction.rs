@@ -1,47 +1,63 @@
 //! Queries for one transaction. Its attempts are in `attempts.rs`; queries for many are in `list.rs` and `export.rs`.
 
-use domain::{Principal, Reference, Transaction};
+use domain::{Caller, Principal, Reference, Scope, Transaction};
 use uuid::Uuid;
 
-use super::{row::Row, unreadable::note};
+use super::{filter::Filter, row::Row, unreadable::note};
 use crate::{EngineError, Gateway, database::StoredTime};
 
 impl Gateway {
-    /// The transaction with this id, or `None` if there is none.
+    /// The transaction with this id, or `None` if there is none in this scope.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn transaction(&self, id: Uuid) -> Result<Option<Transaction>, EngineError> {
+    pub async fn transaction(
+        &self,
+        scope: &Scope,
+        id: Uuid,
+    ) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
-            r#"select id, state, amount::text as "amount!", currency, reference, idempotency_key, description,
+            r#"select id, principal, state, amount::text as "amount!", currency, reference, idempotency_key, description,
                 occurred_at as "occurred_at: StoredTime", source_account, destination_account,
                 metadata::text as metadata, submitted_at as "submitted_at: StoredTime",
                 completed_at as "completed_at: StoredTime", error, attempts,
                 next_attempt_at as "next_attempt_at: StoredTime"
-            from transactions where id = $1"#,
+            from transactions where id = $1 and ($2::text is null or principal = $2)"#,
             id,
+            scope.owner(),
         )
         .fetch_optional(&self.pool)
         .await?;
         self.read(row).await
     }
 
-    /// The transaction of this principal with the reference that this text names, or `None` if there is none.
+    /// The transaction with the reference that this text names: the caller's own, or if there is none, the newest in
+    /// the caller's scope.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub async fn transaction_of_reference(
         &self,
-        principal: &Principal,
+        caller: &Caller,
         text: &str,
     ) -> Result<Option<Transaction>, EngineError> {
+        let own = self.transaction_stored_as(caller.principal(), text).await?;
         let reference = Reference::of(text);
-        match self.transaction_stored_as(principal, text).await? {
+        let own = match own {
             None if reference.sent_otherwise().is_some() => {
-                self.transaction_stored_as(principal, reference.as_str()).await
+                self.transaction_stored_as(caller.principal(), reference.as_str()).await?
             }
-            found => Ok(found),
+            own => own,
+        };
+        if own.is_some() || caller.scope() != Scope::All {
+            return Ok(own);
+        }
+        let filter = Filter { reference: Some(text.to_owned()), ..Filter::default() };
+        let page = self.transactions(&Scope::All, &filter, None, 1).await?;
+        match page.unreadable.into_iter().next() {
+            Some(unreadable) => Err(unreadable.into()),
+            None => Ok(page.data.into_iter().next()),
         }
     }
 
@@ -53,7 +69,7 @@ impl Gateway {
     ) -> Result<Option<Transaction>, EngineError> {
         let row = sqlx::query_as!(
             Row,
-            r#"select id, state, amount::text as "amount!", currency, reference, idempotency_key, description,
+            r#"select id, principal, state, amount::text as "amount!", currency, reference, idempotency_key, description,
                 occurred_at as "occurred_at: StoredTime", source_account, destination_account,
                 metadata::text as metadata, submitted_at as "submitted_at: StoredTime",
                 completed_at as "completed_at: StoredTime", error, attempts,

@@ -67,7 +67,7 @@ pub async fn forget_readable(pool: impl PgExecutor<'_> + Copy) -> Result<(), sql
     }
     let rows = sqlx::query_as!(
         Row,
-        r#"select id, state, amount::text as "amount!", currency, reference, idempotency_key, description,
+        r#"select id, principal, state, amount::text as "amount!", currency, reference, idempotency_key, description,
             occurred_at as "occurred_at: StoredTime", source_account, destination_account,
             metadata::text as metadata, submitted_at as "submitted_at: StoredTime",
             completed_at as "completed_at: StoredTime", error, attempts,

@@ -1,7 +1,7 @@
 //! Transactions that were stored by an earlier version: their repetitions are found, although contents and references
 //! are compared otherwise by now.
 
-use domain::Principal;
+use domain::{Caller, Principal, Scope};
 use gateway::{Filter, Gateway, SubmitError, Submitted};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -85,12 +85,12 @@ async fn a_reference_of_an_earlier_version_is_found_by_the_text_that_was_sent() 
     let gateway = gateway(&pool);
     store_as_at_first(&one, &gateway, Some(AS_SENT), None).await;
     let of = async |text: &str| {
-        let found = gateway.transaction_of_reference(&Principal::anonymous(), text).await.unwrap();
+        let found = gateway.transaction_of_reference(&Caller::anonymous(), text).await.unwrap();
         found.and_then(|found| found.reference)
     };
     let listed = async |text: &str| -> Vec<Option<String>> {
         let filter = Filter { reference: Some(text.to_owned()), ..Filter::default() };
-        let page = gateway.transactions(&filter, None, 10).await.unwrap();
+        let page = gateway.transactions(&Scope::All, &filter, None, 10).await.unwrap();
         page.data.into_iter().map(|found| found.reference).collect()
     };
     assert_eq!(of(AS_SENT).await.as_deref(), Some(AS_SENT));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{Ending, Principal, Reference, State, Submission, Transaction};
+use domain::{Ending, Principal, Reference, Scope, State, Submission, Transaction};
 use futures::future::join_all;
 use gateway::{Filter, Gateway, SubmitError, Submitted};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -134,7 +134,7 @@ async fn a_replay_is_answered_like_the_first_submission_whatever_the_state_is_no
     for state in [State::Pending, State::Completed] {
         support::let_time_pass(&pool, first.transaction_id, 0).await;
         execute(&executor, &pool, first.transaction_id).await.unwrap();
-        let now = gateway.transaction(first.transaction_id).await.unwrap().unwrap();
+        let now = gateway.transaction(&Scope::All, first.transaction_id).await.unwrap().unwrap();
         assert!(now.status == state && now != first, "{now:?}");
         for name in ["idempotencyKey", "id", "reference"] {
             let mut alone = body.clone();
@@ -160,7 +160,7 @@ async fn a_hundred_concurrent_submissions_with_one_key_make_one_row_and_one_job(
     assert_eq!(results.iter().filter(|result| word(result) == "stored").count(), 1);
     let id =
         results.iter().find_map(|result| Some(result.as_ref().ok()?.transaction.transaction_id));
-    let stored = gateways[0].transaction(id.unwrap()).await.unwrap().unwrap();
+    let stored = gateways[0].transaction(&Scope::All, id.unwrap()).await.unwrap().unwrap();
     for (i, result) in results.iter().enumerate() {
         match result {
             Ok(submitted) => assert_eq!(submitted.transaction, stored),
@@ -182,7 +182,7 @@ async fn of_several_keys_with_one_id_only_the_stored_one_is_answered_as_stored()
         let keys = ["z", "y", "x"].map(|key| format!("{key} of {id}").replace(' ', "-"));
         let body = |key| json!({"idempotencyKey": key, "id": id, "amount": 1, "currency": "USD"});
         let results = join_all(keys.iter().map(|key| submit(&gateway, body(key)))).await;
-        let stored = gateway.transaction(id).await.unwrap().unwrap();
+        let stored = gateway.transaction(&Scope::All, id).await.unwrap().unwrap();
         for (key, result) in keys.iter().zip(&results) {
             let is_its = stored.idempotency_key.as_ref().is_some_and(|its| its.as_str() == key);
             assert_eq!(word(result), if is_its { "stored" } else { "/id" });
@@ -231,7 +231,7 @@ async fn a_transaction_is_found_by_its_key() {
             .unwrap();
     }
     let filter = Filter { idempotency_key: Some("a".parse().unwrap()), ..Filter::default() };
-    let found = gateway.transactions(&filter, None, 10).await.unwrap().data;
+    let found = gateway.transactions(&Scope::All, &filter, None, 10).await.unwrap().data;
     let keys: Vec<_> = found.iter().map(|found| found.idempotency_key.clone()).collect();
     assert_eq!(keys, [filter.idempotency_key]);
 }
@@ -267,7 +267,11 @@ async fn every_answer_is_true_whatever_collides() {
 
         // Ids, references and keys that collide crosswise can deadlock for a second, and some
         // submissions are then answered as unconfirmed. What is stored counts.
-        let stored = gateways[0].transactions(&Filter::default(), None, 100).await.unwrap().data;
+        let stored = gateways[0]
+            .transactions(&Scope::All, &Filter::default(), None, 100)
+            .await
+            .unwrap()
+            .data;
         for transaction in &stored {
             assert_eq!(jobs(&pool, transaction.transaction_id).await, 1);
         }

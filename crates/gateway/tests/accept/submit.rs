@@ -1,6 +1,6 @@
 //! A submission is stored with its job in one commit, once however often it is sent.
 
-use domain::{Principal, Transaction};
+use domain::{Principal, Scope, Transaction};
 use futures::future::join_all;
 use gateway::{SubmitError, Submitted};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn an_accepted_submission_is_stored_with_one_job() {
     let submitted = submit(&gateway, json!({"amount": 5, "currency": "EUR"})).await.unwrap();
     let id = submitted.transaction.transaction_id;
     assert!(!submitted.replayed);
-    assert_eq!(gateway.transaction(id).await.unwrap(), Some(submitted.transaction));
+    assert_eq!(gateway.transaction(&Scope::All, id).await.unwrap(), Some(submitted.transaction));
     assert_eq!(jobs(&pool, id).await, 1);
 }
 
@@ -47,7 +47,8 @@ async fn every_field_comes_back_as_it_was_sent() {
             "metadata": {"control": "a\u{1}b", "deep": [{"x": null}]},
         });
         let answered = submit(&gateway, body).await.unwrap().transaction;
-        let stored = gateway.transaction(answered.transaction_id).await.unwrap().unwrap();
+        let stored =
+            gateway.transaction(&Scope::All, answered.transaction_id).await.unwrap().unwrap();
         assert_eq!(stored, answered);
         assert_eq!(stored.amount.to_string(), amount);
     }
@@ -55,7 +56,10 @@ async fn every_field_comes_back_as_it_was_sent() {
         serde_json::from_str(r#"{"amount": 1, "currency": "USD", "metadata": {"n": 1e999999}}"#)
             .unwrap();
     let answered = submit(&gateway, big).await.unwrap().transaction;
-    assert_eq!(gateway.transaction(answered.transaction_id).await.unwrap(), Some(answered));
+    assert_eq!(
+        gateway.transaction(&Scope::All, answered.transaction_id).await.unwrap(),
+        Some(answered)
+    );
 }
 
 #[tokio::test]
@@ -71,7 +75,8 @@ async fn every_decimal_of_a_currency_without_a_fixed_number_of_them_is_stored() 
     ] {
         let body = json!({"amount": amount, "currency": "XAU"});
         let answered = submit(&gateway, body).await.unwrap().transaction;
-        let stored = gateway.transaction(answered.transaction_id).await.unwrap().unwrap();
+        let stored =
+            gateway.transaction(&Scope::All, answered.transaction_id).await.unwrap().unwrap();
         assert_eq!((stored.amount.to_string(), &stored), (amount.to_owned(), &answered));
     }
 }
@@ -168,7 +173,7 @@ async fn of_two_contents_with_one_id_one_is_stored_and_the_other_is_a_conflict()
             .map(|i| submit(&gateway, json!({"id": id, "amount": amount(i), "currency": "USD"}))),
     )
     .await;
-    let stored = gateway.transaction(id).await.unwrap().unwrap();
+    let stored = gateway.transaction(&Scope::All, id).await.unwrap().unwrap();
     for (i, result) in results.into_iter().enumerate() {
         if amount(i as u32).to_string() == stored.amount.to_string() {
             assert_eq!(result.unwrap().transaction, stored);
@@ -189,11 +194,11 @@ async fn a_thousand_concurrent_submissions_are_all_stored() {
     for result in results {
         let transaction = result.unwrap().transaction;
         assert_eq!(
-            gateway.transaction(transaction.transaction_id).await.unwrap(),
+            gateway.transaction(&Scope::All, transaction.transaction_id).await.unwrap(),
             Some(transaction)
         );
     }
-    assert_eq!(gateway.counts().await.unwrap().pending, 1000);
+    assert_eq!(gateway.counts(&Scope::All).await.unwrap().pending, 1000);
 }
 
 #[tokio::test]

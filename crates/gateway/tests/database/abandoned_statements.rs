@@ -1,6 +1,6 @@
 //! Statements that take too long are abandoned, and do not delay the next ones.
 
-use domain::Principal;
+use domain::{Principal, Scope};
 use gateway::{EngineError, Gateway, SubmitError};
 use serde_json::json;
 use sqlx::{PgPool, pool::PoolConnection};
@@ -37,13 +37,13 @@ async fn a_query_that_times_out_leaves_the_only_connection_to_the_next_one() {
     let pool = database().await;
     let gateway = with_one_connection(&pool);
     let locked = lock(&pool, "begin; lock table transaction_counts").await;
-    let error = gateway.counts().await.unwrap_err();
+    let error = gateway.counts(&Scope::All).await.unwrap_err();
     assert!(matches!(&error, EngineError::Database(_)) && error.retryable(), "{error:?}");
     // The first query still waits in PostgreSQL.
     waiting(&pool).await;
     gateway.ping().await.unwrap();
     unlock(locked).await;
-    assert_eq!(gateway.counts().await.unwrap().accepted(), 0);
+    assert_eq!(gateway.counts(&Scope::All).await.unwrap().accepted(), 0);
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn an_abandoned_query_leaves_the_only_connection_to_the_next_one() {
     let gateway = with_one_connection(&pool);
     let locked = lock(&pool, "begin; lock table transaction_counts").await;
     tokio::select! {
-        _ = gateway.counts() => unreachable!("the table is locked"),
+        _ = gateway.counts(&Scope::All) => unreachable!("the table is locked"),
         () = waiting(&pool) => {}
     }
     gateway.ping().await.unwrap();
@@ -76,6 +76,6 @@ async fn a_submission_that_was_not_confirmed_is_stored_once_when_it_is_sent_agai
     waiting(&pool).await;
     unlock(locked).await;
     gateway.submit(&principal, submission(body)).await.unwrap();
-    assert_eq!(gateway.counts().await.unwrap().accepted(), 1);
+    assert_eq!(gateway.counts(&Scope::All).await.unwrap().accepted(), 1);
     assert_eq!(jobs(&pool, id).await, 1);
 }

@@ -1,7 +1,7 @@
 //! A database transaction is abandoned while it begins. sqlx 0.9 returns such a connection to its
 //! pool within the transaction; the next statements on it are answered and never committed.
 
-use domain::Principal;
+use domain::{Principal, Scope};
 use gateway::{Gateway, WakeUps};
 use serde_json::json;
 use sqlx::PgPool;
@@ -38,6 +38,6 @@ async fn a_submission_accepted_after_an_abandoned_cleanup_is_committed() {
     let submitted = gateway.submit(&Principal::anonymous(), submission).await.unwrap();
     let id = submitted.transaction.transaction_id;
     // Read by another process.
-    let seen = env.gateway.transaction(id).await.unwrap();
+    let seen = env.gateway.transaction(&Scope::All, id).await.unwrap();
     assert!(seen.is_some(), "it was accepted but is not stored");
 }

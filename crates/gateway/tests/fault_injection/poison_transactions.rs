@@ -1,6 +1,6 @@
 //! A transaction that kills its worker, again and again.
 
-use domain::{Intervention, Principal, State, protocol::delay_after_worker_death};
+use domain::{Intervention, Principal, Scope, State, protocol::delay_after_worker_death};
 use gateway::Purpose;
 use uuid::Uuid;
 
@@ -86,7 +86,7 @@ async fn keeps_losing_its_worker(loss: Loss) {
             drive::let_windows_pass(env.pool(), fixture.id).await;
         }
     }
-    let transaction = env.gateway.transaction(fixture.id).await.unwrap().unwrap();
+    let transaction = env.gateway.transaction(&Scope::All, fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.next_attempt_at), (State::InDoubt, None));
     let error = transaction.error.unwrap();
     assert_eq!(error, format!("its worker died while processing it {most} times in a row"));

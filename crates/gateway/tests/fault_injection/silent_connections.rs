@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Principal, State};
+use domain::{Principal, Scope, State};
 use gateway::{Purpose, WakeUps, Worker, WorkerSettings};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -46,7 +46,7 @@ fn start_with(
 
 async fn completed(env: &Environment, count: u64) {
     let completed = async {
-        while env.gateway.counts().await.unwrap().of(State::Completed) < count {
+        while env.gateway.counts(&Scope::All).await.unwrap().of(State::Completed) < count {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

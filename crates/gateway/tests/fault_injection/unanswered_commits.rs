@@ -1,6 +1,6 @@
 //! A commit of submissions whose answer is lost, on a connection that stays open and silent.
 
-use domain::{Principal, State};
+use domain::{Principal, Scope, State};
 use serde_json::json;
 
 use crate::{
@@ -22,7 +22,11 @@ async fn a_submission_that_was_committed_without_an_answer_is_looked_up_and_acce
         assert_eq!(submitted.transaction.status, State::Pending);
         // Of an id that the client chose, it is unknown which submission stored it.
         assert_eq!(submitted.replayed, id.is_some());
-        let stored = env.gateway.transaction(submitted.transaction.transaction_id).await.unwrap();
+        let stored = env
+            .gateway
+            .transaction(&Scope::All, submitted.transaction.transaction_id)
+            .await
+            .unwrap();
         assert_eq!(stored, Some(submitted.transaction));
     }
 }

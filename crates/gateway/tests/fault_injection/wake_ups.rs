@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{Principal, State};
+use domain::{Principal, Scope, State};
 use gateway::{Gateway, WakeUps, Worker, WorkerSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +79,9 @@ impl Fleet {
     }
 
     async fn completed(&self) {
-        while self.accepting.counts().await.unwrap().of(State::Completed) < self.submitted {
+        while self.accepting.counts(&Scope::All).await.unwrap().of(State::Completed)
+            < self.submitted
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::{Principal, Submission};
+use domain::{Principal, Scope, Submission};
 use gateway::{Gateway, SubmitError, Submitted};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -58,8 +58,12 @@ async fn word(database: &TestDatabase, result: &Result) -> String {
     match result {
         Ok(submitted) => {
             let transaction = &submitted.transaction;
-            let stored =
-                database.own.gateway.transaction(transaction.transaction_id).await.unwrap();
+            let stored = database
+                .own
+                .gateway
+                .transaction(&Scope::All, transaction.transaction_id)
+                .await
+                .unwrap();
             assert_eq!(stored.as_ref(), Some(transaction));
             if submitted.replayed { "replayed" } else { "stored" }.to_owned()
         }

@@ -2,6 +2,7 @@
 //! word.
 #![allow(clippy::disallowed_methods)]
 
+use domain::Scope;
 use std::{collections::HashSet, time::Duration};
 
 use gateway::{Change, Gateway, Listener, Position};
@@ -35,7 +36,7 @@ async fn receive(
 }
 
 async fn listen(gateway: &Gateway, position: Option<Position>) -> Listener {
-    gateway.changes().listen(position).await.unwrap()
+    gateway.changes().listen(Scope::All, position).await.unwrap()
 }
 
 /// Stores transactions in so many commits of so many each, and returns the last.
@@ -153,7 +154,7 @@ async fn a_listener_that_was_away_while_a_database_transaction_ended_receives_it
 async fn poll(gateway: &Gateway, since: Option<Position>) -> (Vec<Uuid>, Position) {
     let (mut received, mut since) = (Vec::new(), since);
     loop {
-        let page = gateway.changes_since(since).await.unwrap();
+        let page = gateway.changes_since(&Scope::All, since).await.unwrap();
         received.extend(page.data.iter().map(|transaction| transaction.transaction_id));
         if !page.has_more {
             return (received, page.next_since);

@@ -1,6 +1,7 @@
 //! The counts equal those of the table in every snapshot, whatever is written and compacted
 //! meanwhile.
 
+use domain::Scope;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -133,7 +134,7 @@ async fn a_cleanup_empties_counts_that_are_being_compacted() {
     assert_eq!(cleaned, 2);
     assert_eq!(deltas(&pool).await, 0);
     stored(&gateway).await;
-    assert_eq!(gateway.counts().await.unwrap().accepted(), 1);
+    assert_eq!(gateway.counts(&Scope::All).await.unwrap().accepted(), 1);
 }
 
 #[tokio::test]
@@ -149,7 +150,7 @@ async fn a_reader_that_finds_many_deltas_compacts_them() {
     .await
     .unwrap();
     for _ in 0..3 {
-        assert_eq!(gateway.counts().await.unwrap().pending, 1);
+        assert_eq!(gateway.counts(&Scope::All).await.unwrap().pending, 1);
     }
     assert!(deltas(&pool).await < 5000);
 }
@@ -172,9 +173,9 @@ async fn the_migrations_count_the_existing_rows() {
         sqlx::raw_sql(migration).execute(&pool).await.unwrap();
     }
     assert_eq!(differences(&pool).await, [""; 0]);
-    assert_eq!(gateway.counts().await.unwrap().pending, 2);
+    assert_eq!(gateway.counts(&Scope::All).await.unwrap().pending, 2);
     stored(&gateway).await;
-    assert_eq!(gateway.counts().await.unwrap().pending, 3);
+    assert_eq!(gateway.counts(&Scope::All).await.unwrap().pending, 3);
 }
 
 #[tokio::test]
@@ -185,7 +186,7 @@ async fn a_negative_count_is_reported_as_zero() {
         select 'pending', true, queue_of(now(), null), -1
         union all select 'in_doubt', true, queue_of(now(), now()), -1";
     sqlx::query(deltas).execute(&pool).await.unwrap();
-    let counts = gateway.counts().await.unwrap();
+    let counts = gateway.counts(&Scope::All).await.unwrap();
     assert_eq!((counts.pending, counts.in_doubt), (0, 0));
     let health = gateway.health().await.unwrap();
     let waiting = [health.queue_depth, health.retry_count, health.in_doubt];

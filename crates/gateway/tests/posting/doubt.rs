@@ -1,5 +1,6 @@
 //! What verifications decide about a transaction whose outcome is unknown, and how they are recorded.
 
+use domain::Scope;
 use std::sync::Arc;
 
 use domain::{
@@ -45,7 +46,8 @@ async fn verification_that_fails_for_long_makes_it_in_doubt_with_the_reason_unti
                 at: Some(_)
             })
         ));
-        let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
+        let transaction =
+            fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap().unwrap();
         assert_eq!((transaction.status, fixture.jobs().await), (State::InDoubt, 1));
         let error = transaction.error.unwrap();
         assert!(error.contains("failed for long") && error.contains("answered 500"), "{error}");
@@ -68,7 +70,8 @@ async fn an_accepted_post_is_verified_after_a_while_and_completed_only_then() {
     assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
     assert_eq!(fixture.state().await, State::Pending);
     assert_eq!(support::purpose(&fixture.pool, fixture.id).await, Purpose::Verify);
-    let error = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap().error.unwrap();
+    let error =
+        fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap().unwrap().error.unwrap();
     assert!(error.contains("answered 202, not confirmed yet"), "{error}");
     // Not visible yet. Before the settle window has passed this allows no other POST.
     let_time_pass(&fixture.pool, fixture.id, 20).await;

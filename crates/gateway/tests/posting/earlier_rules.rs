@@ -1,6 +1,6 @@
 //! Rules that became stricter apply to new submissions, never to what is stored.
 
-use domain::{Currency, Principal, State};
+use domain::{Currency, Principal, Scope, State};
 use gateway::Filter;
 use serde_json::json;
 
@@ -20,10 +20,10 @@ async fn a_transaction_in_a_currency_that_is_refused_by_now_is_posted_shown_and_
         let id = submitted.transaction.transaction_id;
         service.answers_status(201);
         execute(&executor, &pool, id).await.unwrap();
-        let shown = gateway.transaction(id).await.unwrap().unwrap();
+        let shown = gateway.transaction(&Scope::All, id).await.unwrap().unwrap();
         assert_eq!((shown.status, shown.currency), (State::Completed, currency));
         let filter = Filter { currency: Some(currency), ..Filter::default() };
-        let found = gateway.transactions(&filter, None, 10).await.unwrap();
+        let found = gateway.transactions(&Scope::All, &filter, None, 10).await.unwrap();
         assert_eq!(found.data, [shown]);
     }
 }

@@ -1,6 +1,7 @@
 //! One execution of a transaction, on a real PostgreSQL, against a posting service that follows a
 //! script.
 
+use domain::Scope;
 use std::{sync::Arc, time::Duration};
 
 use domain::{
@@ -20,7 +21,7 @@ async fn a_posted_transaction_is_completed_and_its_job_deleted() {
     let fixture = fixture().await;
     fixture.service.answers_status(201);
     assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Complete));
-    let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
+    let transaction = fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Completed, 1));
     assert!(transaction.completed_at.is_some() && transaction.error.is_none());
     assert_eq!(fixture.outcomes().await, [Some(Outcome::Posted)]);
@@ -33,7 +34,7 @@ async fn a_refused_transaction_fails_after_one_attempt_with_the_reason_of_the_se
     let fixture = fixture().await;
     fixture.service.answers_status(422);
     assert_eq!(fixture.execute().await, ExecutionResult::Took(Step::Fail(Failure::Refused)));
-    let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
+    let transaction = fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Failed, 1));
     let error = transaction.error.unwrap();
     assert!(error.contains("422") && error.contains("what it said"), "{error}");
@@ -81,7 +82,7 @@ async fn a_post_that_was_not_sent_uses_up_no_attempt() {
         assert!(matches!(fixture.execute().await, ExecutionResult::Took(Step::Retry { .. })));
         let_time_pass(&fixture.pool, fixture.id, 0).await;
     }
-    let transaction = fixture.gateway.transaction(fixture.id).await.unwrap().unwrap();
+    let transaction = fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap().unwrap();
     assert_eq!((transaction.status, transaction.attempts), (State::Pending, 0));
     assert_eq!(fixture.outcomes().await, [Some(Outcome::NotSent); 5]);
     fixture.service.answers_status(200);
@@ -167,11 +168,11 @@ async fn a_worker_whose_claims_were_reclaimed_changes_nothing_when_it_resumes() 
         .await
         .unwrap();
     assert_eq!(gateway::reclaim_expired(&fixture.pool, &POLICY).await.unwrap(), 1);
-    let reclaimed = fixture.gateway.transaction(fixture.id).await.unwrap();
+    let reclaimed = fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap();
 
     hold.notify_one();
     assert_eq!(execution.await.unwrap().unwrap(), ExecutionResult::Superseded);
-    assert_eq!(fixture.gateway.transaction(fixture.id).await.unwrap(), reclaimed);
+    assert_eq!(fixture.gateway.transaction(&Scope::All, fixture.id).await.unwrap(), reclaimed);
     assert_eq!(fixture.outcomes().await, [Some(Outcome::Unknown)]);
 }
 
@@ -263,7 +264,13 @@ async fn a_retry_waits_as_long_as_retry_after_demands() {
         retry_after,
     });
     fixture.execute().await;
-    let due =
-        fixture.gateway.transaction(fixture.id).await.unwrap().unwrap().next_attempt_at.unwrap();
+    let due = fixture
+        .gateway
+        .transaction(&Scope::All, fixture.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .next_attempt_at
+        .unwrap();
     assert!(due > chrono::Utc::now() + chrono::TimeDelta::minutes(50), "{due}");
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Principal, State, backoff::Backoff, protocol::Policy};
+use domain::{Principal, Scope, State, backoff::Backoff, protocol::Policy};
 use futures::future::join_all;
 use gateway::{Gateway, HttpPostingClient, RequiredFields, WakeUps, Worker, WorkerSettings};
 use serde_json::json;
@@ -86,7 +86,7 @@ async fn submit(gateway: &Gateway, count: u32) {
 /// Waits until some transactions are processing.
 async fn some_processing(gateway: &Gateway) {
     let waiting = async {
-        while gateway.counts().await.unwrap().processing == 0 {
+        while gateway.counts(&Scope::All).await.unwrap().processing == 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -96,10 +96,10 @@ async fn some_processing(gateway: &Gateway) {
 
 /// Waits, change by change, until every transaction is final, and returns how many are completed.
 async fn all_final(gateway: &Gateway) -> u64 {
-    let mut listener = gateway.changes().listen(None).await.unwrap();
+    let mut listener = gateway.changes().listen(Scope::All, None).await.unwrap();
     let waiting = async {
         loop {
-            let counts = gateway.counts().await.unwrap();
+            let counts = gateway.counts(&Scope::All).await.unwrap();
             if counts.pending + counts.processing + counts.in_doubt == 0 {
                 return counts.of(State::Completed);
             }
@@ -177,7 +177,7 @@ async fn a_shutdown_finishes_what_is_in_flight_and_leaves_the_rest_pending() {
     submit(&gateway, 200).await;
     some_processing(&gateway).await;
     running.stop().await;
-    let counts = gateway.counts().await.unwrap();
+    let counts = gateway.counts(&Scope::All).await.unwrap();
     assert_eq!(counts.processing, 0);
     assert_eq!(counts.completed, simulator.handle().audit().entries as u64);
     assert_eq!(counts.completed + counts.pending, 200);
@@ -300,9 +300,9 @@ async fn where_no_verification_can_decide_transactions_are_in_doubt_slowly_verif
     submit(&gateway, 200).await;
     // Those that failed after the write cannot be verified: the entry that is shown has no amount.
     let unsettled = async {
-        let mut listener = gateway.changes().listen(None).await.unwrap();
+        let mut listener = gateway.changes().listen(Scope::All, None).await.unwrap();
         loop {
-            let counts = gateway.counts().await.unwrap();
+            let counts = gateway.counts(&Scope::All).await.unwrap();
             if counts.in_doubt > 20 && counts.in_doubt + counts.completed == 200 {
                 return;
             }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, pin::pin, time::Duration};
 
-use domain::{Currency, Transaction};
+use domain::{Currency, Scope, Transaction};
 use futures::TryStreamExt;
 use gateway::{Filter, Gateway, Position, Status, housekeeping::clean_up};
 use sqlx::PgPool;
@@ -78,14 +78,16 @@ async fn a_list_and_an_export_show_unreadable_rows_and_all_others() {
     let (sound, mut damaged) = damaged(&pool, &gateway).await;
     // The list is made of a part for each state that is known, so this one is in none.
     damaged.retain(|(_, reason)| !reason.contains(" state "));
-    let whole = gateway.transactions(&Filter::default(), None, 200).await.unwrap();
+    let whole = gateway.transactions(&Scope::All, &Filter::default(), None, 200).await.unwrap();
     assert_eq!((ids(&whole.data), reasons(&whole.unreadable)), (sound.clone(), damaged.clone()));
     // Whatever row a page ends with.
     for limit in [1, 2, 3] {
         let (mut shown, mut unreadable, mut cursor) = (HashSet::new(), Vec::new(), None);
         loop {
-            let page =
-                gateway.transactions(&Filter::default(), cursor.as_ref(), limit).await.unwrap();
+            let page = gateway
+                .transactions(&Scope::All, &Filter::default(), cursor.as_ref(), limit)
+                .await
+                .unwrap();
             assert!(page.data.len() + page.unreadable.len() <= limit as usize);
             shown.extend(ids(&page.data));
             unreadable.extend(page.unreadable);
@@ -94,7 +96,8 @@ async fn a_list_and_an_export_show_unreadable_rows_and_all_others() {
         }
         assert_eq!((&shown, &reasons(&unreadable)), (&sound, &damaged), "{limit}");
     }
-    let pages: Vec<_> = pin!(gateway.export(Filter::default())).try_collect().await.unwrap();
+    let pages: Vec<_> =
+        pin!(gateway.export(Scope::All, Filter::default())).try_collect().await.unwrap();
     let (mut shown, mut unreadable) = (HashSet::new(), Vec::new());
     for page in pages {
         shown.extend(ids(&page.data));
@@ -107,7 +110,7 @@ async fn a_list_and_an_export_show_unreadable_rows_and_all_others() {
 async fn the_change_feed_reports_unreadable_rows_and_all_others() {
     let pool = database().await;
     let gateway = gateway(&pool);
-    let mut listener = gateway.changes().listen(None).await.unwrap();
+    let mut listener = gateway.changes().listen(Scope::All, None).await.unwrap();
     listener.next().await.unwrap();
     let (sound, damaged) = damaged(&pool, &gateway).await;
     let (mut shown, mut unreadable) = (HashSet::new(), HashSet::new());
@@ -119,7 +122,7 @@ async fn the_change_feed_reports_unreadable_rows_and_all_others() {
     }
     assert!(sound.is_subset(&shown));
     assert_eq!(unreadable, damaged.iter().cloned().collect());
-    let page = gateway.changes_since(Some(Position::beginning())).await.unwrap();
+    let page = gateway.changes_since(&Scope::All, Some(Position::beginning())).await.unwrap();
     assert_eq!((ids(&page.data), reasons(&page.unreadable)), (sound, damaged));
 }
 
@@ -133,13 +136,13 @@ async fn health_counts_unreadable_rows_until_they_are_repaired_or_gone() {
     let (_, damaged) = damaged(&pool, &gateway).await;
     // Each that is met counts once.
     for _ in 0..2 {
-        let error = gateway.transaction(damaged[0].0).await.unwrap_err();
+        let error = gateway.transaction(&Scope::All, damaged[0].0).await.unwrap_err();
         assert!(error.to_string().ends_with(&damaged[0].1), "{error}");
         let health = gateway.health().await.unwrap();
         assert_eq!((health.status, health.unreadable), (Status::Degraded, Some(1)));
         assert!(health.reasons.contains(&"1 stored transaction cannot be read".to_owned()));
     }
-    gateway.changes_since(Some(Position::beginning())).await.unwrap();
+    gateway.changes_since(&Scope::All, Some(Position::beginning())).await.unwrap();
     let all = DAMAGE.len() as u64;
     assert_eq!(gateway.health().await.unwrap().unreadable, Some(all));
     assert_eq!(gateway.statistics().await.unwrap().unreadable, all);
@@ -169,7 +172,7 @@ async fn what_was_accepted_under_earlier_rules_is_read() {
             reference = repeat('r', 500), description = repeat(E'\\t', 5000), amount = 12345678901234567890.12",
     )
     .await;
-    let shown = gateway.transaction(id).await.unwrap().unwrap();
+    let shown = gateway.transaction(&Scope::All, id).await.unwrap().unwrap();
     assert_eq!(
         (shown.currency.code(), shown.amount.to_string()),
         ("QQQ", "12345678901234567890.12".to_owned())
@@ -179,5 +182,5 @@ async fn what_was_accepted_under_earlier_rules_is_read() {
     assert_eq!(serde_json::from_str::<Transaction>(&json).unwrap(), shown);
     let filter =
         Filter { currency: Some(Currency::from_stored("QQQ").unwrap()), ..Filter::default() };
-    assert_eq!(gateway.transactions(&filter, None, 10).await.unwrap().data, [shown]);
+    assert_eq!(gateway.transactions(&Scope::All, &filter, None, 10).await.unwrap().data, [shown]);
 }

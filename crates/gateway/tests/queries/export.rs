@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, pin::pin};
 
-use domain::State;
+use domain::{Scope, State};
 use futures::TryStreamExt;
 use gateway::{EngineError, Filter, MAX_PAGE};
 use sqlx::PgPool;
@@ -28,7 +28,7 @@ async fn a_transaction_that_changes_during_an_export_comes_once_as_of_its_page()
     let pool = database().await;
     let (gateway, others) = (gateway(&pool), another(&pool));
     store(&pool, 3 * MAX_PAGE).await;
-    let mut pages = pin!(gateway.export(Filter::default()));
+    let mut pages = pin!(gateway.export(Scope::All, Filter::default()));
     let first = pages.try_next().await.unwrap().unwrap().data;
     assert!(first.iter().all(|transaction| transaction.status == State::Pending));
 
@@ -71,7 +71,8 @@ async fn an_export_ends_after_its_last_page_however_full_that_is() {
     let gateway = gateway(&pool);
     for (count, expected) in [(0, vec![0]), (MAX_PAGE, vec![MAX_PAGE]), (1, vec![MAX_PAGE, 1])] {
         store(&pool, count).await;
-        let pages: Vec<_> = gateway.export(Filter::default()).try_collect().await.unwrap();
+        let pages: Vec<_> =
+            gateway.export(Scope::All, Filter::default()).try_collect().await.unwrap();
         let lengths: Vec<_> = pages.iter().map(|page| page.data.len() as u32).collect();
         assert_eq!(lengths, expected);
     }
@@ -82,7 +83,7 @@ async fn an_error_is_returned_and_ends_the_export() {
     let pool = database().await;
     let gateway = gateway(&pool);
     store(&pool, 3 * MAX_PAGE).await;
-    let mut pages = pin!(gateway.export(Filter::default()));
+    let mut pages = pin!(gateway.export(Scope::All, Filter::default()));
     assert!(pages.try_next().await.unwrap().is_some());
     sqlx::query("alter table transactions rename to gone").execute(&pool).await.unwrap();
     assert!(matches!(pages.try_next().await, Err(EngineError::Database(_))));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
-use domain::{Currency, Principal, State, Transaction};
+use domain::{Currency, Principal, Scope, State, Transaction};
 use gateway::{Filter, Gateway};
 use serde_json::{from_value, json};
 use sqlx::PgPool;
@@ -92,7 +92,10 @@ fn passes(filter: &Filter, transaction: &Transaction) -> bool {
 async fn all(gateway: &Gateway) -> Vec<Transaction> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let page = gateway.transactions(&Filter::default(), cursor.as_ref(), 200).await.unwrap();
+        let page = gateway
+            .transactions(&Scope::All, &Filter::default(), cursor.as_ref(), 200)
+            .await
+            .unwrap();
         all.extend(page.data);
         let Some(next) = page.next_cursor else { return all };
         cursor = Some(next.parse().unwrap());
@@ -114,7 +117,8 @@ async fn every_filter_returns_what_passes_it_newest_first_page_by_page() {
         let mut cursor = None;
         // Two pages and the beginning of a third cross each boundary.
         for _ in 0..3 {
-            let page = gateway.transactions(&filter, cursor.as_ref(), 7).await.unwrap();
+            let page =
+                gateway.transactions(&Scope::All, &filter, cursor.as_ref(), 7).await.unwrap();
             let expected_page: Vec<_> = expected.by_ref().take(7).cloned().collect();
             assert_eq!(page.data, expected_page, "{filter:?}");
             let Some(next) = page.next_cursor else {
@@ -142,7 +146,7 @@ async fn no_filter_reads_the_whole_table() {
     // After enough executions PostgreSQL uses a generic plan, for any filter and position.
     for filter in filters() {
         for cursor in [None].into_iter().chain(places.iter().map(Some)) {
-            gateway.transactions(&filter, cursor, 50).await.unwrap();
+            gateway.transactions(&Scope::All, &filter, cursor, 50).await.unwrap();
             let after = rows_read(&pool).await;
             let read = after - before;
             assert!(read < ROWS / 10, "{read} rows for {filter:?} from {cursor:?} on");
@@ -175,7 +179,7 @@ async fn the_pages_of_a_list_contain_every_transaction_once() {
     let filter = Filter { currency: Some(Currency::parse("USD").unwrap()), ..Filter::default() };
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = gateway.transactions(&filter, cursor.as_ref(), 7).await.unwrap();
+        let page = gateway.transactions(&Scope::All, &filter, cursor.as_ref(), 7).await.unwrap();
         seen.extend(page.data.iter().map(|transaction| transaction.amount.to_string()));
         let Some(next) = page.next_cursor else { break };
         cursor = Some(next.parse().unwrap());
@@ -184,5 +188,5 @@ async fn the_pages_of_a_list_contain_every_transaction_once() {
         (1..=25).rev().filter(|i| i % 5 != 0).map(|i: u32| i.to_string()).collect();
     assert_eq!(seen, newest_first);
     let none = Filter { status: Some(State::Failed), ..Filter::default() };
-    assert!(gateway.transactions(&none, None, 7).await.unwrap().data.is_empty());
+    assert!(gateway.transactions(&Scope::All, &none, None, 7).await.unwrap().data.is_empty());
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use domain::{
-    AnswerBody, Ending, Finding, State, Submission, TraceParent, TraceState, backoff::Backoff,
-    protocol::Policy,
+    AnswerBody, Ending, Finding, Scope, State, Submission, TraceParent, TraceState,
+    backoff::Backoff, protocol::Policy,
 };
 use futures::future::BoxFuture;
 use gateway::{
@@ -149,7 +149,7 @@ pub async fn let_time_pass(pool: &PgPool, id: Uuid, seconds: i32) {
 }
 
 pub async fn state(gateway: &Gateway, id: Uuid) -> State {
-    gateway.transaction(id).await.unwrap().unwrap().status
+    gateway.transaction(&Scope::All, id).await.unwrap().unwrap().status
 }
 
 /// How many jobs the transaction has: one until it is final.

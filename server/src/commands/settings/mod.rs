@@ -2,6 +2,7 @@
 //!
 //! The settings of `simulator` and `load` are in the files of those commands.
 
+pub mod access;
 pub mod posting;
 pub mod posting_proxy;
 pub mod secret_parser;
@@ -14,6 +15,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, builder::BoolishValueParser};
 use gateway::database::Schema;
 
+use access::AccessSettings;
 use posting::PostingSettings;
 use values::{http_url, listen_addr};
 use web::WebSettings;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     #[command(flatten)]
     pub web: WebSettings,
+    #[command(flatten)]
+    pub access: AccessSettings,
     /// Refuse API submissions without an idempotency key
     #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
     pub idempotency_key_required: bool,

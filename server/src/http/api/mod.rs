@@ -3,6 +3,7 @@
 //! Reading bodies and fields is in `request`, errors are in `problem`, and what holds for every request is in
 //! `middleware`.
 
+pub mod access;
 pub mod monitoring;
 pub mod operations;
 pub mod transactions;
@@ -18,7 +19,8 @@ pub fn routes(simulated: bool) -> OpenApiRouter<WebState> {
         .merge(transactions::routes())
         .merge(webhooks::routes())
         .merge(operations::routes())
-        .merge(monitoring::routes());
+        .merge(monitoring::routes())
+        .merge(access::routes());
     match simulated {
         true => api.merge(operations::simulated_routes()),
         false => api,

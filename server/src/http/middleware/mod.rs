@@ -1,8 +1,9 @@
-//! The middleware of every request: deadline, load shedding, same origin, content encoding, request id, metrics, problem
+//! The middleware of every request: authentication, deadline, load shedding, same origin, content encoding, request id, metrics, problem
 //! rendering.
 //!
 //! `http` puts them in order; nothing here depends on a resource.
 
+pub mod authentication;
 pub mod content_encoding;
 pub mod deadline;
 pub mod load_shedding;

@@ -23,8 +23,12 @@ use crate::http::{
     request::trace_parent,
 };
 
-/// The challenge that a 401 must have (RFC 9110, 15.5.2). The scheme has no registered name.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
+/// The challenge that a 401 must have (RFC 9110, 15.5.2): for a webhook's signature, whose scheme has no registered name.
+const SIGNATURE: HeaderValue = HeaderValue::from_static("StandardWebhooks");
+/// For a caller without a credential (RFC 6750, 3).
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+/// For a credential that is not valid.
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 /// Between two lines of the log about requests that failed for the same reason.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,6 +55,7 @@ pub async fn render(request: Request, next: Next) -> Response {
             "a request failed"
         );
     }
+    let is_refused = problem.is_refused_credential();
     let document = problem.document(request_id.map(str::to_owned));
     let carried = std::mem::take(response.headers_mut());
     let mut response = (status, Json(document)).into_response();
@@ -65,7 +70,12 @@ pub async fn render(request: Request, next: Next) -> Response {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        let challenge = match code {
+            Code::Unauthenticated if is_refused => INVALID_TOKEN,
+            Code::Unauthenticated => BEARER,
+            _ => SIGNATURE,
+        };
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if code == Code::UnsupportedContentEncoding {
         headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODINGS);

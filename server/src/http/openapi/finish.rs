@@ -11,8 +11,17 @@ use utoipa::openapi::{
 use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
 
 /// Schemas of requests, whose fields may be absent. In responses, every field is present.
-const SENT: [&str; 6] =
-    ["Submission", "Webhook", "Reason", "Resolving", "BulkRetryRequest", "Filter"];
+const SENT: [&str; 9] = [
+    "Submission",
+    "Webhook",
+    "Reason",
+    "Resolving",
+    "BulkRetryRequest",
+    "Filter",
+    "NewClient",
+    "ClientChange",
+    "NewClientKey",
+];
 /// Schemas of responses with fields that are absent if they have no value.
 const MAY_LACK: [&str; 1] = ["Problem"];
 
@@ -59,7 +68,7 @@ pub fn finish(mut document: OpenApi) -> OpenApi {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    item.get.iter_mut().chain(&mut item.post)
+    item.get.iter_mut().chain(&mut item.post).chain(&mut item.patch).chain(&mut item.delete)
 }
 
 fn add_headers(status: &str, response: &mut Response) {
@@ -132,9 +141,9 @@ fn accept_encoding() -> Header {
 
 fn challenge() -> Header {
     HeaderBuilder::new()
-        .description(Some("The signature scheme: Standard Webhooks."))
+        .description(Some("How to authenticate: `Bearer`, or for an inbound webhook its signature, `StandardWebhooks`."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .example(Some(json!("StandardWebhooks")))
+        .example(Some(json!("Bearer")))
         .build()
 }
 

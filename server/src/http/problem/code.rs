@@ -55,8 +55,12 @@ codes! {
         "No signature matches the webhook's id, timestamp and body. Nothing was stored.",
     SignatureOutOfTime "signature_out_of_time" UNAUTHORIZED
         "The webhook was signed too long ago, or in the future. Nothing was stored.",
+    Unauthenticated "unauthenticated" UNAUTHORIZED
+        "The request needs a valid credential: an API key, a token, or the session of someone who has signed in.",
     CrossSite "cross_site" FORBIDDEN
         "A browser sent the request on behalf of another site, or it is addressed to another host.",
+    Forbidden "forbidden" FORBIDDEN
+        "The caller's role does not permit the request.",
     NotFound "not_found" NOT_FOUND
         "The resource does not exist.",
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED
@@ -64,7 +68,7 @@ codes! {
     RequestTimeout "request_timeout" REQUEST_TIMEOUT
         "The body took too long to arrive. Nothing was stored.",
     Conflict "conflict" CONFLICT
-        "The id or the reference belongs to another transaction with different content or idempotency key. Nothing was stored.",
+        "The id, the reference or the name belongs to something else, such as a transaction with different content or idempotency key. Nothing was stored.",
     NotPermitted "not_permitted" CONFLICT
         "The transaction's current state does not permit the action; `detail` says why. Nothing was changed.",
     TooLarge "too_large" PAYLOAD_TOO_LARGE

@@ -22,8 +22,10 @@ pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 const EXAMPLE_TRANSACTION_ID: Uuid = uuid!("7c9e6679-7425-40de-944b-e07fc1f90ae7");
 
 /// The codes of every operation.
-const ANY: [Code; 7] = [
+const ANY: [Code; 9] = [
     Code::Malformed,
+    Code::Unauthenticated,
+    Code::Forbidden,
     Code::CrossSite,
     Code::MethodNotAllowed,
     Code::Internal,
@@ -51,6 +53,12 @@ problems! {
     Any: ;
     /// For an operation that reads one resource by its id.
     OfLookup: NotFound, Unreadable;
+    /// For an operation on one resource that is no transaction.
+    OfResource: NotFound;
+    /// For an operation that creates a resource with a name.
+    OfCreation: Conflict, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
+    /// For an operation that changes a resource.
+    OfChange: NotFound, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For an operation that lists resources.
     OfList: ValidationFailed;
     /// For an operation whose body may have a reason.
@@ -130,7 +138,9 @@ pub fn example(code: Code) -> serde_json::Value {
         Code::SignatureOutOfTime => {
             Problem::unsigned(code, "webhook-timestamp is more than 300 seconds in the past")
         }
+        Code::Unauthenticated => Problem::unauthenticated(None),
         Code::CrossSite => Problem::cross_site(),
+        Code::Forbidden => Problem::forbidden(),
         Code::NotFound => Problem::no_such_transaction(),
         Code::MethodNotAllowed => Problem::method_not_allowed(),
         Code::RequestTimeout => Problem::slow_body(),

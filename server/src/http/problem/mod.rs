@@ -6,6 +6,7 @@
 pub mod code;
 pub mod error_responses;
 
+use access::AccessError;
 use axum::{
     http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -102,7 +103,7 @@ impl Problem {
         problem
     }
 
-    /// 409: the value of the field at `pointer` belongs to another transaction; `message` follows the field's name.
+    /// 409: the value of the field at `pointer` belongs to something else; `message` follows the field's name.
     pub fn conflict(
         pointer: &'static str,
         message: &'static str,
@@ -116,6 +117,22 @@ impl Problem {
     pub fn cross_site() -> Self {
         let detail = "requests on behalf of another site, or to another host, are refused";
         Self::new(Code::CrossSite, detail)
+    }
+
+    /// 401: there is no credential, or it is not valid; why, for the log and the audit only.
+    pub fn unauthenticated(refused: Option<String>) -> Self {
+        let detail = match refused {
+            None => {
+                "a credential is required: send Authorization: Bearer with an API key or a token"
+            }
+            Some(_) => "the credential is not valid",
+        };
+        Self { cause: refused, ..Self::new(Code::Unauthenticated, detail) }
+    }
+
+    /// 403: the caller's role does not permit it.
+    pub fn forbidden() -> Self {
+        Self::new(Code::Forbidden, "your role does not permit this")
     }
 
     /// 404.
@@ -231,6 +248,11 @@ impl Problem {
         self.code.status().is_server_error() && is_logged
     }
 
+    /// Whether a credential was sent, and is not valid.
+    pub fn is_refused_credential(&self) -> bool {
+        self.code == Code::Unauthenticated && self.cause.is_some()
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.code
@@ -307,6 +329,22 @@ impl From<EngineError> for Problem {
             EngineError::Unreadable(unreadable) => {
                 Self::new(Code::Unreadable, unreadable.to_string())
                     .about(Some(unreadable.transaction_id))
+            }
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Database(ref cause) => {
+                let fault = CommitFault::of(cause);
+                Self::unavailable(error.to_string()).caused_by(&error).of_fault(Some(fault))
+            }
+            AccessError::NotFound(_) => Self::not_found(error.to_string()),
+            AccessError::NameTaken => Self::conflict("/name", "is taken", error.to_string()),
+            AccessError::Invalid(field, message) => {
+                Self::invalid(vec![FieldError::new(format!("/{field}"), message)])
             }
         }
     }

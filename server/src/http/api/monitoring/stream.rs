@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 
 use axum::{
+    Extension,
     extract::State,
     http::HeaderMap,
     response::{
@@ -15,7 +16,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use domain::{Counts, PostingStatus, Transaction, Unreadable};
+use domain::{Caller, Counts, PostingStatus, Transaction, Unreadable};
 use futures::{StreamExt, stream};
 use gateway::{Change, Gateway, Position};
 use serde::Serialize;
@@ -127,9 +128,10 @@ struct Gap {
 async fn open(
     State(gateway): State<Gateway>,
     State(stop): State<CancellationToken>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let listener = gateway.changes().listen(position(&headers)).await?;
+    let listener = gateway.changes().listen(caller.scope(), position(&headers)).await?;
     let changes = stream::unfold((listener, stop), async |(mut listener, stop)| {
         tokio::select! {
             change = listener.next() => change.map(|change| (change, (listener, stop))),

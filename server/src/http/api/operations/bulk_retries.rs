@@ -1,12 +1,12 @@
 //! `/api/bulk-retries`: retrying all transactions that match a filter.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Currency, Principal};
+use domain::{Caller, Currency};
 use gateway::{BulkRetry, Filter, Gateway};
 use serde_json::{Value, json};
 use utoipa::{
@@ -88,6 +88,7 @@ fn filter() -> RefOr<Schema> {
 )]
 async fn request(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::of_body(body);
@@ -101,7 +102,7 @@ async fn request(
     });
     let reason = fields.reason();
     let (filter, reason) = fields.finish(Some((filter, reason)))?;
-    let requested = gateway.retry_all(&Principal::anonymous(), filter, reason.as_deref()).await;
+    let requested = gateway.retry_all(caller.principal(), filter, reason.as_deref()).await;
     let bulk_retry = requested.map_err(Problem::of_change)?;
     let location = format!("/api/bulk-retries/{}", bulk_retry.bulk_retry_id);
     let accepted = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(bulk_retry));

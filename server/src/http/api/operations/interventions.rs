@@ -2,10 +2,10 @@
 //! record of it.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
 };
-use domain::{Intervened, Intervention, Principal, Resolution, Transaction};
+use domain::{Caller, Intervened, Intervention, Resolution, Scope, Transaction};
 use gateway::Gateway;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -50,10 +50,11 @@ pub fn routes() -> OpenApiRouter<WebState> {
 )]
 async fn cancel(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     Reason { reason }: Reason,
 ) -> Result<Json<Transaction>, Problem> {
-    intervene(&gateway, transaction_id(id)?, Intervention::Cancel, reason).await
+    intervene(&gateway, &caller, transaction_id(id)?, Intervention::Cancel, reason).await
 }
 
 /// Retry a transaction
@@ -74,10 +75,11 @@ async fn cancel(
 )]
 async fn retry(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     Reason { reason }: Reason,
 ) -> Result<Json<Transaction>, Problem> {
-    intervene(&gateway, transaction_id(id)?, Intervention::Retry, reason).await
+    intervene(&gateway, &caller, transaction_id(id)?, Intervention::Retry, reason).await
 }
 
 /// The outcome of a transaction, as an operator states it.
@@ -119,6 +121,7 @@ fn resolutions() -> Object {
 )]
 async fn resolve(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Transaction>, Problem> {
@@ -135,17 +138,18 @@ async fn resolve(
     fields.require("/reason");
     let reason = fields.reason();
     let (resolution, reason) = fields.finish(resolution.zip(reason))?;
-    intervene(&gateway, id, Intervention::Resolve(resolution), Some(reason)).await
+    intervene(&gateway, &caller, id, Intervention::Resolve(resolution), Some(reason)).await
 }
 
 async fn intervene(
     gateway: &Gateway,
+    caller: &Caller,
     id: Uuid,
     intervention: Intervention,
     reason: Option<String>,
 ) -> Result<Json<Transaction>, Problem> {
-    let principal = Principal::anonymous();
-    let intervened = gateway.intervene(&principal, id, intervention, reason.as_deref()).await;
+    let intervened =
+        gateway.intervene(caller.principal(), id, intervention, reason.as_deref()).await;
     intervened.map(Json).map_err(|error| Problem::from(error).about(Some(id)))
 }
 
@@ -172,11 +176,14 @@ struct Record {
 )]
 async fn record(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Record>, Problem> {
     let id = transaction_id(id)?;
     let data = gateway.interventions(id).await?;
-    if data.is_empty() && gateway.transaction(id).await?.is_none() {
+    let scope = caller.scope();
+    if (data.is_empty() || scope != Scope::All) && gateway.transaction(&scope, id).await?.is_none()
+    {
         return Err(Problem::no_such_transaction());
     }
     Ok(Json(Record { data }))

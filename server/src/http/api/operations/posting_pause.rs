@@ -1,7 +1,7 @@
 //! `/api/posting`: the status of posting as a whole, its pause and its resumption.
 
-use axum::{Json, extract::State};
-use domain::{PostingStatus, Principal};
+use axum::{Extension, Json, extract::State};
+use domain::{Caller, PostingStatus};
 use gateway::Gateway;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -66,9 +66,10 @@ async fn show(State(gateway): State<Gateway>) -> Result<Json<PostingStatus>, Pro
 )]
 async fn pause(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let paused = gateway.pause(&Principal::anonymous(), reason.as_deref()).await;
+    let paused = gateway.pause(caller.principal(), reason.as_deref()).await;
     paused.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
@@ -94,9 +95,10 @@ async fn pause(
 )]
 async fn resume(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let resumed = gateway.resume(&Principal::anonymous(), reason.as_deref()).await;
+    let resumed = gateway.resume(caller.principal(), reason.as_deref()).await;
     resumed.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }

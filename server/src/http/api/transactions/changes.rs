@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use axum::{Json, extract::State};
-use domain::{Transaction, Unreadable};
+use axum::{Extension, Json, extract::State};
+use domain::{Caller, Transaction, Unreadable};
 use gateway::{ChangesPage, Gateway, Position};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -76,6 +76,7 @@ impl From<ChangesPage> for ChangedTransactions {
 )]
 pub async fn changes(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     query: UncheckedQuery,
 ) -> Result<Json<ChangedTransactions>, Problem> {
     let query = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
@@ -83,7 +84,7 @@ pub async fn changes(
     fields.refuse_unknown("", &["since"]);
     let since = fields.text("/since", Position::from_str);
     let since = fields.finish(Some(since))?;
-    Ok(Json(gateway.changes_since(since).await?.into()))
+    Ok(Json(gateway.changes_since(&caller.scope(), since).await?.into()))
 }
 
 /// A page with one transaction.

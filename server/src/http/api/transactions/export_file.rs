@@ -16,7 +16,7 @@ use axum::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use csv::{Terminator, WriterBuilder};
-use domain::{Page, Transaction, Unreadable};
+use domain::{Caller, Page, Transaction, Unreadable};
 use futures::{StreamExt, TryStreamExt, stream};
 use gateway::{Filter, Gateway};
 use serde::Serialize;
@@ -97,6 +97,7 @@ struct ExportParameters {
 )]
 pub async fn export(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
     query: UncheckedQuery,
@@ -112,7 +113,7 @@ pub async fn export(
     });
     let (filter, byte_order_mark) = fields.finish(Some((filter, byte_order_mark)))?;
 
-    let mut pages = Box::pin(gateway.export(filter));
+    let mut pages = Box::pin(gateway.export(caller.scope(), filter));
     // Read before the response starts: a database that does not answer is a problem, not a broken file.
     let first = pages.try_next().await?;
     let rest = pages.map_err(move |error| {

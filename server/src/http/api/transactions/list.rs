@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use axum::{Json, extract::State};
-use domain::Page;
+use axum::{Extension, Json, extract::State};
+use domain::{Caller, Page};
 use gateway::{Cursor, Filter, Gateway, MAX_PAGE};
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -58,6 +58,7 @@ struct PageParameters {
 )]
 pub async fn list(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     query: UncheckedQuery,
 ) -> Result<Json<Page>, Problem> {
     let (filter, mut fields) = filter::of_query(query, &["cursor", "limit"])?;
@@ -68,7 +69,7 @@ pub async fn list(
     });
     let (filter, cursor, limit) = fields.finish(Some((filter, cursor, limit)))?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    Ok(Json(gateway.transactions(&filter, cursor.as_ref(), limit).await?))
+    Ok(Json(gateway.transactions(&caller.scope(), &filter, cursor.as_ref(), limit).await?))
 }
 
 /// A page with one transaction.

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
 };
-use domain::{Attempt, Finding, Outcome, Transaction, Verification};
+use domain::{Attempt, Caller, Finding, Outcome, Scope, Transaction, Verification};
 use gateway::{Gateway, MAX_ATTEMPTS_PAGE};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -38,10 +38,12 @@ const DEFAULT_LIMIT: u32 = 100;
 )]
 pub async fn show(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Transaction>, Problem> {
     let id = transaction_id(id)?;
-    gateway.transaction(id).await?.map(Json).ok_or_else(Problem::no_such_transaction)
+    let found = gateway.transaction(&caller.scope(), id).await?;
+    found.map(Json).ok_or_else(Problem::no_such_transaction)
 }
 
 /// A page of the attempts of a transaction, first to last.
@@ -97,6 +99,7 @@ pub struct AttemptsPage {
 )]
 pub async fn attempts(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     query: UncheckedQuery,
 ) -> Result<Json<Attempts>, Problem> {
@@ -104,7 +107,9 @@ pub async fn attempts(
     let (after, limit) = page(query)?;
     // One more shows whether there is another page.
     let mut data = gateway.attempts(id, after, limit + 1).await?;
-    if data.is_empty() && gateway.transaction(id).await?.is_none() {
+    let scope = caller.scope();
+    if (data.is_empty() || scope != Scope::All) && gateway.transaction(&scope, id).await?.is_none()
+    {
         return Err(Problem::no_such_transaction());
     }
     let more = data.len() > limit as usize;

@@ -1,12 +1,12 @@
 //! `POST /api/transactions`: one submission.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use domain::{Principal, Submission, Transaction};
+use domain::{Caller, Submission, Transaction};
 use gateway::Gateway;
 use utoipa::IntoParams;
 
@@ -80,6 +80,7 @@ struct SubmissionHeaders {
 pub async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
     body: JsonBody,
@@ -92,7 +93,7 @@ pub async fn submit(
     submission.trace_state = trace_parent::state_of(&headers);
     let id = submission.id;
     let submitted = gateway
-        .submit(&Principal::anonymous(), submission)
+        .submit(caller.principal(), submission)
         .await
         .map_err(|error| Problem::from(error).about(id))?;
     let location = format!("/api/transactions/{}", submitted.transaction.transaction_id);

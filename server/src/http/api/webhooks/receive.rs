@@ -2,13 +2,13 @@
 //! answered with 202, whatever its final state; repeating a webhook is harmless.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::Utc;
-use domain::{Amount, FieldError, Principal, Submission, openapi::AcceptedCurrency};
+use domain::{Amount, Caller, FieldError, Submission, openapi::AcceptedCurrency};
 use gateway::{Gateway, SubmitError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -122,12 +122,13 @@ struct Received<'a> {
 async fn receive(
     State(gateway): State<Gateway>,
     State(signatures): State<WebhookSignatures>,
+    Extension(caller): Extension<Caller>,
     body: RawBody,
 ) -> Result<Response, Problem> {
     // Before the body is read: a sender without a valid signature learns nothing about it.
     signature::check(&signatures, &body.headers, &body.bytes, Utc::now())?;
     let submission = read(&body.json()?).map_err(Problem::invalid)?;
-    let submitted = gateway.submit(&Principal::anonymous(), submission).await.map_err(problem)?;
+    let submitted = gateway.submit(caller.principal(), submission).await.map_err(problem)?;
     let transaction_id = submitted.transaction.reference.as_deref().unwrap_or_default();
     let received = Received { transaction_id, status: submitted.transaction.status.into() };
     let location = sender_view::address_of(transaction_id);

@@ -2,11 +2,11 @@
 //! format of the system that sent it and by that system's id, which is our reference.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State, rejection::PathRejection},
 };
 use chrono::{DateTime, Utc};
-use domain::{Amount, Currency, Principal};
+use domain::{Amount, Caller, Currency};
 use gateway::Gateway;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -99,12 +99,13 @@ struct SenderView {
 )]
 async fn show(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     transaction_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<SenderView>, Problem> {
     // No transaction has an id that is not UTF-8, or that PostgreSQL cannot hold.
     let Path(transaction_id) = transaction_id.map_err(|_| unknown())?;
     let transaction_id = without_nul(&transaction_id).map_err(|_| unknown())?;
-    view(&gateway, &transaction_id).await
+    view(&gateway, &caller, &transaction_id).await
 }
 
 /// Find a transaction for its sender
@@ -124,6 +125,7 @@ async fn show(
 )]
 async fn find(
     State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     query: UncheckedQuery,
 ) -> Result<Json<SenderView>, Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
@@ -131,14 +133,16 @@ async fn find(
     fields.refuse_unknown("", &["transaction_id"]);
     fields.require("/transaction_id");
     let transaction_id = fields.text("/transaction_id", without_nul);
-    view(&gateway, &fields.finish(transaction_id)?).await
+    view(&gateway, &caller, &fields.finish(transaction_id)?).await
 }
 
-async fn view(gateway: &Gateway, transaction_id: &str) -> Result<Json<SenderView>, Problem> {
-    let transaction = gateway
-        .transaction_of_reference(&Principal::anonymous(), transaction_id)
-        .await?
-        .ok_or_else(unknown)?;
+async fn view(
+    gateway: &Gateway,
+    caller: &Caller,
+    transaction_id: &str,
+) -> Result<Json<SenderView>, Problem> {
+    let transaction =
+        gateway.transaction_of_reference(caller, transaction_id).await?.ok_or_else(unknown)?;
     Ok(Json(SenderView {
         transaction_id: transaction.reference.unwrap_or_default(),
         source_account: transaction.source_account,

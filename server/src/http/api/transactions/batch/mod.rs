@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use domain::{FieldError, Submission, TraceParent, Transaction};
+use domain::{Caller, FieldError, Submission, TraceParent, Transaction};
 use gateway::{Gateway, Submitted};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -95,6 +95,7 @@ struct Answers {
 async fn submit(
     State(gateway): State<Gateway>,
     State(key_required): State<KeyRequired>,
+    Extension(caller): Extension<Caller>,
     request_id: Option<Extension<RequestId>>,
     uri: Uri,
     headers: HeaderMap,
@@ -115,7 +116,8 @@ async fn submit(
         submission.trace_state = trace_state.clone();
         Ok(submission)
     };
-    let results = submit_all(&gateway, batch.lines.into_iter().map(read).collect()).await;
+    let results =
+        submit_all(&gateway, caller.principal(), batch.lines.into_iter().map(read).collect()).await;
 
     let request_id = request_id.as_ref().and_then(|id| id.header_value().to_str().ok());
     let mut failed = results.iter().filter_map(|result| result.as_ref().err());

@@ -26,6 +26,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// Submits the lines that could be read, and returns a result for each line, in order.
 pub async fn submit_all(
     gateway: &Gateway,
+    principal: &Principal,
     lines: Vec<Result<Submission, Problem>>,
 ) -> Vec<Result<Submitted, Problem>> {
     let mut results = Vec::new();
@@ -47,7 +48,7 @@ pub async fn submit_all(
     for wave in [firsts, repetitions] {
         let submitted = stream::iter(wave)
             .map(async |(index, submission)| {
-                (index, submit_line(gateway, submission, start_before).await)
+                (index, submit_line(gateway, principal, submission, start_before).await)
             })
             .buffer_unordered(MAX_LINES_IN_FLIGHT);
         results.extend(submitted.collect::<Vec<_>>().await);
@@ -73,6 +74,7 @@ fn names_of(submission: &Submission) -> Vec<Name> {
 
 async fn submit_line(
     gateway: &Gateway,
+    principal: &Principal,
     submission: Submission,
     start_before: Instant,
 ) -> Result<Submitted, Problem> {
@@ -81,7 +83,7 @@ async fn submit_line(
         if permit.is_err() || Instant::now() >= start_before {
             return Err(SubmitError::Overloaded.into());
         }
-        match gateway.submit(&Principal::anonymous(), submission.clone()).await {
+        match gateway.submit(principal, submission.clone()).await {
             Err(SubmitError::Overloaded) => sleep(RETRY_PAUSE).await,
             Err(error) => return Err(Problem::from(error).about(submission.id)),
             Ok(submitted) => return Ok(submitted),

@@ -1,0 +1,184 @@
+//! Creating, listing and changing clients and their keys.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{PrincipalKind, Role};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::key::Key;
+use crate::{Access, AccessError, principals::check_name};
+
+/// The longest time until a key expires.
+const MAX_EXPIRY: TimeDelta = TimeDelta::days(3650);
+
+/// A key that was created. Its text is shown now, and never again.
+#[derive(Debug)]
+pub struct NewKey {
+    /// The public part, which names the key.
+    pub id: String,
+    /// The whole key.
+    pub text: SecretString,
+    /// When it expires, if it does.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A key as it is stored, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The public part, which names the key.
+    pub id: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it expires, if it does.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl Access {
+    /// Creates a client, and returns its id.
+    ///
+    /// # Errors
+    /// [`AccessError::Invalid`] or [`AccessError::NameTaken`] for its name.
+    pub async fn create_client(
+        &self,
+        name: &str,
+        role: Role,
+        rate_limit: Option<&str>,
+    ) -> Result<Uuid, AccessError> {
+        check_name(name)?;
+        let id = Uuid::now_v7();
+        let created = sqlx::query!(
+            "insert into principals (id, name, kind, role, rate_limit) values ($1, $2, 'client', $3, $4)
+             on conflict (name) do nothing",
+            id,
+            name,
+            role.as_str(),
+            rate_limit,
+        )
+        .execute(&self.pool)
+        .await?;
+        match created.rows_affected() {
+            0 => Err(AccessError::NameTaken),
+            _ => Ok(id),
+        }
+    }
+
+    /// Changes a client: its role, its own rate limit, and whether it is disabled. What is `None` stays as it is.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`].
+    pub async fn change_client(
+        &self,
+        id: Uuid,
+        role: Option<Role>,
+        rate_limit: Option<Option<&str>>,
+        disabled: Option<bool>,
+    ) -> Result<(), AccessError> {
+        let changed = sqlx::query!(
+            "update principals set
+                role = coalesce($2, role),
+                rate_limit = case when $3 then $4 else rate_limit end,
+                disabled_at = case $5::boolean
+                    when true then coalesce(disabled_at, clock_timestamp())
+                    when false then null
+                    else disabled_at end
+             where id = $1 and kind = 'client'",
+            id,
+            role.map(Role::as_str),
+            rate_limit.is_some(),
+            rate_limit.flatten(),
+            disabled,
+        )
+        .execute(&self.pool)
+        .await?;
+        self.keys.forget();
+        match changed.rows_affected() {
+            0 => Err(AccessError::NotFound("client with this id")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Creates a key of a client. Any number may be valid at once, so that a client can change from one to the next
+    /// without a pause.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`] for the client, [`AccessError::Invalid`] for the expiry.
+    pub async fn create_key(
+        &self,
+        client: Uuid,
+        expires_in: Option<TimeDelta>,
+    ) -> Result<NewKey, AccessError> {
+        if expires_in.is_some_and(|time| time <= TimeDelta::zero() || time > MAX_EXPIRY) {
+            let wrong =
+                format!("must be more than zero and at most {} days", MAX_EXPIRY.num_days());
+            return Err(AccessError::Invalid("expiresIn", wrong));
+        }
+        let key = Key::generate();
+        let expires_at = expires_in.map(|time| Utc::now() + time);
+        let created = sqlx::query!(
+            "insert into client_keys (id, client_id, secret_sha256, expires_at)
+             select $1, id, $3, $4 from principals where id = $2 and kind = 'client'",
+            key.id,
+            client,
+            &key.secret_sha256(),
+            expires_at,
+        )
+        .execute(&self.pool)
+        .await?;
+        match created.rows_affected() {
+            0 => Err(AccessError::NotFound("client with this id")),
+            _ => Ok(NewKey { text: key.text(), id: key.id, expires_at }),
+        }
+    }
+
+    /// The keys of a client, the newest first.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`] for the client.
+    pub async fn keys(&self, client: Uuid) -> Result<Vec<StoredKey>, AccessError> {
+        let keys = sqlx::query_as!(
+            StoredKey,
+            "select id, created_at, expires_at, last_used_at, revoked_at from client_keys
+             where client_id = $1 order by created_at desc, id",
+            client,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        if keys.is_empty() && !self.is_client(client).await? {
+            return Err(AccessError::NotFound("client with this id"));
+        }
+        Ok(keys)
+    }
+
+    async fn is_client(&self, id: Uuid) -> Result<bool, AccessError> {
+        let found = sqlx::query_scalar!(
+            r#"select exists (select from principals where id = $1 and kind = $2) as "exists!""#,
+            id,
+            PrincipalKind::Client.as_str(),
+        );
+        Ok(found.fetch_one(&self.pool).await?)
+    }
+
+    /// Revokes a key, of this client if one is given. Every process obeys within a second. A key that is revoked already stays so.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`].
+    pub async fn revoke_key(&self, client: Option<Uuid>, id: &str) -> Result<(), AccessError> {
+        let revoked = sqlx::query!(
+            "update client_keys set revoked_at = coalesce(revoked_at, clock_timestamp())
+             where id = $1 and ($2::uuid is null or client_id = $2)",
+            id,
+            client,
+        )
+        .execute(&self.pool)
+        .await?;
+        self.keys.forget();
+        match revoked.rows_affected() {
+            0 => Err(AccessError::NotFound("key with this id")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Who may do what: whoever asks, clients and their keys.
+//!
+//! The rules and the tables are in the crate `access`; which route needs which permission is in `http::permissions`.
+
+mod clients;
+mod keys;
+mod me;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::state::WebState;
+
+/// The routes of access.
+pub fn routes() -> OpenApiRouter<WebState> {
+    OpenApiRouter::new().merge(me::routes()).merge(clients::routes()).merge(keys::routes())
+}

@@ -1,0 +1,161 @@
+//! Who sends a request, and whether the caller may. Handlers and pages find the [`Caller`] in the request's extensions.
+//!
+//! The table of permissions decides (`http::permissions`); a route without a row is refused.
+
+use access::{Access, KeyRefusal};
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::{Actor, Caller, Principal, PrincipalKind, Role};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tower_http::request_id::RequestId;
+
+use crate::http::{
+    permissions::{self, Need},
+    problem::Problem,
+    request::accept::accepts_html,
+};
+
+/// Whether callers must say who they are, and how they are recognised. Cheap to clone.
+#[derive(Clone)]
+pub struct Authentication {
+    /// Whether every request needs a credential; otherwise every caller is anonymous, and may do everything.
+    pub required: bool,
+    /// The credentials.
+    pub access: Access,
+}
+
+/// Why a request has no caller.
+enum Unauthenticated {
+    /// It has no credential.
+    Missing,
+    /// Its credential is not valid; why, for the audit.
+    Refused(String),
+    /// The credential could not be checked.
+    Unavailable(Problem),
+}
+
+/// Lets a request pass if its caller may send it.
+pub async fn authenticate(
+    State(authentication): State<Authentication>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match authentication.required {
+        false => Ok(Caller::anonymous()),
+        true => authentication.caller(request.headers()).await,
+    };
+    let caller = caller.map(|caller| with_request(caller, &request));
+    let need = match request.extensions().get::<MatchedPath>() {
+        Some(path) => match permissions::need(request.method(), path.as_str()) {
+            Some(need) => need,
+            None => return without_row(path.as_str()),
+        },
+        // The page's files, and the page that says that there is nothing at this path.
+        None => Need::Open,
+    };
+    let permitted = match (need, &caller) {
+        (Need::Open | Need::OwnCheck, _) => true,
+        (Need::Database, _) => false,
+        (Need::Caller, Ok(_)) => true,
+        (Need::Permission(permission), Ok(caller)) => caller.may(permission),
+        (Need::Caller | Need::Permission(_), Err(_)) => {
+            let why = caller.err().unwrap_or(Unauthenticated::Missing);
+            return authentication.challenge(&request, why);
+        }
+    };
+    if !permitted {
+        return Problem::forbidden().into_response();
+    }
+    if let Ok(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    next.run(request).await
+}
+
+impl Authentication {
+    /// The caller that the credential of a request stands for.
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Unauthenticated> {
+        let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
+        match (credentials.next(), credentials.next()) {
+            (None, _) => Err(Unauthenticated::Missing),
+            (Some(_), Some(_)) => {
+                Err(Unauthenticated::Refused("two Authorization headers".to_owned()))
+            }
+            (Some(one), None) => {
+                let token = bearer_token(one).ok_or_else(|| {
+                    Unauthenticated::Refused("the scheme is not Bearer".to_owned())
+                })?;
+                self.bearer(token).await
+            }
+        }
+    }
+
+    async fn bearer(&self, token: &str) -> Result<Caller, Unauthenticated> {
+        let holder = self.access.key(token).await.map_err(|refusal| match refusal {
+            KeyRefusal::Access(error) => Unauthenticated::Unavailable(error.into()),
+            refusal => Unauthenticated::Refused(refusal.to_string()),
+        })?;
+        let credential = format!("key:{}", holder.key_id);
+        Ok(caller(holder.client, PrincipalKind::Client, credential, holder.role))
+    }
+
+    /// The answer to a request without a valid credential: to a browser that asks for a page, the page to sign in.
+    fn challenge(&self, request: &Request, why: Unauthenticated) -> Response {
+        match why {
+            Unauthenticated::Unavailable(problem) => problem.into_response(),
+            _ if request.method().is_safe()
+                && accepts_html(request)
+                && !request.uri().path().starts_with("/api/") =>
+            {
+                let next = request.uri().path_and_query().map_or("/", |it| it.as_str());
+                let next = utf8_percent_encode(next, NON_ALPHANUMERIC);
+                Redirect::to(&format!("/sign-in?next={next}")).into_response()
+            }
+            Unauthenticated::Missing => Problem::unauthenticated(None).into_response(),
+            Unauthenticated::Refused(why) => Problem::unauthenticated(Some(why)).into_response(),
+        }
+    }
+}
+
+fn caller(name: String, kind: PrincipalKind, credential: String, role: Role) -> Caller {
+    let actor = Actor {
+        principal: Principal::named(name),
+        kind,
+        credential: Some(credential),
+        address: None,
+        request_id: None,
+    };
+    Caller { actor, role }
+}
+
+/// The caller, with what the audit records of the request.
+fn with_request(mut caller: Caller, request: &Request) -> Caller {
+    let id = request.extensions().get::<RequestId>();
+    let id = id.and_then(|id| id.header_value().to_str().ok());
+    caller.actor.request_id = id.map(str::to_owned);
+    caller
+}
+
+/// The token of an `Authorization: Bearer` header. The scheme's case does not matter (RFC 9110, 11.1).
+fn bearer_token(header: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// The table has the path for other methods, or not at all.
+fn without_row(path: &str) -> Response {
+    let methods = permissions::methods(path);
+    if methods.is_empty() {
+        tracing::error!(path, "a route has no row in the table of permissions, so it is refused");
+        return Problem::not_found("no resource exists at this path").into_response();
+    }
+    let mut response = Problem::method_not_allowed().into_response();
+    if let Ok(allow) = HeaderValue::from_str(&methods) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}

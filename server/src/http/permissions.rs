@@ -1,0 +1,150 @@
+//! Which permission each route needs: of the REST API, the streams, the pages, the server functions, and the commands.
+//!
+//! This is the one table of it. The middleware obeys it, and refuses a route that has no row; the table in the documents
+//! and the security requirements in the API's document are made from it.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use axum::http::Method;
+use domain::Permission;
+
+/// What a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: everyone may send it.
+    Open,
+    /// Another check than the caller's role: a credential in the body, or a setting of its own.
+    OwnCheck,
+    /// A caller of any role.
+    Caller,
+    /// A caller whose role has this permission.
+    Permission(Permission),
+    /// Access to the database; only commands.
+    Database,
+}
+
+/// A route, and what it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The method; `COMMAND` for a command.
+    pub method: &'static str,
+    /// The path, as the router has it; for a command its name.
+    pub path: &'static str,
+    /// What it needs.
+    pub need: Need,
+}
+
+const fn row(method: &'static str, path: &'static str, need: Need) -> Row {
+    Row { method, path, need }
+}
+
+const READ: Need = Need::Permission(Permission::Read);
+const READ_ALL: Need = Need::Permission(Permission::ReadAll);
+const SUBMIT: Need = Need::Permission(Permission::Submit);
+const OPERATE: Need = Need::Permission(Permission::Operate);
+const ADMINISTER: Need = Need::Permission(Permission::Administer);
+
+/// Every route.
+pub const TABLE: &[Row] = &[
+    // Transactions
+    row("POST", "/api/transactions", SUBMIT),
+    row("POST", "/api/transactions/batch", SUBMIT),
+    row("GET", "/api/transactions", READ),
+    row("GET", "/api/transactions/export", READ),
+    row("GET", "/api/transactions/changes", READ),
+    row("GET", "/api/transactions/{id}", READ),
+    row("GET", "/api/transactions/{id}/attempts", READ),
+    row("GET", "/api/transactions/{id}/interventions", READ),
+    row("GET", "/api/stream", READ),
+    row("POST", "/v1/webhooks/transactions", SUBMIT),
+    row("GET", "/v1/transactions", READ),
+    row("GET", "/v1/transactions/{transaction_id}", READ),
+    // Operations
+    row("POST", "/api/transactions/{id}/cancel", OPERATE),
+    row("POST", "/api/transactions/{id}/retry", OPERATE),
+    row("POST", "/api/transactions/{id}/resolve", OPERATE),
+    row("POST", "/api/bulk-retries", OPERATE),
+    row("GET", "/api/bulk-retries/{id}", READ_ALL),
+    row("GET", "/api/posting", READ_ALL),
+    row("POST", "/api/posting/pause", OPERATE),
+    row("POST", "/api/posting/resume", OPERATE),
+    row("POST", "/cleanup", ADMINISTER),
+    // Access
+    row("GET", "/api/me", Need::Caller),
+    row("GET", "/api/clients", ADMINISTER),
+    row("POST", "/api/clients", ADMINISTER),
+    row("GET", "/api/clients/{id}", ADMINISTER),
+    row("PATCH", "/api/clients/{id}", ADMINISTER),
+    row("GET", "/api/clients/{id}/keys", ADMINISTER),
+    row("POST", "/api/clients/{id}/keys", ADMINISTER),
+    row("DELETE", "/api/clients/{id}/keys/{key_id}", ADMINISTER),
+    // Monitoring
+    row("GET", "/livez", Need::Open),
+    row("GET", "/readyz", Need::Open),
+    row("GET", "/metrics", Need::OwnCheck),
+    row("GET", "/api/health", READ),
+    // The API's document, and paths that do not exist
+    row("GET", "/api/openapi.json", Need::Open),
+    row("GET", "/api/docs", Need::Open),
+    row("GET", "/api/docs/", Need::Open),
+    row("GET", "/api/docs/{*rest}", Need::Open),
+    row("*", "/api", Need::Open),
+    row("*", "/api/{*path}", Need::Open),
+    row("*", "/v1", Need::Open),
+    row("*", "/v1/", Need::Open),
+    row("*", "/v1/{*path}", Need::Open),
+    // Pages
+    row("GET", "/", READ),
+    row("POST", "/", SUBMIT),
+    row("GET", "/transactions/{id}", READ),
+    // Server functions
+    row("POST", "/fn/list_transactions", READ),
+    row("POST", "/fn/count_transactions", READ),
+    row("POST", "/fn/find_transaction", READ),
+    row("POST", "/fn/read_posting_status", READ_ALL),
+    row("POST", "/fn/bulk_retry_progress", READ_ALL),
+    row("POST", "/fn/submit_transaction", SUBMIT),
+    row("POST", "/fn/intervene", OPERATE),
+    row("POST", "/fn/retry_all", OPERATE),
+    row("POST", "/fn/set_pause", OPERATE),
+    // Commands
+    row("COMMAND", "onceward client create", Need::Database),
+    row("COMMAND", "onceward client list", Need::Database),
+    row("COMMAND", "onceward client set-role", Need::Database),
+    row("COMMAND", "onceward client disable", Need::Database),
+    row("COMMAND", "onceward client key create", Need::Database),
+    row("COMMAND", "onceward client key list", Need::Database),
+    row("COMMAND", "onceward client key revoke", Need::Database),
+];
+
+static BY_ROUTE: LazyLock<HashMap<(&str, &str), Need>> =
+    LazyLock::new(|| TABLE.iter().map(|row| ((row.path, row.method), row.need)).collect());
+
+/// What a request to a route needs; `None` if the table does not have the route. HEAD is as GET.
+pub fn need(method: &Method, path: &str) -> Option<Need> {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    BY_ROUTE.get(&(path, method)).or_else(|| BY_ROUTE.get(&(path, "*"))).copied()
+}
+
+/// The methods that the table has for a path, as in `Allow`; empty if it does not have the path.
+pub fn methods(path: &str) -> String {
+    let rows = TABLE.iter().filter(|row| row.path == path);
+    let methods = rows.flat_map(|row| match row.method {
+        "GET" => vec!["GET", "HEAD"],
+        method => vec![method],
+    });
+    methods.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_route_has_one_row() {
+        let routes: BTreeSet<_> = TABLE.iter().map(|row| (row.path, row.method)).collect();
+        assert_eq!(routes.len(), TABLE.len());
+    }
+}
