@@ -39,7 +39,7 @@ pub struct MigrateSettings {
 /// # Errors
 /// If it cannot be migrated.
 pub async fn run(settings: MigrateSettings) -> Result<ExitCode, Fatal> {
-    let StopSignals { stop, .. } = StopSignals::listen()?;
+    let StopSignals { stop, .. } = StopSignals::listen(true)?;
     let migrated = match &settings.database_url {
         Some(url) => migrate(url, &settings, &stop).await?,
         None => migrate_own(&settings, &stop).await?,

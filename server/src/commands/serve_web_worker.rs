@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     fatal::Fatal,
     leptos_options,
-    loopback::refuse_beyond_loopback,
+    loopback::{refuse_beyond_loopback, warn_in_the_clear},
     prepare::prepare,
     resources::Resources,
     role::Role,
@@ -28,8 +28,8 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http::{self, PathPrefix},
-    listener::{self, ConnectionLimits},
+    http,
+    listener::{self, ConnectionLimits, Front, Tls},
     own_postgres::{self, OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
 };
@@ -53,6 +53,7 @@ struct Run<'a> {
 /// A listener that is being served from the start on; what it answers changes when the database is there.
 struct Listening {
     addr: SocketAddr,
+    scheme: &'static str,
     router: watch::Sender<Router>,
     /// What the start waits for.
     waits_for: watch::Sender<String>,
@@ -91,7 +92,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         (Role::Web, _) | (_, None) => None,
         (_, Some(url)) => Some(settings.posting.client(url)?),
     };
-    let StopSignals { stop, at_once } = StopSignals::listen()?;
+    let certificate = listens.and(settings.web.certificate());
+    // With a certificate, SIGHUP reads it again.
+    let StopSignals { stop, at_once } = StopSignals::listen(certificate.is_none())?;
     let resources = Resources::share_out(role, simulated, &settings.posting);
     let metrics = metrics::start()?;
     // Bound before anything else starts: a port in use is the commonest failure.
@@ -100,7 +103,13 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
             let listener = bind(setting, addr)?;
             let limits =
                 ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
-            Some(Listening::start(listener, limits, &settings, &stop)?)
+            warn_in_the_clear(addr, &settings.web);
+            let front = Front {
+                path_prefix: settings.web.path_prefix.clone(),
+                proxies: settings.web.trusted_proxies.clone(),
+                tls: certificate.map(Tls::read).transpose()?,
+            };
+            Some(Listening::start(listener, front, limits, &settings, &stop)?)
         }
         None => None,
     };
@@ -138,22 +147,30 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
 impl Listening {
     fn start(
         listener: TcpListener,
+        front: Front,
         limits: ConnectionLimits,
         settings: &Settings,
         stop: &CancellationToken,
     ) -> Result<Self, Fatal> {
         let addr = listener.local_addr()?;
+        let scheme = if front.tls.is_some() { "https" } else { "http" };
+        let (tls, ended) = (front.tls.clone(), stop.clone());
+        tokio::spawn(async move {
+            let Some(tls) = tls else { return };
+            if let Err(error) = tls.follow_files(&ended).await {
+                tracing::error!(%error, "changes of the certificate are not noticed any more");
+            }
+        });
         let (waits_for, reason) = watch::channel(String::new());
         let (router, routers) =
             watch::channel(http::starting::router(reason, settings.web.hosts.clone()));
-        let (prefix, grace) = (settings.web.path_prefix.clone(), settings.shutdown_grace());
-        let stop = stop.clone();
+        let (grace, stop) = (settings.shutdown_grace(), stop.clone());
         let serving = tokio::spawn(async move {
             // A listener that ends, also by a panic, ends the program.
             let _ends = stop.clone().drop_guard();
-            serve(listener, routers, prefix, &stop, grace, limits).await;
+            serve(listener, routers, front, &stop, grace, limits).await;
         });
-        Ok(Self { addr, router, waits_for, serving })
+        Ok(Self { addr, scheme, router, waits_for, serving })
     }
 
     /// From now on, requests go to this router.
@@ -273,9 +290,9 @@ impl Run<'_> {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
                 listening.serve(http::worker_router(gateway, metrics, settings.web.hosts.clone()));
-                let addr = listening.addr;
+                let (scheme, addr) = (listening.scheme, listening.addr);
                 announce(format!(
-                    "An Onceward worker is posting; its metrics are at http://{addr}"
+                    "An Onceward worker is posting; its metrics are at {scheme}://{addr}"
                 ));
             }
             (Some(listening), Role::Both | Role::Web) => {
@@ -309,8 +326,9 @@ impl Run<'_> {
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                let (addr, prefix) = (listening.addr, &settings.web.path_prefix);
-                announce(format!("Onceward is at http://{addr}{prefix}"));
+                let (scheme, addr) = (listening.scheme, listening.addr);
+                let prefix = &settings.web.path_prefix;
+                announce(format!("Onceward is at {scheme}://{addr}{prefix}"));
             }
         }
         // Whichever part ends, the others end too.
@@ -353,7 +371,7 @@ impl Run<'_> {
 async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
-    prefix: PathPrefix,
+    front: Front,
     stop: &CancellationToken,
     grace: Duration,
     limits: ConnectionLimits,
@@ -363,7 +381,7 @@ async fn serve(
         sleep(grace).await;
     };
     tokio::select! {
-        () = listener::serve(listener, router, prefix, stop, limits) => {}
+        () = listener::serve(listener, router, front, stop, limits) => {}
         () = grace => tracing::warn!("the grace period ended with requests still in flight"),
     }
 }

@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::request_id::RequestId;
 
 use crate::http::{
+    client_address::ClientAddress,
     permissions::{self, Need},
     problem::Problem,
     request::accept::accepts_html,
@@ -137,6 +138,8 @@ fn with_request(mut caller: Caller, request: &Request) -> Caller {
     let id = request.extensions().get::<RequestId>();
     let id = id.and_then(|id| id.header_value().to_str().ok());
     caller.actor.request_id = id.map(str::to_owned);
+    let address = request.extensions().get::<ClientAddress>();
+    caller.actor.address = address.map(|ClientAddress(address)| *address);
     caller
 }
 
