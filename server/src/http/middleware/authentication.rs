@@ -2,14 +2,14 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, KeyRefusal};
+use access::{Access, Entry, KeyRefusal};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{Actor, Caller, Principal, PrincipalKind, Role};
+use domain::{Action, Actor, Caller, Principal, PrincipalKind, Role};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::request_id::RequestId;
 
@@ -65,10 +65,18 @@ pub async fn authenticate(
         (Need::Permission(permission), Ok(caller)) => caller.may(permission),
         (Need::Caller | Need::Permission(_), Err(_)) => {
             let why = caller.err().unwrap_or(Unauthenticated::Missing);
+            if let Unauthenticated::Refused(why) = &why {
+                let nobody = with_request(Caller::anonymous(), &request).actor;
+                authentication.note(&nobody, Action::Authenticate, &request, why);
+            }
             return authentication.challenge(&request, why);
         }
     };
     if !permitted {
+        if let Ok(caller) = &caller {
+            let why = format!("the role {} does not permit it", caller.role);
+            authentication.note(&caller.actor, Action::Authorize, &request, &why);
+        }
         return Problem::forbidden().into_response();
     }
     if let Ok(caller) = caller {
@@ -102,6 +110,12 @@ impl Authentication {
         })?;
         let credential = format!("key:{}", holder.key_id);
         Ok(caller(holder.client, PrincipalKind::Client, credential, holder.role))
+    }
+
+    /// Notes in the audit that a request was refused, and why.
+    fn note(&self, actor: &Actor, action: Action, request: &Request, why: &str) {
+        let object = format!("request:{} {}", request.method(), request.uri().path());
+        self.access.note(Entry::refused(actor, action, object, why));
     }
 
     /// The answer to a request without a valid credential: to a browser that asks for a page, the page to sign in.

@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use domain::{Action, AuditEntry, Caller, AuditPage, date_time::read_date_time};
+use domain::{Action, AuditEntry, AuditPage, Caller, date_time::read_date_time};
 use gateway::MAX_PAGE;
 use serde_json::{Value, json};
 use tower_http::request_id::RequestId;

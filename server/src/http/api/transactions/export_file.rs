@@ -85,7 +85,8 @@ pub async fn export(
         Format::Csv => export::csv(&[COLUMNS.map(str::to_owned)]),
         Format::Ndjson => Ok(Bytes::new()),
     };
-    let (pages, write) = (gateway.export(caller.scope(), filter), move |page: &Page| write(wanted.format, page));
+    let (pages, write) =
+        (gateway.export(caller.scope(), filter), move |page: &Page| write(wanted.format, page));
     export::respond("transactions", wanted, head, pages, write, request_id).await
 }
 
