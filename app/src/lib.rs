@@ -29,7 +29,8 @@ use crate::{
     components::{address::address, header::Header, page_context::provide_page_context},
     feed::provide_live_feed,
     pages::{
-        not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
+        audit::AuditPage, not_found::NotFoundPage, transaction::TransactionPage,
+        transactions::TransactionsPage,
     },
 };
 
@@ -95,6 +96,7 @@ fn Main() -> impl IntoView {
                 // Not streamed: the pages work without scripts, and their HTTP status is known.
                 <Route path=path!("/") view=TransactionsPage ssr=SsrMode::Async/>
                 <Route path=path!("/transactions/:id") view=TransactionPage ssr=SsrMode::Async/>
+                <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async/>
             </FlatRoutes>
         </main>
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use commands::{
-    client,
+    audit, client,
     command_line::{self, Cli, Command},
     fatal::Fatal,
     load, migrate,
@@ -57,6 +57,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fatal> {
             Command::User(settings) => user::run(settings).await,
             Command::Simulator(settings) => simulator::run(settings).await,
             Command::Load(settings) => Ok(load::run(settings).await),
+            Command::Audit(settings) => Ok(audit::run(settings).await),
         }
     });
     // Tasks still running have had their grace period; a blocking task must not keep the program alive.

@@ -123,16 +123,16 @@ fn pause_notice(pause: Pause) -> impl IntoView {
 fn trouble_notice(circuits: Circuits) -> Option<String> {
     let workers = circuits.workers();
     let not_closed = workers - circuits.closed;
+    let cause = match circuits.credentials_refused {
+        0 => "Nothing gets through to the posting service",
+        _ => "The posting service refuses Onceward's credentials",
+    };
     match (workers, not_closed) {
         (0, _) => Some("No worker is running, so nothing is posted.".to_owned()),
         (_, 0) => None,
-        (1, _) => Some(
-            "Nothing gets through to the posting service: the circuit breaker of the worker is open."
-                .to_owned(),
-        ),
+        (1, _) => Some(format!("{cause}: the circuit breaker of the worker is open.")),
         _ => Some(format!(
-            "Nothing gets through to the posting service: the circuit breakers of {not_closed} of \
-             {workers} workers are open."
+            "{cause}: the circuit breakers of {not_closed} of {workers} workers are open."
         )),
     }
 }
@@ -141,18 +141,29 @@ fn trouble_notice(circuits: Circuits) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn circuits(closed: u32, open: u32, half_open: u32) -> Circuits {
+        Circuits { closed, open, half_open, credentials_refused: 0 }
+    }
+
     #[test]
     fn there_is_no_notice_while_every_worker_posts() {
-        assert_eq!(trouble_notice(Circuits { closed: 2, open: 0, half_open: 0 }), None);
+        assert_eq!(trouble_notice(circuits(2, 0, 0)), None);
     }
 
     #[test]
     fn a_circuit_breaker_that_is_half_open_counts_as_open() {
-        let said = trouble_notice(Circuits { closed: 1, open: 1, half_open: 1 });
+        let said = trouble_notice(circuits(1, 1, 1));
         assert!(said.is_some_and(|said| said.contains("2 of 3 workers")));
-        let said = trouble_notice(Circuits { closed: 0, open: 0, half_open: 1 });
+        let said = trouble_notice(circuits(0, 0, 1));
         assert!(said.is_some_and(|said| said.contains("breaker of the worker is open")));
         let said = trouble_notice(Circuits::default());
         assert!(said.is_some_and(|said| said.starts_with("No worker")));
+    }
+
+    #[test]
+    fn credentials_that_are_refused_are_named_as_the_cause() {
+        let refused = Circuits { credentials_refused: 1, ..circuits(1, 1, 0) };
+        let said = trouble_notice(refused).unwrap();
+        assert!(said.starts_with("The posting service refuses Onceward's credentials: "), "{said}");
     }
 }

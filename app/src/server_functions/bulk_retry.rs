@@ -34,7 +34,7 @@ pub async fn retry_all(
     let filter = gateway::Filter { status: Some(status), ..Default::default() };
     let (gateway, caller) =
         crate::server_functions::permitted::permitted(domain::Permission::Operate)?;
-    let requested = gateway.retry_all(caller.principal(), filter, reason).await?;
+    let requested = gateway.retry_all(&caller.actor, filter, reason).await?;
     let id = requested.bulk_retry_id;
     leptos_axum::redirect(&format!("/?status={status}&retry={id}"));
     Ok(())

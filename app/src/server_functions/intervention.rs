@@ -51,7 +51,7 @@ async fn carry_out(id: Uuid, action: &str, reason: &str) -> Result<String, Opera
     }
     let (gateway, caller) =
         crate::server_functions::permitted::permitted(domain::Permission::Operate)?;
-    match gateway.intervene(caller.principal(), id, intervention, reason).await {
+    match gateway.intervene(&caller.actor, id, intervention, reason).await {
         Ok(_) => Ok(done.to_owned()),
         Err(gateway::InterventionError::Engine(error)) => Err(error.into()),
         Err(error) => Err(OperationError(format!("Not done: {error}."))),

@@ -27,8 +27,8 @@ pub async fn set_pause(
     let (gateway, caller) =
         crate::server_functions::permitted::permitted(domain::Permission::Operate)?;
     match paused {
-        true => gateway.pause(caller.principal(), reason).await?,
-        false => gateway.resume(caller.principal(), reason).await?,
+        true => gateway.pause(&caller.actor, reason).await?,
+        false => gateway.resume(&caller.actor, reason).await?,
     }
     Ok(gateway.posting().await?)
 }

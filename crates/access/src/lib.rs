@@ -3,13 +3,19 @@
 //! Roles and permissions themselves are in `domain`; which request needs which permission is in `server`. Nothing
 //! here knows HTTP.
 
+mod audit;
 mod clients;
 mod error;
 mod principals;
 mod recent;
+mod tokens;
 mod users;
 
 use std::sync::Arc;
+
+pub use audit::{
+    AuditBreak, AuditCursor, AuditFilter, AuditHead, BadHead, Entry, Verified, VerifyError,
+};
 
 use gateway::database::{BoundedPool, WEB_STATEMENT_TIMEOUT};
 use sqlx::PgPool;
@@ -20,6 +26,10 @@ use users::People;
 pub use clients::{Key, KeyHolder, KeyRefusal, NewKey, StoredKey};
 pub use error::AccessError;
 pub use principals::StoredPrincipal;
+pub use tokens::{
+    BadJwksLocation, BadRoleMap, ClaimName, IssuedToken, JwksLocation, KeysError, RoleMap,
+    TokenError, TokenHolder, TokenRefusal, TokenRules, TokenSettings, Tokens,
+};
 pub use users::{
     Attempt, Enrolment, FirstAdmin, LINK_LIFETIME_HOURS, LinkOwner, ListedSession, NewPassword,
     PasswordRule, Refusal, SecretToken, Session, SessionSettings, SignedIn, User, Visit,
@@ -30,6 +40,7 @@ pub use users::{
 pub struct Access {
     pool: BoundedPool,
     keys: Arc<KeyReadings>,
+    noted: audit::Noted,
     people: Arc<People>,
 }
 
@@ -40,6 +51,7 @@ impl Access {
             pool: BoundedPool::new(pool, WEB_STATEMENT_TIMEOUT),
             keys: Arc::default(),
             people: Arc::new(People::new(SessionSettings::default())),
+            noted: audit::Noted::default(),
         }
     }
 

@@ -28,7 +28,7 @@ pub struct StoredPrincipal {
 /// The longest name of a principal, in characters.
 const MAX_NAME_CHARS: usize = 64;
 /// Names with a meaning of their own.
-const RESERVED: [&str; 2] = ["anonymous", "command-line"];
+pub(crate) const RESERVED: [&str; 2] = ["anonymous", "command-line"];
 
 /// Checks the name of a principal by the rules of the table.
 ///

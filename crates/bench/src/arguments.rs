@@ -61,6 +61,9 @@ pub enum Part {
     /// A fleet: the delay from accepted to posted by other processes, and its statements while it is idle
     #[value(name = "8")]
     Fleet,
+    /// Accepted transactions per second with an API key, and with a token
+    #[value(name = "9")]
+    Credentials,
     /// Far more requests than can be accepted
     Overload,
     /// PostgreSQL stopped under load

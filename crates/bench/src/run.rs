@@ -9,6 +9,7 @@ use crate::environment::testbed::{DATABASE, Testbed};
 use crate::error::Fallible;
 use crate::report::figures::Figures;
 use crate::report::output;
+use crate::scenarios::credentials::{self, Credential};
 use crate::scenarios::drain;
 use crate::scenarios::fleet;
 use crate::scenarios::history;
@@ -39,10 +40,15 @@ pub async fn run(arguments: &Arguments) -> Fallible<()> {
     let mut testbed = Testbed::create(arguments).await?;
     let machine = Machine::inspect(&testbed).await?;
     let mut figures = Figures::default();
-    // Part 5 compares the figures with history to those without.
-    let compared = |part| matches!(part, Part::Accepted | Part::Delay);
-    let included =
-        |part| arguments.includes(part) || (compared(part) && arguments.includes(Part::History));
+    // Part 5 compares the figures with history to those without, and part 9 those with a credential.
+    let compared = |part| match part {
+        Part::Accepted => {
+            arguments.includes(Part::History) || arguments.includes(Part::Credentials)
+        }
+        Part::Delay => arguments.includes(Part::History),
+        _ => false,
+    };
+    let included = |part| arguments.includes(part) || compared(part);
 
     if included(Part::History) || included(Part::Pages) {
         println!("creating a history of {} rows", testbed.scale.history + testbed.scale.waiting);
@@ -57,6 +63,12 @@ pub async fn run(arguments: &Arguments) -> Fallible<()> {
         if included(Part::Accepted) {
             let accepted = accepted(&testbed, None).await;
             figures.record("1", accepted, |figures, accepted| figures.accepted.push(accepted));
+        }
+        if included(Part::Credentials) {
+            let with_key = credentials::measure(&testbed, Credential::Key).await;
+            figures.record("9, key", with_key, |figures, seen| figures.with_key.push(seen));
+            let with_token = credentials::measure(&testbed, Credential::Token).await;
+            figures.record("9, token", with_token, |figures, seen| figures.with_token.push(seen));
         }
         if included(Part::Posted) {
             let drain = drain::measure(&testbed).await;

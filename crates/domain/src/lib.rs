@@ -5,6 +5,7 @@
 //! so that the browser's forms and the REST API validate with the same code.
 
 pub mod access;
+pub mod audit;
 pub mod currency;
 pub mod date_time;
 pub mod error_text;
@@ -22,6 +23,7 @@ pub mod trace_state;
 pub mod transaction;
 
 pub use access::{Actor, Caller, Permission, PrincipalKind, Role, Scope};
+pub use audit::{Action, AuditEntry, AuditOutcome, AuditPage};
 pub use currency::Currency;
 pub use intervention::{Intervened, Intervention, NotPermitted, Resolution};
 pub use money::Amount;
@@ -29,6 +31,7 @@ pub use posting::{Circuits, Pause, PostingStatus};
 pub use protocol::{
     AnswerBody, Attempt, Ending, Finding, MAX_RETRY_AFTER, Outcome, Verification, Window, backoff,
     breaker::{self, Circuit},
+    refuses_credentials,
 };
 pub use submission::{FieldError, Fingerprint, IdempotencyKey, Reference, Submission};
 pub use trace_parent::TraceParent;

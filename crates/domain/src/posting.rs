@@ -27,6 +27,9 @@ pub struct Circuits {
     pub open: u32,
     /// A probe is out; its outcome closes or reopens the breaker.
     pub half_open: u32,
+    /// How many are not closed because the posting service refuses our credentials.
+    #[serde(default)]
+    pub credentials_refused: u32,
 }
 
 impl Circuits {

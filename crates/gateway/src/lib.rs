@@ -31,11 +31,12 @@ pub use monitoring::{
 };
 pub use operations::{BulkRetry, InterventionError};
 pub use posting::{
-    Admission, AdmissionLimits, BootInstant, ConnectorError, ExecutionResult, Executor,
-    ForwardProxy, HttpPostingClient, LookupAnswer, PostAnswer, PostingRequest, PostingService,
-    RequiredFields, Worker, WorkerSettings,
+    Admission, AdmissionLimits, AuthorizationSettings, BootInstant, ConnectorError,
+    CredentialError, CredentialSettings, ExecutionResult, Executor, FileError, ForwardProxy,
+    HttpPostingClient, LookupAnswer, OAuthSettings, PostAnswer, PostingRequest, PostingService,
+    RequiredFields, SettingFile, TlsFiles, Worker, WorkerSettings,
 };
-pub use queries::{Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
+pub use queries::{BadCursor, Cursor, Filter, MAX_ATTEMPTS_PAGE, MAX_PAGE};
 pub use recovery::{housekeeping, reclaim_expired};
 pub use wake_ups::WakeUps;
 

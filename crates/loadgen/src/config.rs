@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Url;
+use secrecy::SecretString;
 
 use crate::error::LoadError;
 use crate::interrupts::Interrupts;
@@ -14,6 +15,8 @@ pub struct LoadConfig {
     pub target: String,
     /// The posting service's address, such as `http://127.0.0.1:8080`.
     pub ledger: String,
+    /// An API key of a client that may submit and read, if Onceward requires one.
+    pub key: Option<SecretString>,
     /// Requests per second.
     pub rate: f64,
     /// How long they are offered.
@@ -40,6 +43,7 @@ impl LoadConfig {
         Self {
             target: target.into(),
             ledger: ledger.into(),
+            key: None,
             rate: 200.0,
             duration: Duration::from_secs(30),
             wait: Duration::from_secs(300),

@@ -27,7 +27,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{
+    Client,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
 use audit::{Findings, Ledger};
@@ -54,9 +58,11 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     config.check()?;
     let target = config::base_url("target", &config.target)?;
     let ledger_url = config::base_url("ledger", &config.ledger)?;
-    let client = client(&config, &[&target, &ledger_url])?;
+    let client = client(&config, &target, config.key.as_ref())?;
+    // The key is for Onceward alone.
+    let ledger_client = self::client(&config, &ledger_url, None)?;
     check_reachable(&client, &target, "/livez").await?;
-    check_reachable(&client, &ledger_url, "/health").await?;
+    check_reachable(&ledger_client, &ledger_url, "/health").await?;
 
     let progress = Progress::new(config.progress, config.total());
     let start = Instant::now();
@@ -78,7 +84,7 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
         polling::wait_until_final(&client, &target, accepted, deadline, stop_waiting, &progress)
             .await;
     progress.finish();
-    let ledger = audit::read_ledger(&client, &ledger_url, deadline).await?;
+    let ledger = audit::read_ledger(&ledger_client, &ledger_url, deadline).await?;
     let findings =
         audit::compare(&tally.accepted, &tally.not_accepted, &final_states.states, &ledger.rows);
 
@@ -106,8 +112,12 @@ pub async fn run(config: LoadConfig) -> Result<Report, LoadError> {
     Ok(report)
 }
 
-/// Certificates are loaded only if one of the addresses is https: plain http works on a machine that has none.
-fn client(config: &LoadConfig, addresses: &[&str]) -> Result<Client, LoadError> {
+/// Certificates are loaded only if the address is https: plain http works on a machine that has none.
+fn client(
+    config: &LoadConfig,
+    address: &str,
+    key: Option<&SecretString>,
+) -> Result<Client, LoadError> {
     // An error means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -115,7 +125,16 @@ fn client(config: &LoadConfig, addresses: &[&str]) -> Result<Client, LoadError> 
         .pool_max_idle_per_host(config.max_connections)
         // Onceward is measured, not a proxy on the way to it.
         .no_proxy();
-    let secured = addresses.iter().any(|address| config::is_secured(address));
+    if let Some(key) = key {
+        let bearer = format!("Bearer {}", key.expose_secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| LoadError::Setting {
+            setting: "key",
+            reason: "is no API key: it has characters that a header cannot have".to_owned(),
+        })?;
+        bearer.set_sensitive(true);
+        builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]));
+    }
+    let secured = config::is_secured(address);
     if !secured {
         builder = builder.tls_certs_only([]);
     }

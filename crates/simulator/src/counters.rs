@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     Outage,
+    TokenExpired,
     RateLimit,
     Refusal,
     ResetBeforeWrite,
@@ -28,8 +29,9 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    const ALL: [(Self, &'static str); 16] = [
+    const ALL: [(Self, &'static str); 17] = [
         (Self::Outage, "outage"),
+        (Self::TokenExpired, "tokenExpired"),
         (Self::RateLimit, "rateLimit"),
         (Self::Refusal, "refusal"),
         (Self::ResetBeforeWrite, "resetBeforeWrite"),

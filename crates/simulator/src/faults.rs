@@ -13,7 +13,7 @@ const WIDEST_SIGMA: f64 = 5.0;
 ///
 /// Rates are probabilities from 0 to 1, each drawn independently. If several hit one request, the
 /// first in this list decides, which is the order in which a request meets them:
-/// `outage`, `rate_limit`, `refusal`, then after the latency `reset_before_write`,
+/// `outage`, `token_lifetime`, `rate_limit`, `refusal`, then after the latency `reset_before_write`,
 /// `pre_write_failure`, `hang`, `late_write`, `accepted`, `accepted_lost`, `wrong_success`, and after
 /// the write `reset_after_write`, `post_write_failure`, `garbage`.
 ///
@@ -25,6 +25,9 @@ pub struct Faults {
     /// requests in flight; nothing is answered. Only `/admin/…` still answers, because otherwise an
     /// outage could not be ended. (For an outage in which no process listens, stop the process.)
     pub outage: bool,
+    /// Unless it is 0, requests need an access token of `POST /oauth/token` that is younger than this, and others are
+    /// answered with 401. The token endpoint says that its tokens live for an hour, however long they do.
+    pub token_lifetime_ms: u64,
     /// A POST or a GET by id is answered with 429 and `Retry-After`; nothing is saved.
     pub rate_limit_rate: f64,
     /// The value of `Retry-After` on a 429.
@@ -98,6 +101,7 @@ impl Faults {
     pub fn none() -> Self {
         Self {
             outage: false,
+            token_lifetime_ms: 0,
             rate_limit_rate: 0.0,
             retry_after_seconds: 1,
             refusal_rate: 0.0,
@@ -181,6 +185,7 @@ impl Faults {
             }
         }
         let durations_ms = [
+            ("tokenLifetimeMs", self.token_lifetime_ms),
             ("latencyMedianMs", self.latency_median_ms),
             ("hangMs", self.hang_ms),
             ("lateWriteDelayMs", self.late_write_delay_ms),

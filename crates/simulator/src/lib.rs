@@ -9,6 +9,9 @@
 //! takes the whole object or a part of it; omitted fields keep their value. An unknown field or a
 //! value out of range is answered with 422, which names the field, and changes nothing.
 //!
+//! `POST /oauth/token` issues access tokens by the client credentials grant, to any client. They are needed while
+//! [`Faults::token_lifetime_ms`] is not 0.
+//!
 //! [`Faults`] sets what goes wrong. The seed, the id and the number of earlier requests for the id
 //! decide which requests are hit, so a run can be repeated. Two things hold however a request ends:
 //! work that has begun continues after its client disconnects, and a row is with the operating
@@ -24,6 +27,7 @@ mod faults;
 mod http;
 mod ledger;
 mod service;
+mod tokens;
 
 use std::io;
 use std::net::SocketAddr;

@@ -14,6 +14,7 @@ use crate::counters::Counters;
 use crate::entry::{Entry, Submission};
 use crate::faults::{Faults, FaultsError};
 use crate::ledger::{Ledger, Pending, WriteError};
+use crate::tokens::Tokens;
 
 /// How many duplicated ids an audit lists.
 const DUPLICATES_NAMED: usize = 100;
@@ -24,6 +25,7 @@ pub(crate) struct Service {
     pub(crate) seed: u64,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ledger: Ledger,
+    pub(crate) tokens: Tokens,
     faults: watch::Sender<Faults>,
     request_counts: Mutex<HashMap<String, IdRequestCounts>>,
     /// Replaced by a cleanup, which cancels the late writes of the previous epoch.
@@ -49,6 +51,7 @@ impl Service {
             seed,
             counters: Arc::default(),
             ledger,
+            tokens: Tokens::default(),
             faults: watch::Sender::new(faults),
             request_counts: Mutex::default(),
             epoch: Mutex::default(),

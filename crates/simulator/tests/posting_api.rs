@@ -6,7 +6,7 @@ mod support;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use simulator::Faults;
-use support::Lab;
+use support::{FOREVER_MS, Lab};
 
 #[tokio::test]
 async fn a_post_is_answered_with_the_stored_entry() {
@@ -169,4 +169,28 @@ async fn cleanup_returns_the_number_of_rows_and_empties_the_file_too() {
     let list = lab.get_json("/transactions").await;
     assert_eq!((&list["data"][0]["id"], &list["data"][0]["_id"]), (&json!("c"), &json!(1)));
     assert_eq!(lab.rows().await, 1);
+}
+
+#[tokio::test]
+async fn requests_need_a_token_of_the_token_endpoint_while_tokens_have_a_lifetime() {
+    let lab = Lab::start(Faults { token_lifetime_ms: FOREVER_MS, ..Faults::none() }).await;
+    assert_eq!(lab.post_status("a").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(lab.get_status("/transactions/a").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(lab.rows().await, 0);
+    let grant = |form: &'static str| lab.client.post(lab.url("/oauth/token")).body(form);
+    let refused = grant("grant_type=password").basic_auth("c", Some("s")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let refused = grant("grant_type=client_credentials").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let granted = grant("grant_type=client_credentials").basic_auth("c", Some("s"));
+    let answer: Value = granted.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["token_type"], "Bearer");
+    let token = answer["access_token"].as_str().unwrap();
+    let post = || lab.posting(support::body_of("a").to_string()).bearer_auth(token).send();
+    assert_eq!(post().await.unwrap().status(), StatusCode::CREATED);
+    // The lifetime in effect decides, so a shorter one ends tokens that were issued before.
+    lab.handle().set_faults(Faults { token_lifetime_ms: 1, ..Faults::none() }).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    assert_eq!(post().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((lab.rows().await, lab.injected("tokenExpired")), (1, 3));
 }

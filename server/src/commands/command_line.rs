@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
+    audit::AuditSettings,
     client::ClientSettings,
     load::{self, LoadSettings},
     migrate::MigrateSettings,
@@ -46,6 +47,8 @@ pub enum Command {
     /// Submit at a fixed rate, wait until everything is final, and audit. Ctrl-C ends the submissions, a second
     /// one the waiting. The exit code is 1 if anything is lost or duplicated, and 2 after any other failure
     Load(LoadSettings),
+    /// The audit's chain of hashes
+    Audit(AuditSettings),
 }
 
 /// Reads the command line. If it is wrong, or asks for help, says so and ends the program.

@@ -59,7 +59,7 @@ impl DatabaseSettings {
         &self,
         work: impl AsyncFnOnce(PgPool) -> Result<T, Fatal>,
     ) -> Result<T, Fatal> {
-        let StopSignals { stop, .. } = StopSignals::listen()?;
+        let StopSignals { stop, .. } = StopSignals::listen(true)?;
         let schema = self.schema.as_ref();
         match &self.database_url {
             Some(url) => {

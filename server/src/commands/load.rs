@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -36,6 +37,9 @@ pub struct LoadSettings {
     /// The URL of the posting service, whose ledger is audited
     #[arg(long, env = "POSTING_URL", value_name = "POSTING_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080", value_parser = http_url)]
     pub posting_url: String,
+    /// The file with an API key of a client with the role submitter, if Onceward requires authentication
+    #[arg(long, env = "ONCEWARD_KEY_FILE", value_name = "ONCEWARD_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
     /// Print the report as JSON; an error too
     #[arg(long)]
     pub json: bool,
@@ -71,7 +75,15 @@ pub fn print_error_as_json(code: &str, message: &str) -> Result<(), Fatal> {
 }
 
 async fn load(settings: LoadSettings) -> Result<Report, LoadError> {
+    let key = settings.key_file.map(|path| match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().to_owned().into()),
+        Err(error) => Err(LoadError::Setting {
+            setting: "ONCEWARD_KEY_FILE",
+            reason: format!("{}: {error}", path.display()),
+        }),
+    });
     loadgen::run(LoadConfig {
+        key: key.transpose()?,
         rate: settings.rate,
         duration: settings.duration,
         wait: settings.wait,

@@ -2,6 +2,7 @@
 //!
 //! A command starts and stops the parts of the program; the parts themselves are elsewhere.
 
+pub mod audit;
 pub mod client;
 pub mod command_line;
 mod database;

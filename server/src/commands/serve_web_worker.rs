@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     fatal::Fatal,
     first_admin, leptos_options,
-    loopback::refuse_beyond_loopback,
+    loopback::{refuse_beyond_loopback, warn_in_the_clear},
     people_tidier,
     prepare::prepare,
     resources::Resources,
@@ -29,9 +29,9 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http::{self, PathPrefix},
-    listener::{self, ConnectionLimits},
-    own_postgres::{OwnPostgres, OwnPostgresStatus},
+    http,
+    listener::{self, ConnectionLimits, Front, Tls},
+    own_postgres::{self, OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
 };
 
@@ -54,6 +54,7 @@ struct Run<'a> {
 /// A listener that is being served from the start on; what it answers changes when the database is there.
 struct Listening {
     addr: SocketAddr,
+    scheme: &'static str,
     router: watch::Sender<Router>,
     /// What the start waits for.
     waits_for: watch::Sender<String>,
@@ -92,7 +93,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         (Role::Web, _) | (_, None) => None,
         (_, Some(url)) => Some(settings.posting.client(url)?),
     };
-    let StopSignals { stop, at_once } = StopSignals::listen()?;
+    let certificate = listens.and(settings.web.certificate());
+    // With a certificate, SIGHUP reads it again.
+    let StopSignals { stop, at_once } = StopSignals::listen(certificate.is_none())?;
     let resources = Resources::share_out(role, simulated, &settings.posting);
     let metrics = metrics::start()?;
     // Bound before anything else starts: a port in use is the commonest failure.
@@ -101,7 +104,13 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
             let listener = bind(setting, addr)?;
             let limits =
                 ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
-            Some(Listening::start(listener, limits, &settings, &stop)?)
+            warn_in_the_clear(addr, &settings.web);
+            let front = Front {
+                path_prefix: settings.web.path_prefix.clone(),
+                proxies: settings.web.trusted_proxies.clone(),
+                tls: certificate.map(Tls::read).transpose()?,
+            };
+            Some(Listening::start(listener, front, limits, &settings, &stop)?)
         }
         None => None,
     };
@@ -117,18 +126,19 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         stop: stop.clone(),
     };
     if let Some(url) = &settings.database_url {
-        return run.until_at_once(url, OwnPostgresStatus::none(), &at_once).await;
+        return run.until_at_once(url, None, OwnPostgresStatus::none(), &at_once).await;
     }
     run.report("its own PostgreSQL starts");
     let Some(own_postgres) = OwnPostgres::start(&settings.data, &stop).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let (url, status) = (own_postgres.url(), own_postgres.status());
+    let serving_url = own_postgres.serving_url();
     let ended = CancellationToken::new();
     let program = async {
         // Its own PostgreSQL must not be left running, whatever happens.
         let _ended = ended.clone().drop_guard();
-        run.until_at_once(&url, status, &at_once).await
+        run.until_at_once(&url, Some(&serving_url), status, &at_once).await
     };
     let (result, supervised) = tokio::join!(program, own_postgres.supervise(&stop, &ended));
     supervised.map_err(|error| format!("Onceward's own PostgreSQL: {error}"))?;
@@ -138,22 +148,30 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
 impl Listening {
     fn start(
         listener: TcpListener,
+        front: Front,
         limits: ConnectionLimits,
         settings: &Settings,
         stop: &CancellationToken,
     ) -> Result<Self, Fatal> {
         let addr = listener.local_addr()?;
+        let scheme = if front.tls.is_some() { "https" } else { "http" };
+        let (tls, ended) = (front.tls.clone(), stop.clone());
+        tokio::spawn(async move {
+            let Some(tls) = tls else { return };
+            if let Err(error) = tls.follow_files(&ended).await {
+                tracing::error!(%error, "changes of the certificate are not noticed any more");
+            }
+        });
         let (waits_for, reason) = watch::channel(String::new());
         let (router, routers) =
             watch::channel(http::starting::router(reason, settings.web.hosts.clone()));
-        let (prefix, grace) = (settings.web.path_prefix.clone(), settings.shutdown_grace());
-        let stop = stop.clone();
+        let (grace, stop) = (settings.shutdown_grace(), stop.clone());
         let serving = tokio::spawn(async move {
             // A listener that ends, also by a panic, ends the program.
             let _ends = stop.clone().drop_guard();
-            serve(listener, routers, prefix, &stop, grace, limits).await;
+            serve(listener, routers, front, &stop, grace, limits).await;
         });
-        Ok(Self { addr, router, waits_for, serving })
+        Ok(Self { addr, scheme, router, waits_for, serving })
     }
 
     /// From now on, requests go to this router.
@@ -176,11 +194,12 @@ impl Run<'_> {
     async fn until_at_once(
         self,
         url: &str,
+        serving_url: Option<&str>,
         own_postgres: OwnPostgresStatus,
         at_once: &CancellationToken,
     ) -> Result<ExitCode, Fatal> {
         tokio::select! {
-            result = AssertUnwindSafe(self.with_database(url, own_postgres)).catch_unwind() => match result {
+            result = AssertUnwindSafe(self.with_database(url, serving_url, own_postgres)).catch_unwind() => match result {
                 Ok(result) => result.map(|()| ExitCode::SUCCESS),
                 Err(_) => Err("a part of the program panicked; the log says where".into()),
             },
@@ -188,11 +207,24 @@ impl Run<'_> {
         }
     }
 
-    async fn with_database(self, url: &str, own_postgres: OwnPostgresStatus) -> Result<(), Fatal> {
+    /// Migrates the database at `url`, and serves. With a `serving_url`, it serves as that role, which gets its rights.
+    async fn with_database(
+        self,
+        url: &str,
+        serving_url: Option<&str>,
+        own_postgres: OwnPostgresStatus,
+    ) -> Result<(), Fatal> {
         let schema = self.settings.schema.as_ref();
         if !prepare(url, schema, &self.stop, |reason| self.report(&reason)).await? {
             return Ok(());
         }
+        if serving_url.is_some() {
+            let options = database::options(url)?;
+            let role = own_postgres::SERVING_ROLE.parse()?;
+            // Only Onceward is in this database, and a cleanup empties tables.
+            database::grant_serving(&options, schema, &role, true).await?;
+        }
+        let url = serving_url.unwrap_or(url);
         let Self {
             role,
             settings,
@@ -218,8 +250,7 @@ impl Run<'_> {
             // Of this process, so no proxy is on the way.
             (None, Some(simulator)) => {
                 let url = format!("http://{}", simulator.addr());
-                let client = HttpPostingClient::new(&url, policy.timeout)?;
-                Some(client.requiring(settings.posting.required_fields()))
+                Some(settings.posting.client_of_own_simulator(&url)?)
             }
             (None, None) => None,
         };
@@ -260,9 +291,9 @@ impl Run<'_> {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
                 listening.serve(http::worker_router(gateway, metrics, settings.web.hosts.clone()));
-                let addr = listening.addr;
+                let (scheme, addr) = (listening.scheme, listening.addr);
                 announce(format!(
-                    "An Onceward worker is posting; its metrics are at http://{addr}"
+                    "An Onceward worker is posting; its metrics are at {scheme}://{addr}"
                 ));
             }
             (Some(listening), Role::Both | Role::Web) => {
@@ -270,9 +301,10 @@ impl Run<'_> {
                 let page_files = http::PageFiles::read(&mut options).map_err(|error| {
                     format!("{}: cannot read the page's files: {error}", options.site_root)
                 })?;
-                let (addr, prefix) = (listening.addr, &settings.web.path_prefix);
+                let (scheme, addr) = (listening.scheme, listening.addr);
+                let prefix = &settings.web.path_prefix;
                 if auth_required {
-                    let url = format!("http://{addr}{prefix}");
+                    let url = format!("{scheme}://{addr}{prefix}");
                     first_admin::ensure(&access, &settings.access, &url).await?;
                 }
                 people_tidier::spawn(access.clone(), stop.clone());
@@ -302,7 +334,7 @@ impl Run<'_> {
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                announce(format!("Onceward is at http://{addr}{prefix}"));
+                announce(format!("Onceward is at {scheme}://{addr}{prefix}"));
             }
         }
         // Whichever part ends, the others end too.
@@ -326,7 +358,14 @@ impl Run<'_> {
                 stop.cancel();
             }
         };
-        let ((), served, ()) = tokio::join!(posting, serving, simulating);
+        // Until no request is left that could be refused.
+        let served = CancellationToken::new();
+        let serving = async {
+            let _served = served.clone().drop_guard();
+            serving.await
+        };
+        let auditing = access.write_noted(served.cancelled());
+        let ((), served, (), ()) = tokio::join!(posting, serving, simulating, auditing);
         if let Some(simulator) = simulator {
             simulator.shutdown().await;
         }
@@ -338,7 +377,7 @@ impl Run<'_> {
 async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
-    prefix: PathPrefix,
+    front: Front,
     stop: &CancellationToken,
     grace: Duration,
     limits: ConnectionLimits,
@@ -348,7 +387,7 @@ async fn serve(
         sleep(grace).await;
     };
     tokio::select! {
-        () = listener::serve(listener, router, prefix, stop, limits) => {}
+        () = listener::serve(listener, router, front, stop, limits) => {}
         () = grace => tracing::warn!("the grace period ended with requests still in flight"),
     }
 }

@@ -43,7 +43,7 @@ pub struct SimulatorSettings {
 /// If it cannot start.
 pub async fn run(settings: SimulatorSettings) -> Result<ExitCode, Fatal> {
     refuse_beyond_loopback("SIMULATOR_ADDR", settings.simulator_addr)?;
-    let StopSignals { stop, at_once } = StopSignals::listen()?;
+    let StopSignals { stop, at_once } = StopSignals::listen(true)?;
     let mut simulator = start(&settings.data, settings.simulator_addr, settings.seed).await?;
     announce(format!("The simulated posting service is at http://{}", simulator.addr()));
     tokio::select! {

@@ -17,18 +17,18 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// Listens for SIGTERM, SIGINT (Ctrl-C), SIGHUP and SIGQUIT.
+    /// Listens for SIGTERM, SIGINT (Ctrl-C), SIGQUIT and, if it `stops_on_hangup`, SIGHUP.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen(stops_on_hangup: bool) -> io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut quit = signal(SignalKind::quit())?;
         // Under `nohup` the process is to survive its terminal.
-        let mut hangup = match is_ignored(SignalKind::hangup()) {
-            true => None,
-            false => Some(signal(SignalKind::hangup())?),
+        let mut hangup = match stops_on_hangup && !is_ignored(SignalKind::hangup()) {
+            true => Some(signal(SignalKind::hangup())?),
+            false => None,
         };
         let signals = Self { stop: CancellationToken::new(), at_once: CancellationToken::new() };
         let (stop, at_once) = (signals.stop.clone(), signals.at_once.clone());

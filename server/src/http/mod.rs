@@ -5,6 +5,9 @@
 
 mod api;
 mod body_limits;
+mod client_address;
+mod content_security_policy;
+mod export;
 mod middleware;
 mod openapi;
 mod page_files;
@@ -14,6 +17,7 @@ mod people;
 mod permissions;
 mod problem;
 mod request;
+mod security_headers;
 mod session_cookie;
 pub mod starting;
 mod state;
@@ -22,7 +26,7 @@ mod webhook_secrets;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, header},
+    http::header,
     middleware::{from_fn, from_fn_with_state, map_request, map_response},
     routing::get,
 };
@@ -34,7 +38,6 @@ use tower_http::{
     compression::{CompressionLayer, Predicate, predicate::DefaultPredicate},
     decompression::RequestDecompressionLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    set_header::SetResponseHeaderLayer,
 };
 
 use api::monitoring::{health, metrics};
@@ -47,9 +50,11 @@ use middleware::{
 use page_files::FromPageFiles;
 use problem::Problem;
 
+pub use client_address::TrustedProxies;
 pub use middleware::{authentication::Authentication, load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
+pub use security_headers::SecurityHeaders;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
 pub use webhook_secrets::WebhookSecrets;
 
@@ -69,19 +74,6 @@ pub fn router(state: WebState) -> Router {
     // One stack: with single layers the router would box its routes once for each layer, and copy all of that for
     // each request. The first layer is the outermost.
     let around = ServiceBuilder::new()
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_FRAME_OPTIONS,
-            HeaderValue::from_static("DENY"),
-        ))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
-        // What may be kept says so itself.
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("no-cache"),
-        ))
         .layer(map_request(request_id::drop_unfit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

@@ -12,14 +12,19 @@ use axum::{
     routing::{get, post},
 };
 use domain::Caller;
-use leptos::prelude::{AnyView, IntoAny, provide_context};
+use leptos::{
+    config::LeptosOptions,
+    prelude::{AnyView, IntoAny, provide_context},
+};
 use leptos_axum::{
     LeptosRoutes, file_and_error_handler_with_context, generate_route_list,
     render_app_async_with_context,
 };
 use tower_http::limit::RequestBodyLimitLayer;
 
-use crate::http::{WebState, api::monitoring::home, body_limits::MAX_BODY_BYTES};
+use crate::http::{
+    WebState, api::monitoring::home, body_limits::MAX_BODY_BYTES, content_security_policy,
+};
 
 /// The pages, their server functions and their files.
 pub fn routes(state: &WebState) -> Router<WebState> {
@@ -35,8 +40,10 @@ pub fn routes(state: &WebState) -> Router<WebState> {
     }
     // Files that are not in memory are looked for on disk.
     let rendered = match state.page_files.is_empty() {
-        true => rendered
-            .fallback(file_and_error_handler_with_context::<WebState, _>(context(state), shell)),
+        true => rendered.fallback(file_and_error_handler_with_context::<WebState, _>(
+            context(state),
+            protected_shell,
+        )),
         false => rendered.fallback(file_or_error),
     };
     rendered
@@ -52,15 +59,22 @@ async fn home_below_the_prefix(uri: Uri) -> Redirect {
 /// What the pages take from the context of Leptos.
 fn context(state: &WebState) -> impl Fn() + Clone + Send + Sync + 'static {
     let (gateway, setting) = (state.gateway.clone(), state.setting.clone());
+    let access = state.access.clone();
     move || {
         provide_context(gateway.clone());
+        provide_context(access.clone());
         provide_context(setting.clone());
     }
 }
 
 fn document(state: &WebState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static {
     let options = state.options.clone();
-    move || shell(options.clone()).into_any()
+    move || protected_shell(options.clone())
+}
+
+fn protected_shell(options: LeptosOptions) -> AnyView {
+    content_security_policy::protect_page();
+    shell(options).into_any()
 }
 
 /// The file at the path of a request; otherwise the page that says that there is none.

@@ -78,6 +78,8 @@ pub const TABLE: &[Row] = &[
     row("GET", "/api/clients/{id}/keys", ADMINISTER),
     row("POST", "/api/clients/{id}/keys", ADMINISTER),
     row("DELETE", "/api/clients/{id}/keys/{key_id}", ADMINISTER),
+    row("GET", "/api/audit", READ_ALL),
+    row("GET", "/api/audit/export", READ_ALL),
     // Monitoring
     row("GET", "/livez", Need::Open),
     row("GET", "/readyz", Need::Open),
@@ -114,12 +116,14 @@ pub const TABLE: &[Row] = &[
     row("POST", "/users", ADMINISTER),
     row("POST", "/users/{name}/role", ADMINISTER),
     row("POST", "/users/{name}/change", ADMINISTER),
+    row("GET", "/audit", READ_ALL),
     // Server functions
     row("POST", "/fn/list_transactions", READ),
     row("POST", "/fn/count_transactions", READ),
     row("POST", "/fn/find_transaction", READ),
     row("POST", "/fn/read_posting_status", READ_ALL),
     row("POST", "/fn/bulk_retry_progress", READ_ALL),
+    row("POST", "/fn/list_audit", READ_ALL),
     row("POST", "/fn/submit_transaction", SUBMIT),
     row("POST", "/fn/intervene", OPERATE),
     row("POST", "/fn/retry_all", OPERATE),
@@ -138,6 +142,8 @@ pub const TABLE: &[Row] = &[
     row("COMMAND", "onceward user reset-password", Need::Database),
     row("COMMAND", "onceward user disable", Need::Database),
     row("COMMAND", "onceward user enable", Need::Database),
+    row("COMMAND", "onceward audit verify", Need::Database),
+    row("COMMAND", "onceward migrate", Need::Database),
 ];
 
 static BY_ROUTE: LazyLock<HashMap<(&str, &str), Need>> =

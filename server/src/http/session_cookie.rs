@@ -9,6 +9,8 @@ use access::SecretToken;
 use axum::http::{Extensions, HeaderMap, HeaderValue, header, uri::Authority};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::client_address::{ClientAddress, ClientScheme};
+
 /// How long a browser keeps the cookie of a known device, in seconds: a year.
 const DEVICE_SECONDS: u32 = 365 * 24 * 60 * 60;
 
@@ -26,15 +28,14 @@ enum Of {
 }
 
 /// The address of the client that sent a request, if it is known.
-pub fn client_address(_: &Extensions) -> Option<IpAddr> {
-    // The listener does not tell yet.
-    None
+pub fn client_address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address)
 }
 
 impl PeoplesCookies {
     /// Those of a request.
-    pub fn of_request(headers: &HeaderMap, _: &Extensions) -> Self {
-        Self::of(headers, false)
+    pub fn of_request(headers: &HeaderMap, extensions: &Extensions) -> Self {
+        Self::of(headers, extensions.get() == Some(&ClientScheme::Https))
     }
 
     /// Those of a request. Only a request to a loopback address, in the clear, has those that are not secure.

@@ -54,7 +54,12 @@ impl ResetIfCutOff {
         self.resets
     }
 
-    /// Without a linger time, the system resets a connection when it is closed.
+    /// Lets it be reset when it is dropped: what the system still holds of it is discarded.
+    pub fn reset(&mut self) {
+        // Without a linger time, the system resets a connection when it is closed.
+        self.resets = self.stream.set_zero_linger().is_ok();
+    }
+
     fn prepare(&mut self) -> io::Result<()> {
         if !self.resets && self.response.0.load(Ordering::Relaxed) {
             self.stream.set_zero_linger()?;

@@ -1,72 +1,52 @@
 //! The connections of a listener. Their number is limited, and so is the time until the next request's headers have
 //! arrived: a client that sends nothing, or one byte at a time, does not keep its permit for ever.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
-use futures::TryFutureExt;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics::counter;
+use axum::Router;
 use tokio::{
-    io::{self, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Semaphore, watch},
     task::unconstrained,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
 use super::{
-    close_delimited::{CloseDelimited, ResetIfCutOff},
+    connection::{Connection, Service},
     connection_limits::ConnectionLimits,
-    drained_body::DrainedBody,
+    tls::Tls,
 };
-use crate::http::{self, PathPrefix};
+use crate::http::{self, PathPrefix, TrustedProxies};
 
-/// How much of what a client sends is buffered until it is read.
-const BUFFER_BYTES: usize = 64 * 1024;
-/// How long a client may keep sending on a connection that the server has closed.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before the next accept if the system has no files left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a connection beyond all limits lasts, in which its one request is refused.
 const BRIEF_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long such a connection may send nothing.
-const BRIEF_SILENCE: Duration = Duration::from_millis(250);
-
-/// What the connections of a listener share.
-#[derive(Clone)]
-struct Service {
-    /// The current router: another one while the process starts.
-    router: watch::Receiver<Router>,
-    /// Answers requests that have no permit.
-    refusal: Router,
-    permits: Arc<Semaphore>,
-    /// How long a connection may be idle.
-    keep_alive: Duration,
-    path_prefix: PathPrefix,
+/// How clients reach a listener.
+#[derive(Debug, Clone, Default)]
+pub struct Front {
+    /// The path under which a proxy serves it.
+    pub path_prefix: PathPrefix,
+    /// The proxies that are believed.
+    pub proxies: TrustedProxies,
+    /// The certificate; none for plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// Serves connections until it is stopped, and then finishes the requests in flight.
 pub async fn serve(
     listener: TcpListener,
     router: watch::Receiver<Router>,
-    path_prefix: PathPrefix,
+    front: Front,
     stop: &CancellationToken,
     limits: ConnectionLimits,
 ) {
     let permits = Arc::new(Semaphore::new(limits.served));
     let keep_alive = limits.keep_alive;
-    let service = Service { router, refusal: http::refusal(), permits, keep_alive, path_prefix };
+    let service = Service { router, refusal: http::refusal(), permits, keep_alive, front };
     let open = Arc::new(Semaphore::new(limits.served + limits.waiting));
     let brief = Arc::new(Semaphore::new(limits.brief));
     let connections = TaskTracker::new();
@@ -94,7 +74,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let connection = serve_connection(stream, peer, service.clone(), is_brief, stop.clone());
+        let (service, stop) = (service.clone(), stop.clone());
+        let connection = Connection { service, peer, is_brief, stop }.serve(stream);
         connections.spawn(async move {
             if is_brief {
                 let _ = timeout(BRIEF_TIMEOUT, connection).await;
@@ -109,85 +90,16 @@ pub async fn serve(
     connections.wait().await;
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: Service,
-    is_brief: bool,
-    stop: CancellationToken,
-) {
-    // A response must not wait for the acknowledgement of the one before it.
-    let _ = stream.set_nodelay(true);
-    // hyper allocates its buffers at once, and some connections never send anything.
-    let silence = if is_brief { BRIEF_SILENCE } else { service.keep_alive };
-    let readable = stop.run_until_cancelled(timeout(silence, stream.readable())).await;
-    if !matches!(readable, Some(Ok(Ok(())))) {
-        return;
-    }
-    let close_delimited = CloseDelimited::default();
-    let mut stream = ResetIfCutOff::new(stream, close_delimited.clone());
-    let (permit, keep_alive) = (OnceLock::new(), service.keep_alive);
-    let respond = service_fn(move |mut request: Request<Incoming>| {
-        service.path_prefix.remove_from(&mut request);
-        let is_served = http::is_probe(request.uri().path())
-            || permit.get().is_some()
-            || (!is_brief
-                && service
-                    .permits
-                    .clone()
-                    .try_acquire_owned()
-                    .is_ok_and(|free| permit.set(free).is_ok()));
-        let router = match is_served {
-            true => service.router.borrow().clone(),
-            false => {
-                counter!("onceward_refused_total", "kind" => "connection").increment(1);
-                service.refusal.clone()
-            }
-        };
-        let version = request.version();
-        let responding = router.oneshot(request.map(|body| Body::new(DrainedBody::new(body))));
-        let (prefix, close_delimited) = (service.path_prefix.clone(), close_delimited.clone());
-        responding.map_ok(move |mut response| {
-            prefix.add_to(&mut response);
-            close_delimited.observe(version, &response);
-            response
-        })
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // It begins when the response before has been written, so it limits idle connections, too.
-        .header_read_timeout(keep_alive)
-        .max_buf_size(BUFFER_BYTES)
-        .keep_alive(!is_brief)
-        .serve_connection(TokioIo::new(&mut stream), respond);
-    let served = {
-        let mut connection = pin!(connection);
-        match stop.run_until_cancelled(connection.as_mut()).await {
-            Some(served) => served,
-            None => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%peer, %error, "a connection broke");
-    }
-    if stream.resets() {
-        return;
-    }
-    // The rest of what the client sends is read; otherwise the client would see a reset before it has read its
-    // response.
-    let _ = stream.shutdown().await;
-    let _ = timeout(LINGER_TIMEOUT, io::copy(&mut stream, &mut io::sink())).await;
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::socket::listen;
     use axum::routing::{get, post};
     use serde_json::Value;
-    use tokio::io::AsyncReadExt;
+    use std::net::SocketAddr;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
     use super::*;
 
@@ -203,7 +115,7 @@ mod tests {
             let stop = stop.clone();
             async move {
                 let router = watch::channel(router).1;
-                serve(listener, router, PathPrefix::default(), &stop, limits).await;
+                serve(listener, router, Front::default(), &stop, limits).await;
             }
         });
         (addr, stop)

@@ -24,6 +24,7 @@ use home::Home;
 use server::{NAME, PORT, Server};
 
 pub use error::OwnPostgresError;
+pub use server::SERVING_ROLE;
 
 /// If it has run for as long, the next failure is the first one.
 const STABLE: Duration = Duration::from_secs(30);
@@ -105,9 +106,14 @@ impl OwnPostgres {
         }
     }
 
-    /// The connection URL.
+    /// The connection URL of the owner.
     pub fn url(&self) -> String {
-        url(&self.server.socket_dir)
+        url(&self.server.socket_dir, NAME)
+    }
+
+    /// The connection URL of the role that serves.
+    pub fn serving_url(&self) -> String {
+        url(&self.server.socket_dir, SERVING_ROLE)
     }
 
     /// Whether it is down.
@@ -201,12 +207,12 @@ impl OwnPostgres {
 pub fn running_url(data: &Path) -> Result<String, OwnPostgresError> {
     let folder = |error| OwnPostgresError::Folder { path: data.to_path_buf(), error };
     let home = data.join("postgres").canonicalize().map_err(folder)?;
-    Ok(url(&server::socket_dir(&home)))
+    Ok(url(&server::socket_dir(&home), NAME))
 }
 
-fn url(socket_dir: &Path) -> String {
+fn url(socket_dir: &Path, user: &str) -> String {
     let host = percent_encoded(&socket_dir.to_string_lossy());
-    format!("postgres:///{NAME}?host={host}&port={PORT}&user={NAME}")
+    format!("postgres:///{NAME}?host={host}&port={PORT}&user={user}")
 }
 
 fn percent_encoded(path: &str) -> String {

@@ -28,6 +28,8 @@ use super::{
 
 /// The name of the database and of its owner.
 pub const NAME: &str = "onceward";
+/// The role as which Onceward serves. It owns nothing.
+pub const SERVING_ROLE: &str = "onceward_serving";
 /// Part of the socket's name; nothing listens on a TCP port.
 pub const PORT: u16 = 5432;
 /// The longest socket path that every system allows, minus the socket's file name.
@@ -147,7 +149,7 @@ impl Server {
         tracing::error!("PostgreSQL did not stop; the next start stops it");
     }
 
-    /// Creates the database, unless it exists.
+    /// Creates the database and the serving role, unless they exist.
     ///
     /// # Errors
     /// If PostgreSQL does not answer, or refuses to.
@@ -160,6 +162,16 @@ impl Server {
                 .await?;
         if !exists {
             sqlx::query("create database onceward").execute(&mut connection).await?;
+        }
+        let exists: bool =
+            sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+                .bind(SERVING_ROLE)
+                .fetch_one(&mut connection)
+                .await?;
+        if !exists {
+            // The metrics read what all sessions do.
+            let statement = "create role onceward_serving login in role pg_read_all_stats";
+            sqlx::query(statement).execute(&mut connection).await?;
         }
         Ok(connection.close().await?)
     }

@@ -62,6 +62,10 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
         "onceward_verifications_total",
         "Verifications with the posting service, by finding."
     );
+    describe_counter!(
+        "onceward_audit_entries_lost_total",
+        "Entries of the audit about refusals that were lost, because more came than could be written."
+    );
     describe_gauge!(
         "onceward_circuit_open",
         "1 if this process holds back its POSTs because none reached the posting service."

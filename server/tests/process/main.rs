@@ -8,6 +8,7 @@ mod forward_proxy;
 mod nginx;
 mod output;
 mod pooler;
+mod posting_credentials;
 mod schema;
 mod start_and_stop;
 #[path = "../support/mod.rs"]

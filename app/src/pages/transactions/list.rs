@@ -152,6 +152,7 @@ pub fn TransactionList(
                 <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
                     "NDJSON"
                 </a>
+                <a class="link" href=address("/audit")>"Audit"</a>
                 // Not a page of this application, so the browser must load it.
                 <a class="link" href=address("/api/docs") rel="external">"API"</a>
             </p>

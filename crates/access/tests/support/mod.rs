@@ -34,8 +34,7 @@ pub async fn database() -> PgPool {
         pool.close().await;
         *migrated = true;
     }
-    let name =
-        format!("access_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let name = format!("access_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     run_sql(&server, &format!("create database {name} template {template}")).await;
     server.close().await;
     database::pool(&url_of(&name), None, 10, WORKER_ACQUIRE_TIMEOUT).unwrap()

@@ -37,11 +37,17 @@ pub struct Answers {
     pub others: BTreeMap<String, u64>,
 }
 
-/// Submits over this many connections.
+/// Submits over this many connections, with this bearer credential in each request.
 ///
 /// # Errors
 /// A connection cannot be opened at the start.
-pub async fn submit(addr: SocketAddr, connections: usize, until: Until) -> Fallible<Answers> {
+pub async fn submit(
+    addr: SocketAddr,
+    connections: usize,
+    until: Until,
+    bearer: Option<&str>,
+) -> Fallible<Answers> {
+    let bearer: Option<Arc<str>> = bearer.map(Arc::from);
     let numbers = Arc::new(AtomicUsize::new(0));
     let mut open = Vec::new();
     for _ in 0..connections {
@@ -50,7 +56,14 @@ pub async fn submit(addr: SocketAddr, connections: usize, until: Until) -> Falli
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for connection in open {
-        tasks.spawn(one_connection(connection, addr, numbers.clone(), until, begun));
+        tasks.spawn(one_connection(
+            connection,
+            addr,
+            numbers.clone(),
+            until,
+            begun,
+            bearer.clone(),
+        ));
     }
     let mut all = Answers::default();
     for answers in tasks.join_all().await {
@@ -69,6 +82,7 @@ async fn one_connection(
     numbers: Arc<AtomicUsize>,
     until: Until,
     begun: Instant,
+    bearer: Option<Arc<str>>,
 ) -> Answers {
     let mut answers = Answers::default();
     loop {
@@ -80,7 +94,7 @@ async fn one_connection(
             }
             _ => {}
         }
-        let submission = Submission::new(number);
+        let submission = Submission::new(number, bearer.as_deref());
         let answer = connection.call(&submission.request).await.map(|(status, _)| status);
         match answer {
             Ok(202) => {

@@ -159,7 +159,7 @@ async fn one_connection(
     let mut connection = Some(connection);
     loop {
         let Some(due) = due_times.lock().await.recv().await else { return all };
-        let submission = Submission::new(numbers.fetch_add(1, Relaxed));
+        let submission = Submission::new(numbers.fetch_add(1, Relaxed), None);
         let send_delay = due.elapsed();
         let status = call(&mut connection, addr, &submission.request).await;
         let answered_at = Instant::now();

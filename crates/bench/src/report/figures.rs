@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::environment::onceward_process::Memory;
+use crate::scenarios::credentials::Authenticated;
 use crate::scenarios::drain::Drain;
 use crate::scenarios::fleet::Fleet;
 use crate::scenarios::latency::Latencies;
@@ -32,6 +33,8 @@ pub struct Figures {
     pub pages: Vec<Pages>,
     /// At 200 per second.
     pub fleet: Vec<Fleet>,
+    pub with_key: Vec<Authenticated>,
+    pub with_token: Vec<Authenticated>,
     pub overload: Option<Overload>,
     pub outages: Vec<Outage>,
     /// Parts that could not be measured or whose audit failed, each with the reason.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::environment::onceward_process::Memory;
 use crate::report::figures::Figures;
+use crate::scenarios::credentials::Authenticated;
 use crate::scenarios::latency::Latencies;
 use crate::statistics::{Quantiles, Repeats};
 
@@ -91,7 +92,8 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
         })
     };
     let with_history = figures.accepted_with_history.iter().map(|one| one.accepted_a_second);
-    let accepted = over(Repeats::of(with_history), Repeats::of(accepted));
+    let plain = Repeats::of(accepted);
+    let accepted = over(Repeats::of(with_history), plain);
     line("5", "1 with history ÷ without", accepted, "", AtLeast(0.8), None);
     let late = &figures.delay_with_history;
     let at_p50 = over(posting(late, p50), posting(delay, p50));
@@ -134,6 +136,16 @@ pub fn lines(figures: &Figures) -> Vec<Line> {
         AtMost(25.0),
         None,
     );
+    let rates = |seen: &[Authenticated]| {
+        Repeats::of(seen.iter().map(|one| one.throughput.accepted_a_second))
+    };
+    let with_key = over(rates(&figures.with_key), plain);
+    line("9", "1 with an API key ÷ without", with_key, "", AtLeast(0.95), None);
+    let with_token = over(rates(&figures.with_token), plain);
+    line("9", "1 with a token (ES256) ÷ without", with_token, "", AtLeast(0.9), None);
+    let revocations = figures.with_key.iter().chain(&figures.with_token);
+    let revocations = Repeats::of(revocations.map(|one| one.revoked_after_ms));
+    line("9", "from a revocation to the first refusal", revocations, "ms", AtMost(1_000.0), None);
     lines
 }
 

@@ -38,7 +38,7 @@ pub async fn measure(testbed: &Testbed) -> Fallible<Drain> {
     testbed.cluster.create_database(DATABASE, None).await?;
     let backlog = testbed.scale.backlog;
     let web = testbed.start("web", DATABASE, &[]).await?;
-    let answers = closed_loop::submit(web.web()?, CONNECTIONS, Until::Sent(backlog)).await?;
+    let answers = closed_loop::submit(web.web()?, CONNECTIONS, Until::Sent(backlog), None).await?;
     if answers.accepted.len() < backlog {
         return Err(format!("not all of the backlog was accepted: {:?}", answers.others).into());
     }

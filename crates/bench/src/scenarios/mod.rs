@@ -5,6 +5,7 @@
 //! ([`crate::report`]).
 
 pub mod audit;
+pub mod credentials;
 pub mod drain;
 pub mod fleet;
 pub mod history;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, backoff::Backoff};
+use super::backoff::Backoff;
 
 /// This many attempts in a row that were neither posted nor refused open the breaker. Where one attempt
 /// in three fails by chance, the odds of twenty in a row are about one in 3.5 billion.
@@ -42,6 +42,28 @@ impl Circuit {
     }
 }
 
+/// What an attempt, or the preparation of one, says about the posting service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// It took a transaction over, or refused one.
+    Works,
+    /// The attempt was neither posted nor refused.
+    Fails,
+    /// It refuses our credentials, and so will refuse every attempt.
+    CredentialsRefused,
+    /// There is no credential to send, so no attempt can be made.
+    NoCredential,
+}
+
+/// What a process reports about its circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Its state.
+    pub circuit: Circuit,
+    /// Whether it is not closed because our credentials are refused.
+    pub credentials_refused: bool,
+}
+
 /// Permission to make one attempt. [`Breaker::record`] takes it back with the attempt's outcome.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -56,12 +78,18 @@ pub struct Breaker {
     failures: u32,
     openings: u32,
     probe_at: Option<Instant>,
+    credentials_refused: bool,
 }
 
 impl Breaker {
     /// The current state.
     pub fn circuit(&self) -> Circuit {
         self.circuit
+    }
+
+    /// The current state, and whether it follows from credentials that are refused.
+    pub fn report(&self) -> Report {
+        Report { circuit: self.circuit, credentials_refused: self.credentials_refused }
     }
 
     /// The earliest time at which [`Breaker::acquire`] is worth a call; `None`, which means now, where
@@ -82,28 +110,39 @@ impl Breaker {
         }
     }
 
-    /// Records the outcome of an attempt; `None` where the attempt says nothing about the posting
-    /// service. `draw` is uniform from 0 to 1.
-    pub fn record(&mut self, permit: Permit, outcome: Option<Outcome>, now: Instant, draw: f64) {
+    /// Records what an attempt says about the posting service; `None` where it says nothing. Where no attempt can
+    /// succeed, one is enough to open the breaker. `draw` is uniform from 0 to 1.
+    pub fn record(&mut self, permit: Permit, signal: Option<Signal>, now: Instant, draw: f64) {
         if !permit.probe && self.circuit != Circuit::Closed {
             return; // The attempt left before the breaker opened; the probe decides.
         }
-        match outcome {
-            Some(Outcome::Posted | Outcome::Refused) => *self = Self::default(),
-            Some(Outcome::NotSent | Outcome::Unknown) => {
+        match signal {
+            Some(Signal::Works) => *self = Self::default(),
+            Some(Signal::Fails) => {
                 self.failures = self.failures.saturating_add(1);
                 if permit.probe || self.failures >= FAILURES_TO_OPEN {
-                    self.open(now, draw);
+                    self.open(false, now, draw);
                 }
             }
+            Some(Signal::CredentialsRefused) => self.open(true, now, draw),
+            Some(Signal::NoCredential) => self.open(false, now, draw),
             // The probe was not made, so it is still due.
             None if permit.probe => self.circuit = Circuit::Open,
             None => {}
         }
     }
 
-    fn open(&mut self, now: Instant, draw: f64) {
+    /// Records that a verification was refused because of our credentials: a POST would be too. While the breaker
+    /// is not closed, the probe decides.
+    pub fn record_refused_verification(&mut self, now: Instant, draw: f64) {
+        if self.circuit == Circuit::Closed {
+            self.open(true, now, draw);
+        }
+    }
+
+    fn open(&mut self, credentials_refused: bool, now: Instant, draw: f64) {
         self.circuit = Circuit::Open;
+        self.credentials_refused = credentials_refused;
         self.openings = self.openings.saturating_add(1);
         let draw = MIN_DRAW + draw.clamp(0.0, 1.0) * (1.0 - MIN_DRAW);
         self.probe_at = Some(now + PROBE_BACKOFF.delay(self.openings, draw));
@@ -116,7 +155,7 @@ mod tests {
 
     fn fails(breaker: &mut Breaker, now: Instant) {
         let permit = breaker.acquire(now).unwrap();
-        breaker.record(permit, Some(Outcome::NotSent), now, 1.0);
+        breaker.record(permit, Some(Signal::Fails), now, 1.0);
     }
 
     fn opened(now: Instant) -> Breaker {
@@ -135,7 +174,7 @@ mod tests {
             fails(&mut breaker, now);
         }
         let permit = breaker.acquire(now).unwrap();
-        breaker.record(permit, Some(Outcome::Refused), now, 1.0);
+        breaker.record(permit, Some(Signal::Works), now, 1.0);
         for _ in 1..FAILURES_TO_OPEN {
             fails(&mut breaker, now);
         }
@@ -153,7 +192,7 @@ mod tests {
         assert_eq!(breaker.acquire(due - Duration::from_millis(1)), None);
         let probe = breaker.acquire(due).unwrap();
         assert_eq!((breaker.circuit(), breaker.acquire(due)), (Circuit::HalfOpen, None));
-        breaker.record(probe, Some(Outcome::Posted), due, 1.0);
+        breaker.record(probe, Some(Signal::Works), due, 1.0);
         assert_eq!(breaker.circuit(), Circuit::Closed);
     }
 
@@ -178,8 +217,8 @@ mod tests {
             fails(&mut breaker, now);
         }
         let due = breaker.probe_at();
-        breaker.record(late_success, Some(Outcome::Posted), now, 1.0);
-        breaker.record(late_failure, Some(Outcome::Unknown), now, 1.0);
+        breaker.record(late_success, Some(Signal::Works), now, 1.0);
+        breaker.record(late_failure, Some(Signal::Fails), now, 1.0);
         assert_eq!((breaker.circuit(), breaker.probe_at()), (Circuit::Open, due));
     }
 
@@ -191,5 +230,46 @@ mod tests {
         let probe = breaker.acquire(due).unwrap();
         breaker.record(probe, None, due, 1.0);
         assert!(breaker.acquire(due).is_some());
+    }
+
+    #[test]
+    fn one_refusal_of_our_credentials_opens_the_breaker_and_a_success_clears_it() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let refused = Report { circuit: Circuit::Open, credentials_refused: true };
+        let permit = breaker.acquire(now).unwrap();
+        breaker.record(permit, Some(Signal::CredentialsRefused), now, 1.0);
+        assert_eq!(breaker.report(), refused);
+        // A probe that is refused again keeps the reason, for longer.
+        let due = breaker.probe_at().unwrap();
+        let probe = breaker.acquire(due).unwrap();
+        breaker.record(probe, Some(Signal::CredentialsRefused), due, 1.0);
+        assert_eq!(breaker.report(), refused);
+        assert_eq!(breaker.probe_at(), Some(due + Duration::from_secs(2)));
+        // One that fails in another way does not.
+        let due = breaker.probe_at().unwrap();
+        fails(&mut breaker, due);
+        assert_eq!(breaker.report(), Report { credentials_refused: false, ..refused });
+        let due = breaker.probe_at().unwrap();
+        let probe = breaker.acquire(due).unwrap();
+        breaker.record(probe, Some(Signal::Works), due, 1.0);
+        assert_eq!(breaker.report(), Report::default());
+    }
+
+    #[test]
+    fn without_a_credential_the_breaker_opens_at_once_and_the_credentials_are_not_to_blame() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let permit = breaker.acquire(now).unwrap();
+        breaker.record(permit, Some(Signal::NoCredential), now, 1.0);
+        assert_eq!(breaker.report(), Report { circuit: Circuit::Open, credentials_refused: false });
+    }
+
+    #[test]
+    fn a_refused_verification_opens_the_breaker_and_does_not_postpone_a_probe() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        breaker.record_refused_verification(now, 1.0);
+        assert!(breaker.report().credentials_refused);
+        let due = breaker.probe_at();
+        breaker.record_refused_verification(now + Duration::from_millis(900), 1.0);
+        assert_eq!(breaker.probe_at(), due);
     }
 }

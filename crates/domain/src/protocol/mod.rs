@@ -15,4 +15,4 @@ pub use execution::{
     Doubt, DoubtReason, Execution, Failure, MIN_WORKER_DEATHS, POST_WITHIN, Policy, Progress,
     QUARANTINED, Step, begins_attempt, delay_after_worker_death,
 };
-pub use outcome::{AnswerBody, Ending, MAX_RETRY_AFTER, Outcome, Window};
+pub use outcome::{AnswerBody, Ending, MAX_RETRY_AFTER, Outcome, Window, refuses_credentials};

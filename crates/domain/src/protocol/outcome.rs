@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::breaker::Signal;
+
 /// What an attempt is known to have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,7 +103,8 @@ impl Ending {
     /// | any other 2xx whose body agrees, or says nothing | `posted` | yes | completed |
     /// | 2xx with another id, amount or currency | `unknown`, settle: perhaps the answer to another request | yes | verification at once |
     /// | 2xx with a body that is cut off, is no JSON, is a list, or names an error | `unknown`, visibility: something answered, perhaps not the service | yes | verification at once |
-    /// | 401, 403, 404, 405, 407 | `not_sent`: the service turned us away, not the transaction | no | a POST after a backoff |
+    /// | 401, 403 | `not_sent`: the service refuses our credentials, so it did not look at the transaction | no | a POST after a backoff; see [`Ending::signal`] |
+    /// | 404, 405, 407 | `not_sent`: the service turned us away, not the transaction | no | a POST after a backoff |
     /// | 408 | `unknown`, settle: the service gave up waiting, as we do on a timeout | yes | verification at once |
     /// | 502, 503, 504, 520 and above | `unknown`, settle: a gateway gave up on a request that may still be applied | yes | verification at once |
     /// | 409, 425, 429, 1xx, 3xx, any other 5xx | `unknown`, visibility | yes | verification at once |
@@ -148,6 +151,23 @@ impl Ending {
         self.is_accepted_only() || self.outcome().0 == Outcome::Posted
     }
 
+    /// Whether the posting service refused our credentials, whatever the transaction.
+    pub fn refuses_credentials(&self) -> bool {
+        matches!(self, Self::Answered { status, .. } if refuses_credentials(*status))
+    }
+
+    /// What the attempt says about the posting service. A success that is yet to be verified says that it works.
+    pub fn signal(&self) -> Signal {
+        if self.refuses_credentials() {
+            return Signal::CredentialsRefused;
+        }
+        match self.outcome().0 {
+            Outcome::Posted | Outcome::Refused => Signal::Works,
+            _ if self.is_accepted_only() => Signal::Works,
+            Outcome::NotSent | Outcome::Unknown => Signal::Fails,
+        }
+    }
+
     /// How long the posting service asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -155,6 +175,13 @@ impl Ending {
             _ => None,
         }
     }
+}
+
+/// Whether an answer with this status refuses our credentials: 401, "the request has not been applied because it
+/// lacks valid authentication credentials", and 403, which refuses them as insufficient (RFC 9110, sections 15.5.2
+/// and 15.5.4).
+pub fn refuses_credentials(status: u16) -> bool {
+    matches!(status, 401 | 403)
 }
 
 #[cfg(test)]
@@ -217,5 +244,30 @@ mod tests {
                 assert_eq!(outcome == Outcome::Unknown, window.is_some(), "{status}");
             }
         }
+    }
+
+    #[test]
+    fn an_answer_that_refuses_our_credentials_neither_counts_nor_says_anything_about_the_transaction()
+     {
+        for status in 100..600 {
+            let ending = ending(status, AnswerBody::Agrees);
+            let refused = ending.signal() == Signal::CredentialsRefused;
+            assert_eq!(refused, status == 401 || status == 403, "{status}");
+            if refused {
+                assert_eq!(ending.outcome(), (Outcome::NotSent, None), "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_success_and_a_refusal_say_that_the_service_works() {
+        for status in [200, 201, 202, 400, 422] {
+            assert_eq!(ending(status, AnswerBody::Agrees).signal(), Signal::Works, "{status}");
+        }
+        for status in [404, 407, 408, 429, 500, 503] {
+            assert_eq!(ending(status, AnswerBody::Agrees).signal(), Signal::Fails, "{status}");
+        }
+        assert_eq!(ending(200, AnswerBody::Unclear).signal(), Signal::Fails);
+        assert_eq!(Ending::NotWritten.signal(), Signal::Fails);
     }
 }

@@ -13,6 +13,7 @@ use super::{
     pools::for_migrations,
     requirements::{self, Unsuitable},
     schema::Schema,
+    serving_role::UnfitRole,
 };
 
 /// Our migrations. They build on those of apalis.
@@ -36,9 +37,12 @@ pub enum PrepareError {
     /// The schema is out of date, and this role may not change it.
     #[error(
         "the database's schema is not up to date, and this role may not change it ({0}): run \
-         `onceward migrate` as the owner of the database, then grant this role its rights (docs/OPERATIONS.md)"
+         `onceward migrate` as the owner of the database, with this role as --serving-role (docs/OPERATIONS.md)"
     )]
     NotOwner(#[source] Box<PrepareError>),
+    /// A role cannot be the one that serves.
+    #[error(transparent)]
+    UnfitRole(#[from] UnfitRole),
     /// A migration of apalis failed.
     #[error("apalis's migrations failed: {0}")]
     Apalis(#[from] apalis_postgres::Error),
@@ -87,7 +91,11 @@ impl PrepareError {
                 innermost(error)
             }
             Self::Onceward(error) => innermost_of_migration(error),
-            Self::Connect(_) | Self::NotOwner(_) | Self::Unsuitable(_) | Self::Apalis(_) => None,
+            Self::Connect(_)
+            | Self::NotOwner(_)
+            | Self::Unsuitable(_)
+            | Self::UnfitRole(_)
+            | Self::Apalis(_) => None,
         }
     }
 }

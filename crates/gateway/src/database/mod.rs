@@ -9,6 +9,7 @@ mod migrate;
 mod pools;
 mod requirements;
 mod schema;
+mod serving_role;
 mod stored_time;
 
 pub(crate) use batcher::{Batcher, BatcherError, BatcherLimits, is_caused_by_one_row};
@@ -23,4 +24,5 @@ pub use pools::{
 };
 pub use requirements::Unsuitable;
 pub use schema::{BadSchema, Schema};
+pub use serving_role::{BadRole, ServingRole, UnfitRole, grant_serving};
 pub(crate) use stored_time::StoredTime;

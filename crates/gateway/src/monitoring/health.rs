@@ -218,7 +218,10 @@ fn reasons(posting: &PostingStatus, signs: &Signs) -> Vec<String> {
         reasons.push(NO_WORKER.to_owned());
     }
     if best(posting) != Circuit::Closed {
-        reasons.push("nothing gets through to the posting service".to_owned());
+        reasons.push(match posting.circuits.credentials_refused {
+            0 => "nothing gets through to the posting service".to_owned(),
+            _ => "the posting service refuses our credentials".to_owned(),
+        });
     }
     if signs.oldest_pending_seconds > LATE_SECONDS {
         let seconds = signs.oldest_pending_seconds;
@@ -254,7 +257,8 @@ mod tests {
     use super::*;
 
     fn posting(closed: u32, half_open: u32, open: u32) -> PostingStatus {
-        PostingStatus { paused: None, circuits: Circuits { closed, open, half_open } }
+        let circuits = Circuits { closed, open, half_open, credentials_refused: 0 };
+        PostingStatus { paused: None, circuits }
     }
 
     /// The worst signs that are no reason.
@@ -318,6 +322,9 @@ mod tests {
             ]
         );
         assert_eq!(reasons(&posting(0, 0, 0), &FINE), ["no worker is alive"]);
+        let mut refused = posting(0, 1, 1);
+        refused.circuits.credentials_refused = 1;
+        assert_eq!(reasons(&refused, &FINE), ["the posting service refuses our credentials"]);
         // A few failures say nothing.
         let few = Signs { verifications: 4, failed_verifications: 4, ..FINE };
         assert_eq!(reasons(&posting(1, 0, 0), &few), [""; 0]);

@@ -19,7 +19,9 @@ pub async fn posting(pool: &BoundedPool) -> Result<PostingStatus, EngineError> {
         r#"select
             count(*) filter (where circuit = 'closed') as "closed!",
             count(*) filter (where circuit = 'open') as "open!",
-            count(*) filter (where circuit = 'half_open') as "half_open!"
+            count(*) filter (where circuit = 'half_open') as "half_open!",
+            count(*) filter (where circuit <> 'closed' and credentials_refused)
+                as "credentials_refused!"
         from workers where expires_at > clock_timestamp()"#
     )
     .fetch_one(pool)
@@ -27,7 +29,9 @@ pub async fn posting(pool: &BoundedPool) -> Result<PostingStatus, EngineError> {
     let paused = sqlx::query_as!(Pause, "select paused_at, paused_by, reason from posting_pause")
         .fetch_optional(pool)
         .await?;
-    let [closed, open, half_open] =
-        [row.closed, row.open, row.half_open].map(|count| count.try_into().unwrap_or(u32::MAX));
-    Ok(PostingStatus { paused, circuits: Circuits { closed, open, half_open } })
+    let [closed, open, half_open, credentials_refused] =
+        [row.closed, row.open, row.half_open, row.credentials_refused]
+            .map(|count| count.try_into().unwrap_or(u32::MAX));
+    let circuits = Circuits { closed, open, half_open, credentials_refused };
+    Ok(PostingStatus { paused, circuits })
 }

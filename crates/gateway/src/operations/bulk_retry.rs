@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Principal, Scope, State};
+use domain::{Actor, Scope, State};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 use ulid::Ulid;
@@ -61,7 +61,7 @@ impl Gateway {
     /// See [`EngineError`].
     pub async fn retry_all(
         &self,
-        principal: &Principal,
+        actor: &Actor,
         filter: Filter,
         reason: Option<&str>,
     ) -> Result<BulkRetry, EngineError> {
@@ -69,22 +69,34 @@ impl Gateway {
         let requested_at = sqlx::query_scalar!(
             r#"
             with requested as (
-                insert into bulk_retries (id, principal, reason, filter) values ($1, $2, $3, $4)
+                insert into bulk_retries (id, actor, reason, filter) values ($1, $2, $3, $4)
                 returning requested_at
             ),
             due as (
                 insert into apalis.jobs
                     (id, job_type, job, status, attempts, max_attempts, run_at, priority)
                 values ($5, $6, convert_to('"' || $1::uuid || '"', 'UTF8'), 'Pending', 0, 1, now(), 0)
+            ),
+            recorded as (
+                insert into audit
+                    (principal, kind, credential, address, request_id, action, object, after, reason)
+                select $7, $8, $9, $10::text::inet, $11, 'bulk_retry', 'bulk_retry:' || $1::uuid,
+                    json_build_object('filter', $4::jsonb), $3
+                from requested
             )
             select requested_at from requested
             "#,
             id,
-            principal.as_str(),
+            Json(actor) as _,
             reason,
             Json(&filter) as _,
             job_id(id),
             BULK_RETRIES,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_one(&self.pool)
         .await?;
@@ -156,7 +168,8 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
     let mut tx = pool.begin().await?;
     // Another process that runs the same bulk retry waits here, and then continues where this batch ends.
     let row = sqlx::query!(
-        r#"select principal, reason, filter as "filter: Json<Filter>", requested_at, at_submitted_at, at_id
+        r#"select actor as "actor: Json<Actor>", reason, filter as "filter: Json<Filter>", requested_at,
+            at_submitted_at, at_id
         from bulk_retries where id = $1 and finished_at is null
         for update"#,
         id,
@@ -175,8 +188,7 @@ async fn run_batch(pool: &PgPool, id: Uuid, batch: usize) -> Result<bool, sqlx::
     let found: Vec<(Uuid, i64, StoredTime)> = query.build_query_as().fetch_all(&mut *tx).await?;
 
     let claims: Vec<_> = found.iter().map(|(id, fence, _)| (*id, *fence)).collect();
-    let principal = Principal::named(row.principal);
-    let by = By { principal: &principal, reason: row.reason.as_deref(), bulk_retry: Some(id) };
+    let by = By { actor: &row.actor.0, reason: row.reason.as_deref(), bulk_retry: Some(id) };
     let retried = retry(&mut *tx, &claims, by).await?;
     let (last, more) = (found.last(), found.len() == batch);
     sqlx::query!(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::Actor;
 use sqlx::PgPool;
 use tokio::time::sleep;
 
@@ -13,22 +14,22 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Gateway {
-    /// Deletes everything, and resumes posting. Returns how many transactions there were.
+    /// Deletes everything but the audit, and resumes posting. Returns how many transactions there were.
     ///
     /// # Errors
     /// [`EngineError`] if PostgreSQL does not answer.
-    pub async fn cleanup(&self) -> Result<u64, EngineError> {
+    pub async fn cleanup(&self, actor: &Actor) -> Result<u64, EngineError> {
         // A task of its own: a client that disconnects must not leave the database transaction open.
-        let emptied = tokio::spawn(empty(self.pool.unbounded().clone())).await;
+        let emptied = tokio::spawn(empty(self.pool.unbounded().clone(), actor.clone())).await;
         Ok(emptied.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))??)
     }
 }
 
 /// Other statements lock the same tables in the order in which they name them, and a deadlock could end
 /// either side. So this one gives up its locks early and tries again.
-async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
+async fn empty(pool: PgPool, actor: Actor) -> Result<u64, sqlx::Error> {
     loop {
-        match try_to_empty(&pool).await {
+        match try_to_empty(&pool, &actor).await {
             Err(sqlx::Error::Database(error))
                 if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) =>
             {
@@ -39,7 +40,7 @@ async fn empty(pool: PgPool) -> Result<u64, sqlx::Error> {
     }
 }
 
-async fn try_to_empty(pool: &PgPool) -> Result<u64, sqlx::Error> {
+async fn try_to_empty(pool: &PgPool, actor: &Actor) -> Result<u64, sqlx::Error> {
     #[expect(clippy::disallowed_methods, reason = "runs in a task that is never dropped")]
     let mut tx = pool.begin().await?;
     // No timeout, however much there is to delete.
@@ -50,7 +51,7 @@ async fn try_to_empty(pool: &PgPool) -> Result<u64, sqlx::Error> {
         .fetch_one(&mut *tx)
         .await?;
     sqlx::query!(
-        "truncate transactions, attempts, verifications, interventions, bulk_retries, posting_pause,
+        "truncate transactions, attempts, verifications, bulk_retries, posting_pause,
             unreadable_transactions"
     )
     .execute(&mut *tx)
@@ -58,6 +59,19 @@ async fn try_to_empty(pool: &PgPool) -> Result<u64, sqlx::Error> {
     sqlx::query!("delete from apalis.jobs where job_type = any ($1)", &queue_names())
         .execute(&mut *tx)
         .await?;
+    sqlx::query!(
+        "insert into audit (principal, kind, credential, address, request_id, action, object, before)
+         values ($1, $2, $3, $4::text::inet, $5, 'cleanup', 'transactions',
+            json_build_object('transactions', $6::bigint))",
+        actor.principal.as_str(),
+        actor.kind.as_str(),
+        actor.credential,
+        actor.address_text(),
+        actor.request_id,
+        count,
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(count.unsigned_abs())
 }

@@ -1,8 +1,8 @@
-//! Interventions of operators and clients: cancel, retry, resolve. Each is recorded in the statement that
-//! makes the change.
+//! Interventions of operators and clients: cancel, retry, resolve. Each is recorded in the audit, in the statement
+//! that makes the change.
 
 use domain::{
-    Intervened, Intervention, NotPermitted, Principal, Scope, State, Transaction, Unreadable,
+    Actor, Intervened, Intervention, NotPermitted, Scope, State, Transaction, Unreadable,
 };
 use sqlx::PgExecutor;
 use thiserror::Error;
@@ -45,13 +45,13 @@ impl InterventionError {
 }
 
 impl Gateway {
-    /// Intervenes in a transaction on behalf of a principal, and returns it as it is afterwards.
+    /// Intervenes in a transaction on behalf of an actor, and returns it as it is afterwards.
     ///
     /// # Errors
     /// See [`InterventionError`].
     pub async fn intervene(
         &self,
-        principal: &Principal,
+        actor: &Actor,
         id: Uuid,
         intervention: Intervention,
         reason: Option<&str>,
@@ -74,7 +74,7 @@ impl Gateway {
                 .parse()
                 .map_err(|_| EngineError::from(Unreadable::column(id, "state")))?;
             let to = intervention.leads_to(state, row.sent)?;
-            let by = By { principal, reason, bulk_retry: None };
+            let by = By { actor, reason, bulk_retry: None };
             let changed = match intervention {
                 Intervention::Retry => retry(&self.pool, &[(id, row.fence)], by).await,
                 Intervention::Cancel | Intervention::Resolve(_) => {
@@ -100,8 +100,9 @@ impl Gateway {
     pub async fn interventions(&self, id: Uuid) -> Result<Vec<Intervened>, EngineError> {
         let rows = sqlx::query_as!(
             Intervened,
-            "select at, principal, action, from_state as from_status, to_state as to_status, reason
-             from interventions where transaction_id = $1 order by id",
+            "select at, principal, action, before ->> 'status' as from_status, after ->> 'status' as to_status,
+                reason
+             from audit where object = 'transaction:' || $1::uuid and outcome = 'done' order by id",
             id,
         )
         .fetch_all(&self.pool)
@@ -113,7 +114,7 @@ impl Gateway {
 /// On whose behalf an intervention is made, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
-    pub principal: &'a Principal,
+    pub actor: &'a Actor,
     pub reason: Option<&'a str>,
     pub bulk_retry: Option<Uuid>,
 }
@@ -135,16 +136,18 @@ async fn conclude(
             update transactions set
                 state = $4, fence = fence + 1, claimed_by = null, next_attempt_at = null,
                 completed_at = clock_timestamp(),
-                error = case when $4 = 'completed' then null else coalesce($7, error) end,
+                error = case when $4 = 'completed' then null else coalesce($6, error) end,
                 changed_in = current_change()
             where id = $1 and fence = $2 and state = $3
             returning id
         ),
-        over as (delete from apalis.jobs using moved where jobs.id = $8),
+        over as (delete from apalis.jobs using moved where jobs.id = $7),
         recorded as (
-            insert into interventions
-                (principal, action, transaction_id, from_state, to_state, reason)
-            select $5, $6, id, $3, $4, $7 from moved
+            insert into audit
+                (principal, kind, credential, address, request_id, action, object, before, after, reason)
+            select $8, $9, $10, $11::text::inet, $12, $5, 'transaction:' || id,
+                json_build_object('status', $3::text), json_build_object('status', $4::text), $6
+            from moved
         )
         select count(*) as "count!" from moved
         "#,
@@ -152,10 +155,14 @@ async fn conclude(
         fence,
         from.as_str(),
         to.as_str(),
-        by.principal.as_str(),
         intervention.as_str(),
         by.reason,
         Job::id_of(id),
+        by.actor.principal.as_str(),
+        by.actor.kind.as_str(),
+        by.actor.credential,
+        by.actor.address_text(),
+        by.actor.request_id,
     )
     .fetch_one(executor)
     .await
@@ -208,9 +215,12 @@ pub async fn retry(
                 run_at = excluded.run_at, lock_by = null, lock_at = null
         ),
         recorded as (
-            insert into interventions
-                (principal, action, transaction_id, from_state, to_state, reason, bulk_retry_id)
-            select $6, 'retry', id, state, 'pending', $7, $8 from moved
+            insert into audit
+                (principal, kind, credential, address, request_id, action, object, before, after, reason, part_of)
+            select $8, $9, $10, $11::text::inet, $12, 'retry', 'transaction:' || id,
+                json_build_object('status', state), json_build_object('status', 'pending'), $6,
+                'bulk_retry:' || $7::uuid
+            from moved
         )
         select count(*) as "count!" from moved
         "#,
@@ -219,9 +229,13 @@ pub async fn retry(
         &job_ids,
         POSTING,
         VERIFICATION,
-        by.principal.as_str(),
         by.reason,
         by.bulk_retry,
+        by.actor.principal.as_str(),
+        by.actor.kind.as_str(),
+        by.actor.credential,
+        by.actor.address_text(),
+        by.actor.request_id,
     )
     .fetch_one(executor)
     .await

@@ -1,6 +1,6 @@
 //! Pausing and resuming posting.
 
-use domain::Principal;
+use domain::Actor;
 
 use crate::{EngineError, Gateway};
 
@@ -11,21 +11,22 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn pause(
-        &self,
-        principal: &Principal,
-        reason: Option<&str>,
-    ) -> Result<(), EngineError> {
+    pub async fn pause(&self, actor: &Actor, reason: Option<&str>) -> Result<(), EngineError> {
         sqlx::query!(
             "with paused as (
                 insert into posting_pause (paused_by, reason) values ($1, $2)
                 on conflict do nothing
                 returning singleton
              )
-             insert into interventions (principal, action, reason) select $1, 'pause', $2 from paused
+             insert into audit (principal, kind, credential, address, request_id, action, object, reason)
+             select $1, $3, $4, $5::text::inet, $6, 'pause', 'posting', $2 from paused
              returning pg_notify('onceward_pause', '')::text as announced",
-            principal.as_str(),
+            actor.principal.as_str(),
             reason,
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -36,17 +37,18 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn resume(
-        &self,
-        principal: &Principal,
-        reason: Option<&str>,
-    ) -> Result<(), EngineError> {
+    pub async fn resume(&self, actor: &Actor, reason: Option<&str>) -> Result<(), EngineError> {
         sqlx::query!(
             "with resumed as (delete from posting_pause returning singleton)
-             insert into interventions (principal, action, reason) select $1, 'resume', $2 from resumed
+             insert into audit (principal, kind, credential, address, request_id, action, object, reason)
+             select $1, $3, $4, $5::text::inet, $6, 'resume', 'posting', $2 from resumed
              returning pg_notify('onceward_pause', '')::text as announced",
-            principal.as_str(),
+            actor.principal.as_str(),
             reason,
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -11,16 +11,20 @@ use std::{
 };
 
 use domain::{
-    Circuit, Ending, Finding, Outcome,
-    breaker::{self, Breaker},
+    Circuit, Finding,
+    breaker::{self, Breaker, Report, Signal},
 };
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
-    time::{sleep, sleep_until},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::verification_pace::VerificationPace;
+use super::{
+    rate_limiter::RateLimiter,
+    service::{CredentialError, LookupAnswer, PostAnswer},
+    verification_pace::VerificationPace,
+};
 use crate::monitoring::{LastMinute, Requests};
 
 /// Limits on the requests to the posting service.
@@ -78,6 +82,11 @@ impl Admission {
         self.breaker().circuit()
     }
 
+    /// The state of the circuit breaker and the reason for it.
+    pub fn breaker_report(&self) -> Report {
+        self.breaker().report()
+    }
+
     /// The requests that ended in the last minute.
     pub(crate) fn requests(&self) -> Requests {
         self.last_minute().requests(Instant::now())
@@ -119,11 +128,15 @@ impl Admission {
         !self.verification_pace.is_slow()
     }
 
-    /// Reports the finding of a verification to the pace of verifications and the statistics.
-    pub fn report_verification(&self, finding: Finding) {
-        let failed = finding == Finding::Failed;
+    /// Reports the end of a verification. The circuit breaker learns of it only if our credentials were refused.
+    pub fn report_verification(&self, lookup: &LookupAnswer) {
+        let failed = lookup.finding == Finding::Failed;
         self.verification_pace.report(failed);
         self.last_minute().count_verification(failed, Instant::now());
+        if lookup.refuses_credentials() {
+            let draw = rand::random();
+            self.change_breaker(|it| it.record_refused_verification(Instant::now(), draw));
+        }
     }
 
     /// Waits until the rate limiter lets a verification through.
@@ -167,25 +180,30 @@ impl Admission {
         self.last_minute.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, permit: breaker::Permit, outcome: Option<Outcome>) {
-        if let Some(outcome) = outcome {
-            self.last_minute().count_attempt(outcome == Outcome::Posted, Instant::now());
-        }
+    fn report(&self, permit: breaker::Permit, signal: Option<Signal>) {
+        self.change_breaker(|it| it.record(permit, signal, Instant::now(), rand::random()));
+    }
+
+    fn change_breaker(&self, change: impl FnOnce(&mut Breaker)) {
         let (before, after) = {
             let mut breaker = self.breaker();
-            let before = breaker.circuit();
-            breaker.record(permit, outcome, Instant::now(), rand::random());
-            (before, breaker.circuit())
+            let before = breaker.report();
+            change(&mut breaker);
+            (before, breaker.report())
         };
-        if before == after {
+        if after.credentials_refused && !before.credentials_refused {
+            tracing::error!("the posting service refuses our credentials: the circuit is open");
+        }
+        if before.circuit == after.circuit {
             return;
         }
-        match (before, after) {
-            (Circuit::Closed, _) => tracing::warn!("POSTs keep failing: the circuit is open"),
+        match (before.circuit, after.circuit) {
+            (Circuit::Closed, _) if after.credentials_refused => {}
+            (Circuit::Closed, _) => tracing::warn!("nothing gets through: the circuit is open"),
             (_, Circuit::Closed) => tracing::info!("a probe succeeded: the circuit is closed"),
             _ => tracing::debug!("a probe failed"),
         }
-        set_circuit_gauge(after);
+        set_circuit_gauge(after.circuit);
         self.changed.notify_waiters();
     }
 }
@@ -197,10 +215,22 @@ fn set_circuit_gauge(circuit: Circuit) {
 impl PostPermit<'_> {
     /// Reports how the attempt ended to the circuit breaker and the statistics. A success that is yet to be
     /// verified counts as posted: the posting service works.
-    pub fn report(&mut self, ending: &Ending) {
-        let outcome = if ending.is_success() { Outcome::Posted } else { ending.outcome().0 };
+    pub fn report(&mut self, answer: &PostAnswer) {
+        let Some(permit) = self.breaker_permit.take() else { return };
+        let posted = answer.ending.is_success();
+        self.admission.last_minute().count_attempt(posted, Instant::now());
+        // Credentials that were refused and replaced say nothing about the next attempt.
+        let signal = (!answer.credentials_renewed).then(|| answer.ending.signal());
+        self.admission.report(permit, signal);
+    }
+
+    /// Reports to the circuit breaker that no attempt can be made for want of a credential.
+    pub fn report_no_credential(&mut self, error: &CredentialError) {
+        if self.admission.circuit() == Circuit::Closed {
+            tracing::warn!(%error, "no attempt can be made");
+        }
         if let Some(permit) = self.breaker_permit.take() {
-            self.admission.report(permit, Some(outcome));
+            self.admission.report(permit, Some(error.signal()));
         }
     }
 }
@@ -213,41 +243,9 @@ impl Drop for PostPermit<'_> {
     }
 }
 
-/// Spaces requests evenly.
-struct RateLimiter {
-    interval: Duration,
-    /// When the next request may be sent. Locked while a caller waits for that time, so that callers are
-    /// served in the order in which they came.
-    next_at: tokio::sync::Mutex<tokio::time::Instant>,
-    /// Lets only one POST at a time queue for `next_at`. Verifications hold a claim while they queue there,
-    /// so they must not wait behind many POSTs.
-    posts: tokio::sync::Mutex<()>,
-}
-
-impl RateLimiter {
-    fn new(per_second: f64) -> Self {
-        Self {
-            interval: Duration::from_secs_f64(1.0 / per_second),
-            next_at: tokio::sync::Mutex::new(tokio::time::Instant::now()),
-            posts: tokio::sync::Mutex::default(),
-        }
-    }
-
-    async fn wait_to_post(&self) {
-        let _first = self.posts.lock().await;
-        self.wait().await;
-    }
-
-    async fn wait(&self) {
-        let mut next_at = self.next_at.lock().await;
-        sleep_until(*next_at).await;
-        *next_at = (*next_at).max(tokio::time::Instant::now()) + self.interval;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use domain::AnswerBody;
+    use domain::{AnswerBody, Ending};
 
     use super::*;
 
@@ -259,9 +257,44 @@ mod tests {
     const LIMITS: AdmissionLimits =
         AdmissionLimits { posts: 1, verifications: 1, requests_per_second: None };
 
+    fn not_written() -> PostAnswer {
+        PostAnswer::without_answer(Ending::NotWritten, "no connection".to_owned())
+    }
+
+    fn answered(status: u16) -> PostAnswer {
+        let ending = Ending::Answered { status, body: AnswerBody::Unclear, retry_after: None };
+        PostAnswer { ending, ..not_written() }
+    }
+
     async fn open_circuit(admission: &Admission) {
         while admission.circuit() == Circuit::Closed {
-            admission.acquire_post().await.unwrap().report(&Ending::NotWritten);
+            admission.acquire_post().await.unwrap().report(&not_written());
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_were_renewed_leave_the_circuit_closed_and_others_open_it_at_once() {
+        let (admission, _) = admission(LIMITS);
+        let renewed = PostAnswer { credentials_renewed: true, ..answered(401) };
+        for _ in 0..50 {
+            admission.acquire_post().await.unwrap().report(&renewed);
+        }
+        assert_eq!(admission.breaker_report(), Report::default());
+        admission.acquire_post().await.unwrap().report(&answered(401));
+        let refused = Report { circuit: Circuit::Open, credentials_refused: true };
+        assert_eq!(admission.breaker_report(), refused);
+    }
+
+    #[tokio::test]
+    async fn without_a_credential_the_circuit_opens_at_once() {
+        for (error, credentials_refused) in [
+            (CredentialError::NoToken("no answer in time".to_owned()), false),
+            (CredentialError::TokenRefused("401 Unauthorized".to_owned()), true),
+        ] {
+            let (admission, _) = admission(LIMITS);
+            admission.acquire_post().await.unwrap().report_no_credential(&error);
+            assert_eq!(admission.circuit(), Circuit::Open);
+            assert_eq!(admission.breaker_report().credentials_refused, credentials_refused);
         }
     }
 
@@ -279,7 +312,8 @@ mod tests {
         let (admission, _) = admission(LIMITS);
         let verify = async |finding| {
             let permit = admission.acquire_verification().await;
-            admission.report_verification(finding);
+            let failed = LookupAnswer::failed(String::new());
+            admission.report_verification(&LookupAnswer { finding, ..failed });
             drop(permit);
         };
         let start = tokio::time::Instant::now();
@@ -323,8 +357,7 @@ mod tests {
         let mut probe = admission.acquire_post().await.unwrap();
         assert_eq!(admission.circuit(), Circuit::HalfOpen);
         // A 202 is not known to be posted, but the posting service works.
-        let (status, retry_after) = (202, None);
-        probe.report(&Ending::Answered { status, body: AnswerBody::Unclear, retry_after });
+        probe.report(&answered(202));
         assert_eq!(admission.circuit(), Circuit::Closed);
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    Ending, Finding, Outcome,
+    Ending, Finding,
     protocol::{self, POST_WITHIN, Policy, Step},
 };
 use futures::FutureExt;
@@ -187,6 +187,13 @@ impl Executor {
         if post_permit.is_none() && verification_permit.is_none() {
             return Ok(ExecutionResult::NotAdmitted);
         }
+        // Before the claim: a transaction for which there is no credential needs no attempt.
+        if let Some(permit) = &mut post_permit
+            && let Err(error) = self.posting.prepare().await
+        {
+            permit.report_no_credential(&error);
+            return Ok(ExecutionResult::NotAdmitted);
+        }
         let claims = match purpose {
             Purpose::Post => &self.post_claims,
             Purpose::Verify => &self.verification_claims,
@@ -255,11 +262,8 @@ impl Executor {
             Ok(request) => request,
             Err(unreadable) => {
                 // Nothing is sent, and it says nothing about the posting service.
-                let answer = PostAnswer {
-                    ending: Ending::NotWritten,
-                    transport_error: Some(unreadable.reason.clone()),
-                    excerpt: None,
-                };
+                let answer =
+                    PostAnswer::without_answer(Ending::NotWritten, unreadable.reason.clone());
                 let (outcome, window, step) =
                     execution.after_post(&answer.ending, claim.now(), rand::random());
                 return (Evidence::Attempt { answer, outcome, window }, step);
@@ -276,9 +280,9 @@ impl Executor {
             .record(started.elapsed());
         // A request that this process delayed says nothing about the posting service.
         if let Some(permit) = permit
-            && (outcome != Outcome::NotSent || BootInstant::now() < send_deadline)
+            && (answer.ending != Ending::NotWritten || BootInstant::now() < send_deadline)
         {
-            permit.report(&answer.ending);
+            permit.report(&answer);
         }
         let step = match step {
             Step::Verify if !self.admission.may_verify_at_once() => {
@@ -296,10 +300,7 @@ impl Executor {
                 (claim.now(), self.posting.verify(request).await)
             }
             // An entry could not be compared with it.
-            Err(unreadable) => {
-                let (finding, error) = (Finding::Failed, Some(unreadable.reason.clone()));
-                (claim.now(), LookupAnswer { finding, http_status: None, error, retry_after: None })
-            }
+            Err(unreadable) => (claim.now(), LookupAnswer::failed(unreadable.reason.clone())),
         };
         let ended_at = claim.now();
         let step = execution.after_verification(
@@ -312,7 +313,7 @@ impl Executor {
         if claim.request.is_ok() {
             metrics::counter!("onceward_verifications_total", "finding" => lookup.finding.as_str())
                 .increment(1);
-            self.admission.report_verification(lookup.finding);
+            self.admission.report_verification(&lookup);
         }
         if lookup.finding == Finding::Mismatch {
             tracing::error!(transaction_id = %claim.id, "the posting service has another entry under this id");

@@ -46,7 +46,7 @@ impl Heartbeat<'_> {
         // expired, and live workers must renew before any worker can be considered dead.
         let mut renewing_since = None;
         while !stop.is_cancelled() {
-            match renew(pool, worker_id, admission.circuit(), admission.requests()).await {
+            match renew(pool, worker_id, admission.breaker_report(), admission.requests()).await {
                 Ok(()) => {
                     let since = *renewing_since.get_or_insert_with(Instant::now);
                     self.look_around(since.elapsed() > LEASE, &mut suspects).await;

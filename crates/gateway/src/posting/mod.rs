@@ -4,14 +4,12 @@
 mod admission;
 mod boot_instant;
 mod claim;
-mod connector;
-mod deadline_body;
+mod client;
 mod dispatch;
-mod entry;
 mod execution;
 mod heartbeat;
-mod http_client;
 mod job_queue;
+mod rate_limiter;
 mod record;
 mod service;
 mod verification_pace;
@@ -20,9 +18,10 @@ mod worker;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use boot_instant::BootInstant;
-pub use connector::{ConnectorError, ForwardProxy};
-pub use entry::RequiredFields;
+pub use client::{
+    AuthorizationSettings, ConnectorError, CredentialSettings, FileError, ForwardProxy,
+    HttpPostingClient, OAuthSettings, RequiredFields, SettingFile, TlsFiles,
+};
 pub use execution::{ExecutionResult, Executor};
-pub use http_client::HttpPostingClient;
-pub use service::{LookupAnswer, PostAnswer, PostingRequest, PostingService};
+pub use service::{CredentialError, LookupAnswer, PostAnswer, PostingRequest, PostingService};
 pub use worker::{Worker, WorkerSettings};

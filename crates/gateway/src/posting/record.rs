@@ -253,8 +253,9 @@ pub async fn record(
                 and v.http_status is not distinct from seen.lookup_status
                 and v.error is not distinct from seen.lookup_error
                 and not exists (
-                    select from interventions i
-                    where i.transaction_id = seen.id and i.at > v.ended_at
+                    select from audit a
+                    where a.object = 'transaction:' || seen.id and a.outcome = 'done'
+                        and a.at > v.ended_at
                 )
             returning v.transaction_id
         ),

@@ -63,8 +63,8 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) {
         let worker_id = Uuid::now_v7();
         let heartbeat_pool = BoundedPool::new(self.heartbeat_pool, WEB_STATEMENT_TIMEOUT);
-        let (circuit, requests) = Default::default();
-        while let Err(error) = lease::renew(&heartbeat_pool, worker_id, circuit, requests).await {
+        let (breaker, requests) = Default::default();
+        while let Err(error) = lease::renew(&heartbeat_pool, worker_id, breaker, requests).await {
             tracing::warn!(%error, "a worker cannot start yet");
             if shutdown.run_until_cancelled(sleep(START_RETRY_DELAY)).await.is_none() {
                 return;

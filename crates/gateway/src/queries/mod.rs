@@ -12,6 +12,6 @@ mod unreadable;
 pub use attempts::MAX_ATTEMPTS_PAGE;
 pub use filter::Filter;
 pub(crate) use list::push_page;
-pub use list::{Cursor, MAX_PAGE};
+pub use list::{BadCursor, Cursor, MAX_PAGE};
 pub(crate) use row::Row;
 pub(crate) use unreadable::{forget_readable, note, read_rows};

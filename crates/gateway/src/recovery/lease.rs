@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use domain::{Circuit, protocol::Policy};
+use domain::{breaker::Report, protocol::Policy};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -30,25 +30,27 @@ const BATCH: i64 = 500;
 pub async fn renew(
     pool: &BoundedPool,
     worker_id: Uuid,
-    circuit: Circuit,
+    breaker: Report,
     requests: Requests,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into workers (id, expires_at, circuit, attempts_ended, attempts_posted,
-            verifications_ended, verifications_failed)
-         values ($1, clock_timestamp() + $2, $3, $4, $5, $6, $7)
+            verifications_ended, verifications_failed, credentials_refused)
+         values ($1, clock_timestamp() + $2, $3, $4, $5, $6, $7, $8)
          on conflict (id) do update set
             expires_at = excluded.expires_at, circuit = excluded.circuit,
+            credentials_refused = excluded.credentials_refused,
             attempts_ended = excluded.attempts_ended, attempts_posted = excluded.attempts_posted,
             verifications_ended = excluded.verifications_ended,
             verifications_failed = excluded.verifications_failed",
         worker_id,
         interval(LEASE)?,
-        circuit.as_str(),
+        breaker.circuit.as_str(),
         i64::from(requests.attempts),
         i64::from(requests.posted),
         i64::from(requests.verifications),
         i64::from(requests.failed_verifications),
+        breaker.credentials_refused,
     )
     .execute(pool)
     .await?;

@@ -1,7 +1,7 @@
 //! How many rows executions, fetches and monitors read, however many there are and however
 //! PostgreSQL plans the statements.
 
-use domain::{Finding, Principal, protocol::Step};
+use domain::{Actor, Finding, protocol::Step};
 use gateway::{
     ExecutionResult, Filter, Purpose,
     database::{for_dispatch, for_execution},
@@ -110,7 +110,7 @@ async fn monitors_read_few_rows_however_many_transactions_are_due_and_attempts_h
     .execute(&pool)
     .await
     .unwrap();
-    gateway.retry_all(&Principal::anonymous(), Filter::default(), None).await.unwrap();
+    gateway.retry_all(&Actor::anonymous(), Filter::default(), None).await.unwrap();
 
     let before = rows_read(&one).await;
     let statistics = gateway.statistics().await.unwrap();

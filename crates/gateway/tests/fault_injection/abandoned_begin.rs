@@ -1,7 +1,7 @@
 //! A database transaction is abandoned while it begins. sqlx 0.9 returns such a connection to its
 //! pool within the transaction; the next statements on it are answered and never committed.
 
-use domain::{Principal, Scope};
+use domain::{Actor, Principal, Scope};
 use gateway::{Gateway, WakeUps};
 use serde_json::json;
 use sqlx::PgPool;
@@ -27,7 +27,7 @@ async fn a_submission_accepted_after_an_abandoned_cleanup_is_committed() {
     env.proxy.hold_answer("BEGIN");
     let cleanup = tokio::spawn({
         let gateway = gateway.clone();
-        async move { gateway.cleanup().await }
+        async move { gateway.cleanup(&Actor::anonymous()).await }
     });
     bounded("the beginning of a cleanup", env.proxy.wait_for_hold()).await;
     cleanup.abort();

@@ -1,6 +1,6 @@
 //! A transaction that kills its worker, again and again.
 
-use domain::{Intervention, Principal, Scope, State, protocol::delay_after_worker_death};
+use domain::{Actor, Intervention, Scope, State, protocol::delay_after_worker_death};
 use gateway::Purpose;
 use uuid::Uuid;
 
@@ -102,9 +102,9 @@ async fn keeps_losing_its_worker(loss: Loss) {
 
     // An operator who has removed the cause retries it.
     fixture.worker.client.clear_poison();
-    let principal = Principal::anonymous();
+    let actor = Actor::anonymous();
     let retried =
-        env.gateway.intervene(&principal, fixture.id, Intervention::Retry, Some("fixed")).await;
+        env.gateway.intervene(&actor, fixture.id, Intervention::Retry, Some("fixed")).await;
     assert_eq!(retried.unwrap().status, State::Pending);
     assert_eq!(fixture.losses().await, 0);
     assert_eq!(fixture.end("after the poison").await, State::Completed);

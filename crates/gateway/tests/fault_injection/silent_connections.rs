@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Principal, Scope, State};
+use domain::{Actor, Scope, State};
 use gateway::{Purpose, WakeUps, Worker, WorkerSettings};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -83,13 +83,13 @@ async fn a_lease_is_renewed_after_a_renewal_without_an_answer() {
 async fn a_pause_ends_after_a_poll_for_it_without_an_answer() {
     let env = Environment::new().await;
     let fixture = Fixture::new(&env, 3).await;
-    env.gateway.pause(&Principal::anonymous(), None).await.unwrap();
+    env.gateway.pause(&Actor::anonymous(), None).await.unwrap();
     let closing = CancellationToken::new();
     // The first poll reports the pause.
     env.proxy.silence("from posting_pause", 2);
     let running = start(&fixture, &closing);
     bounded("a poll without an answer", env.proxy.wait_for_loss()).await;
-    env.gateway.resume(&Principal::anonymous(), None).await.unwrap();
+    env.gateway.resume(&Actor::anonymous(), None).await.unwrap();
     completed(&env, 1).await;
     closing.cancel();
     bounded("the end of the worker", running).await.unwrap();

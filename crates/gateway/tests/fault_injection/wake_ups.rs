@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{Principal, Scope, State};
+use domain::{Actor, Scope, State};
 use gateway::{Gateway, WakeUps, Worker, WorkerSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +127,7 @@ async fn what_one_process_accepts_another_posts_at_once() {
 async fn a_resumption_is_heard_of_at_once() {
     let mut fleet = Fleet::start().await;
     fleet.listener(0).await;
-    let operator = Principal::anonymous();
+    let operator = Actor::anonymous();
     let resumed = async {
         for _ in 0..MANY {
             fleet.accepting.pause(&operator, None).await.unwrap();

@@ -66,7 +66,7 @@ impl Point {
 const SNAPSHOT: Point = Point::early("before statement transactions");
 const LOCKED: Point = Point::holding("before row transactions");
 const ATTEMPT: Point = Point::holding("before row attempts");
-const INTERVENTION: Point = Point::holding("before row interventions");
+const INTERVENTION: Point = Point::holding("before row audit");
 const JOB: Point = Point::holding("before row jobs");
 const DONE: Point = Point::last("after row transactions");
 

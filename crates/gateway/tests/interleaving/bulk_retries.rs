@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Intervention, Principal};
+use domain::{Actor, Intervention};
 use gateway::{BulkRetry, Filter, HttpPostingClient, WakeUps, Worker, WorkerSettings};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -73,8 +73,7 @@ impl Bulk {
             fixtures.push(Fixture::new(&database, Start::Failed, 0).await);
         }
         let gateway = &database.own.gateway;
-        let all =
-            gateway.retry_all(&Principal::anonymous(), Filter::default(), None).await.unwrap();
+        let all = gateway.retry_all(&Actor::anonymous(), Filter::default(), None).await.unwrap();
         Self { database, fixtures, id: all.bulk_retry_id }
     }
 
@@ -95,8 +94,8 @@ impl Bulk {
     fn retry_one(&self, session: usize) -> JoinHandle<bool> {
         let (gateway, id) = (self.database.sessions[session].gateway.clone(), self.fixtures[0].id);
         tokio::spawn(async move {
-            let principal = Principal::anonymous();
-            gateway.intervene(&principal, id, Intervention::Retry, None).await.is_ok()
+            let actor = Actor::anonymous();
+            gateway.intervene(&actor, id, Intervention::Retry, None).await.is_ok()
         })
     }
 

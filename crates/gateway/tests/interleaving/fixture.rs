@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Intervention, Principal, backoff::Backoff, protocol::Policy};
+use domain::{Actor, Intervention, backoff::Backoff, protocol::Policy};
 use gateway::{Admission, EngineError, ExecutionResult, Executor, Gateway, Purpose};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -279,7 +279,7 @@ impl Fixture {
     }
 
     pub async fn interventions(&self) -> i64 {
-        let text = "select count(*) from interventions where transaction_id = $1";
+        let text = "select count(*) from audit where object = 'transaction:' || $1";
         sqlx::query_scalar(text).bind(self.id).fetch_one(&self.pool).await.unwrap()
     }
 
@@ -314,7 +314,7 @@ impl Fixture {
     pub async fn intervene(&self, contender: usize, intervention: Intervention) -> &'static str {
         use gateway::InterventionError::{Changing, Engine, NoSuchTransaction, NotPermitted};
         let gateway = &self.contenders[contender].session.gateway;
-        match gateway.intervene(&Principal::anonymous(), self.id, intervention, None).await {
+        match gateway.intervene(&Actor::anonymous(), self.id, intervention, None).await {
             Ok(_) => "done",
             Err(NotPermitted(_)) => "not permitted",
             Err(Changing) => "changing",

@@ -1,6 +1,6 @@
 //! A pause of posting against claims, and against another pause.
 
-use domain::Principal;
+use domain::Actor;
 use gateway::{ExecutionResult, Gateway, Purpose};
 use tokio::task::JoinHandle;
 
@@ -14,18 +14,18 @@ use crate::{
 const PAUSE: [&str; 4] = [
     "before statement posting_pause",
     "before row posting_pause",
-    "before row interventions",
+    "before row audit",
     "after row posting_pause",
 ];
 
 fn pause(gateway: &Gateway) -> JoinHandle<bool> {
     let gateway = gateway.clone();
-    tokio::spawn(async move { gateway.pause(&Principal::anonymous(), Some("why")).await.is_ok() })
+    tokio::spawn(async move { gateway.pause(&Actor::anonymous(), Some("why")).await.is_ok() })
 }
 
 fn resume(gateway: &Gateway) -> JoinHandle<bool> {
     let gateway = gateway.clone();
-    tokio::spawn(async move { gateway.resume(&Principal::anonymous(), None).await.is_ok() })
+    tokio::spawn(async move { gateway.resume(&Actor::anonymous(), None).await.is_ok() })
 }
 
 async fn is_paused(database: &TestDatabase) -> bool {
@@ -33,7 +33,7 @@ async fn is_paused(database: &TestDatabase) -> bool {
 }
 
 async fn recorded(database: &TestDatabase, action: &str) -> i64 {
-    let text = "select count(*) from interventions where action = $1";
+    let text = "select count(*) from audit where action = $1";
     sqlx::query_scalar(text).bind(action).fetch_one(&database.own.pool).await.unwrap()
 }
 

@@ -124,7 +124,9 @@ async fn a_cleanup_empties_counts_that_are_being_compacted() {
     .execute(&mut *compacting)
     .await
     .unwrap();
-    let cleanup = tokio::spawn(async move { (gateway.cleanup().await.unwrap(), gateway) });
+    let cleanup = tokio::spawn(async move {
+        (gateway.cleanup(&domain::Actor::anonymous()).await.unwrap(), gateway)
+    });
     let waits = "select exists (
         select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
     )";

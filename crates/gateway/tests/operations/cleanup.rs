@@ -1,5 +1,6 @@
 //! A cleanup while other sessions read and write.
 
+use domain::{Actor, Intervention, State};
 use sqlx::PgPool;
 use tokio::task::yield_now;
 
@@ -25,7 +26,7 @@ async fn a_cleanup_yields_to_a_query_that_locks_the_tables_in_another_order() {
     let mut holding = pool.acquire().await.unwrap();
     let hold = "begin; lock table attempts in access share mode";
     sqlx::raw_sql(hold).execute(&mut *holding).await.unwrap();
-    let cleanup = tokio::spawn(async move { cleaning.cleanup().await });
+    let cleanup = tokio::spawn(async move { cleaning.cleanup(&Actor::anonymous()).await });
     while !is_waited_for(&pool, "attempts").await {
         yield_now().await;
     }
@@ -39,12 +40,26 @@ async fn a_cleanup_yields_to_a_query_that_locks_the_tables_in_another_order() {
 }
 
 #[tokio::test]
-async fn a_cleanup_leaves_nothing() {
+async fn a_cleanup_leaves_nothing_but_the_audit() {
     let pool = database().await;
-    let gateway = gateway(&pool);
+    let (gateway, actor) = (gateway(&pool), Actor::anonymous());
     let id = stored(&gateway).await;
-    assert_eq!(gateway.cleanup().await.unwrap(), 1);
+    let reason = Some("submitted twice");
+    let cancelled = gateway.intervene(&actor, id, Intervention::Cancel, reason).await.unwrap();
+    assert_eq!(cancelled.status, State::Cancelled);
+    assert_eq!(gateway.cleanup(&actor).await.unwrap(), 1);
     let rows: i64 =
         sqlx::query_scalar("select count(*) from transactions").fetch_one(&pool).await.unwrap();
     assert_eq!((rows, jobs(&pool, id).await), (0, 0));
+    let audit: Vec<(String, String, String)> = sqlx::query_as(
+        "select action, object, coalesce(reason, before::text) from audit order by id",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let expected = [
+        ("cancel", format!("transaction:{id}"), "submitted twice"),
+        ("cleanup", "transactions".to_owned(), "{\"transactions\" : 1}"),
+    ];
+    assert_eq!(audit, expected.map(|(a, b, c)| (a.to_owned(), b, c.to_owned())));
 }

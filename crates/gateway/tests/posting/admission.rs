@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Circuit, Ending, Finding, Principal, State, protocol::Step};
+use domain::{Actor, Circuit, Ending, Finding, Principal, State, protocol::Step};
 use gateway::{Admission, ExecutionResult, Executor, Purpose};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -77,21 +77,25 @@ async fn verifications_continue_while_posting_is_stopped() {
     fixture.service.answers(Ending::TimedOut).shows(Finding::Failed);
     assert!(matches!(fixture.execute(id).await, ExecutionResult::Took(Step::Retry { .. })));
     fixture.open_the_breaker().await;
-    fixture.gateway.pause(&Principal::anonymous(), None).await.unwrap();
+    fixture.gateway.pause(&Actor::anonymous(), None).await.unwrap();
     let_time_pass(&fixture.pool, id, 60).await;
     assert_eq!(purpose(&fixture.pool, id).await, Purpose::Verify);
     fixture.service.shows(Finding::Found);
     assert_eq!(fixture.execute(id).await, ExecutionResult::Took(Step::Complete));
 }
 
+fn named(name: &str) -> Actor {
+    Actor { principal: Principal::named(name.to_owned()), ..Actor::anonymous() }
+}
+
 #[tokio::test]
 async fn from_the_commit_of_a_pause_no_worker_claims_to_post() {
     let fixture = fixture().await;
     let id = stored(&fixture.gateway).await;
-    let ann = Principal::named("ann".to_owned());
+    let [ann, bob] = ["ann", "bob"].map(named);
     fixture.gateway.pause(&ann, Some("the service is moving house")).await.unwrap();
     // A second pause does not replace the first.
-    fixture.gateway.pause(&Principal::named("bob".to_owned()), None).await.unwrap();
+    fixture.gateway.pause(&bob, None).await.unwrap();
     let pause = fixture.gateway.posting().await.unwrap().paused.unwrap();
     assert_eq!(pause.paused_by, "ann");
     assert_eq!(pause.reason.as_deref(), Some("the service is moving house"));
@@ -104,7 +108,7 @@ async fn from_the_commit_of_a_pause_no_worker_claims_to_post() {
     fixture.service.answers_status(201);
     assert_eq!(fixture.execute(id).await, ExecutionResult::Took(Step::Complete));
     let recorded: Vec<(String, String)> =
-        sqlx::query_as("select principal, action from interventions order by id")
+        sqlx::query_as("select principal, action from audit where object = 'posting' order by id")
             .fetch_all(&fixture.pool)
             .await
             .unwrap();

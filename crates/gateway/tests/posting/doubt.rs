@@ -4,7 +4,7 @@ use domain::Scope;
 use std::sync::Arc;
 
 use domain::{
-    AnswerBody, Circuit, Ending, Finding, Intervention, Outcome, Principal, State,
+    Actor, AnswerBody, Circuit, Ending, Finding, Intervention, Outcome, State,
     protocol::{DoubtReason, Failure, Policy, Step},
 };
 use gateway::{Admission, ExecutionResult, Executor, Purpose};
@@ -135,8 +135,8 @@ async fn verifications_in_a_row_that_end_alike_are_one_entry_with_their_number_a
         verify(finding).await;
     }
     // An operator's retry separates what came before it from what comes after.
-    let (principal, retry) = (Principal::anonymous(), Intervention::Retry);
-    fixture.gateway.intervene(&principal, fixture.id, retry, None).await.unwrap();
+    let (actor, retry) = (Actor::anonymous(), Intervention::Retry);
+    fixture.gateway.intervene(&actor, fixture.id, retry, None).await.unwrap();
     for _ in 0..2 {
         verify(Finding::Failed).await;
     }

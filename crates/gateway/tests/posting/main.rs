@@ -6,6 +6,7 @@
 mod support;
 
 mod admission;
+mod credentials;
 mod damaged_jobs;
 mod damaged_rows;
 mod doubt;

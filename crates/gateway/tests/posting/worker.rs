@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{self, database, submission};
 
 /// The windows are short, so that a test need not wait for them, and the simulator keeps to them.
-const POLICY: Policy = Policy {
+pub const POLICY: Policy = Policy {
     max_attempts: 20,
     timeout: Duration::from_millis(300),
     settle: Duration::from_millis(600),
@@ -25,7 +25,7 @@ const POLICY: Policy = Policy {
     confirms_posts: false,
 };
 
-async fn simulator(faults: Faults) -> (Simulator, tempfile::TempDir) {
+pub async fn simulator(faults: Faults) -> (Simulator, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let config = SimulatorConfig {
         addr: "127.0.0.1:0".parse().unwrap(),
@@ -36,13 +36,13 @@ async fn simulator(faults: Faults) -> (Simulator, tempfile::TempDir) {
     (Simulator::start(config).await.unwrap(), folder)
 }
 
-struct Running {
+pub struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         let stopped = tokio::time::timeout(Duration::from_secs(60), self.task).await;
         stopped.expect("the shutdown takes more than a minute").unwrap();
@@ -61,13 +61,21 @@ fn worker_with(
     wake_ups: WakeUps,
 ) -> Running {
     let base = format!("http://{}", simulator.addr());
+    let client = HttpPostingClient::new(&base, policy.timeout).unwrap().requiring(required);
+    worker_of(policy, client, pool, wake_ups)
+}
+
+pub fn worker_of(
+    policy: Policy,
+    client: HttpPostingClient,
+    pool: &PgPool,
+    wake_ups: WakeUps,
+) -> Running {
     let worker = Worker {
         pool: pool.clone(),
         heartbeat_pool: support::another(pool),
         apalis_pool: support::another(pool),
-        posting: Arc::new(
-            HttpPostingClient::new(&base, policy.timeout).unwrap().requiring(required),
-        ),
+        posting: Arc::new(client),
         settings: WorkerSettings { policy, limits: support::LIMITS, grace: Duration::from_secs(5) },
         wake_ups,
     };
@@ -75,7 +83,7 @@ fn worker_with(
     Running { task: tokio::spawn(worker.run(stop.clone())), stop }
 }
 
-async fn submit(gateway: &Gateway, count: u32) {
+pub async fn submit(gateway: &Gateway, count: u32) {
     let principal = Principal::anonymous();
     let submissions = (1..=count).map(|i| submission(json!({"amount": i, "currency": "USD"})));
     let results =
@@ -95,7 +103,7 @@ async fn some_processing(gateway: &Gateway) {
 }
 
 /// Waits, change by change, until every transaction is final, and returns how many are completed.
-async fn all_final(gateway: &Gateway) -> u64 {
+pub async fn all_final(gateway: &Gateway) -> u64 {
     let mut listener = gateway.changes().listen(Scope::All, None).await.unwrap();
     let waiting = async {
         loop {
@@ -269,7 +277,7 @@ async fn a_paused_worker_with_a_backlog_hardly_loads_the_database() {
     let pool = database().await;
     let submitting = support::another(&pool);
     let gateway = Gateway::new(submitting.clone(), WakeUps::default());
-    gateway.pause(&domain::Principal::anonymous(), None).await.unwrap();
+    gateway.pause(&domain::Actor::anonymous(), None).await.unwrap();
     for _ in 0..200 {
         support::stored(&gateway).await;
     }

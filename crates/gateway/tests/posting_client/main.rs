@@ -5,15 +5,20 @@
 #[path = "../support/scripted_server.rs"]
 mod scripted_server;
 
+mod credentials;
+mod oauth;
 mod posts;
 mod requests;
 mod send_deadline;
+mod tls;
 mod verifications;
 
 use std::time::Duration;
 
 use domain::{Amount, Currency};
-use gateway::{BootInstant, HttpPostingClient, PostingRequest};
+use gateway::{
+    BootInstant, CredentialSettings, HttpPostingClient, PostingRequest, SettingFile, TlsFiles,
+};
 use scripted_server::Action;
 use uuid::Uuid;
 
@@ -26,6 +31,26 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
 fn client(url: &str, timeout: Duration) -> HttpPostingClient {
     HttpPostingClient::new(url, timeout).unwrap()
+}
+
+/// A client with these certificates and credentials.
+fn client_with(url: &str, tls: TlsFiles, credentials: CredentialSettings) -> HttpPostingClient {
+    HttpPostingClient::through(None, url, tls, credentials, LONG).unwrap()
+}
+
+/// A file with this content in the folder, as a setting names it.
+fn file(folder: &tempfile::TempDir, name: &str, content: &str) -> SettingFile {
+    let path = folder.path().join(name);
+    // Replaced as a rotation does it: at once, by another file.
+    let new = folder.path().join(format!("{name}.new"));
+    std::fs::write(&new, content).unwrap();
+    std::fs::rename(new, &path).unwrap();
+    SettingFile { setting: "A_FILE", path }
+}
+
+fn header<'a>(request: &'a str, name: &str) -> &'a str {
+    let mut lines = request.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).unwrap().1
 }
 
 fn posting() -> PostingRequest {

@@ -5,14 +5,9 @@ use gateway::PostingService;
 use serde_json::{Value, json};
 
 use crate::{
-    LONG, TRACE, answer, client, far_deadline, posting,
+    LONG, TRACE, answer, client, far_deadline, header, posting,
     scripted_server::{Action, ScriptedServer},
 };
-
-fn header<'a>(request: &'a str, name: &str) -> &'a str {
-    let mut lines = request.lines().filter_map(|line| line.split_once(": "));
-    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).unwrap().1
-}
 
 #[tokio::test]
 async fn a_post_carries_the_transaction_id_everywhere_and_keeps_every_digit() {

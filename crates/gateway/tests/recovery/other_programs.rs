@@ -62,7 +62,7 @@ async fn housekeeping_a_worker_and_a_cleanup_leave_the_jobs_of_another_program_a
     running.await.unwrap();
     assert_eq!(theirs(&pool).await, before);
 
-    gateway.cleanup().await.unwrap();
+    gateway.cleanup(&domain::Actor::anonymous()).await.unwrap();
     assert_eq!(theirs(&pool).await, before);
     let jobs: i64 =
         sqlx::query_scalar("select count(*) from apalis.jobs").fetch_one(&pool).await.unwrap();

@@ -43,7 +43,7 @@ const SCHEMA: &str = "
     end $$;
 ";
 const TABLES: [&str; 6] =
-    ["transactions", "attempts", "interventions", "posting_pause", "bulk_retries", "apalis.jobs"];
+    ["transactions", "attempts", "audit", "posting_pause", "bulk_retries", "apalis.jobs"];
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

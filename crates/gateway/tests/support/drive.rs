@@ -74,7 +74,7 @@ async fn progress(pool: &PgPool, id: Uuid) -> Progress {
     sqlx::query_as(
         "select state, next_attempt_at is null as over, doubt_since is null as new,
             exists (
-                select from interventions where transaction_id = t.id and action = 'resolve'
+                select from audit where object = 'transaction:' || t.id and action = 'resolve'
             ) as resolved,
             (select count(*) from attempts where transaction_id = t.id) as attempts
          from transactions t where id = $1",

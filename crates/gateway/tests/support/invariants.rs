@@ -136,7 +136,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "a bulk retry counts what it has retried, and has a job until it is finished",
         "select b.id::text from bulk_retries b where b.retried > b.examined
-            or b.retried <> (select count(*) from interventions i where i.bulk_retry_id = b.id)
+            or b.retried <> (select count(*) from interventions i where i.part_of = 'bulk_retry:' || b.id)
             or (b.finished_at is null)::int <> (
                 select count(*) from apalis.jobs j
                 where j.job_type = 'bulk_retries' and convert_from(j.job, 'UTF8') = '\"' || b.id || '\"'
@@ -156,6 +156,11 @@ const VIEWS: &str = r#"
     with job as (
         select *, btrim(convert_from(job, 'UTF8'), '"')::uuid as transaction_id
         from apalis.jobs where job_type in ('transactions', 'verifications')
+    ),
+    interventions as (
+        select id, at, action, part_of, before ->> 'status' as from_state, after ->> 'status' as to_state,
+            case when object like 'transaction:%' then substr(object, 13)::uuid end as transaction_id
+        from audit where outcome = 'done'
     ),
     latest as (
         select distinct on (transaction_id) * from attempts order by transaction_id, fence desc
@@ -198,8 +203,8 @@ pub async fn check(pool: &PgPool, context: &str) {
                     (select json_agg(row_to_json(a)) from attempts a where transaction_id = t.id) as made,
                     (select json_agg(json_build_array(finding, fence, count)) from verifications v
                         where transaction_id = t.id) as verified,
-                    (select json_agg(json_build_array(action, from_state, to_state)) from interventions i
-                        where transaction_id = t.id) as interventions,
+                    (select json_agg(json_build_array(action, before, after)) from audit a
+                        where object = 'transaction:' || t.id) as interventions,
                     (select json_agg(json_build_array(job_type, status, run_at)) from apalis.jobs j
                         where convert_from(job, 'UTF8') = '\"' || t.id || '\"') as jobs
                 from transactions t order by changed_in desc limit 3

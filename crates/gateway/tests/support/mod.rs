@@ -16,8 +16,8 @@ use domain::{
 };
 use futures::future::BoxFuture;
 use gateway::{
-    Admission, AdmissionLimits, BootInstant, EngineError, ExecutionResult, Executor, Gateway,
-    LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose, WakeUps,
+    Admission, AdmissionLimits, BootInstant, CredentialError, EngineError, ExecutionResult,
+    Executor, Gateway, LookupAnswer, PostAnswer, PostingRequest, PostingService, Purpose, WakeUps,
     database::{self, WORKER_ACQUIRE_TIMEOUT},
 };
 use serde_json::{Value, json};
@@ -174,6 +174,8 @@ pub struct Scripted {
     pub arrived: Notify,
     /// While set, a POST waits for it before it is answered.
     pub hold: Mutex<Option<Arc<Notify>>>,
+    /// While set, there is no credential for any request.
+    pub no_credential: Mutex<Option<CredentialError>>,
 }
 
 impl Scripted {
@@ -185,7 +187,9 @@ impl Scripted {
     pub fn answers(self: &Arc<Self>, ending: Ending) -> &Arc<Self> {
         let excerpt = matches!(ending, Ending::Answered { .. }).then(|| "what it said".to_owned());
         let transport_error = excerpt.is_none().then(|| "no answer".to_owned());
-        self.answers.lock().unwrap().push_back(PostAnswer { ending, transport_error, excerpt });
+        let credentials_renewed = false;
+        let answer = PostAnswer { ending, transport_error, excerpt, credentials_renewed };
+        self.answers.lock().unwrap().push_back(answer);
         self
     }
 
@@ -202,7 +206,16 @@ impl Scripted {
             http_status: None,
             error,
             retry_after: None,
+            credentials_renewed: false,
         });
+        self
+    }
+
+    /// Scripts a verification that is answered with this status and proves nothing.
+    pub fn refuses_verification(self: &Arc<Self>, status: u16) -> &Arc<Self> {
+        let failed = LookupAnswer::failed(format!("answered {status}"));
+        let answer = LookupAnswer { http_status: Some(status), ..failed };
+        self.sightings.lock().unwrap().push_back(answer);
         self
     }
 
@@ -213,6 +226,11 @@ impl Scripted {
 }
 
 impl PostingService for Scripted {
+    fn prepare(&self) -> BoxFuture<'_, Result<(), CredentialError>> {
+        let error = self.no_credential.lock().unwrap().clone();
+        Box::pin(async move { error.map_or(Ok(()), Err) })
+    }
+
     fn post<'a>(
         &'a self,
         posting: &'a PostingRequest,

@@ -189,11 +189,8 @@ impl PostingService for LedgerClient {
     ) -> BoxFuture<'a, PostAnswer> {
         Box::pin(async move {
             let text = |text: &str| Some(text.to_owned());
-            let not_written = PostAnswer {
-                ending: Ending::NotWritten,
-                transport_error: text("no connection"),
-                excerpt: None,
-            };
+            let not_written =
+                PostAnswer::without_answer(Ending::NotWritten, "no connection".to_owned());
             if BootInstant::now() >= send_deadline {
                 return not_written;
             }
@@ -209,15 +206,14 @@ impl PostingService for LedgerClient {
                 ending: Ending::Answered { status, body: AnswerBody::Agrees, retry_after: None },
                 transport_error: None,
                 excerpt: text("what it said"),
+                credentials_renewed: false,
             };
             match post {
                 Post::Entered => answered(201),
                 Post::Refused => answered(422),
-                Post::EnteredThenBroken | Post::Broken => PostAnswer {
-                    ending: Ending::Broken,
-                    transport_error: text("the connection broke"),
-                    excerpt: None,
-                },
+                Post::EnteredThenBroken | Post::Broken => {
+                    PostAnswer::without_answer(Ending::Broken, "the connection broke".to_owned())
+                }
                 Post::NotWritten => not_written,
                 Post::Panic | Post::EnteredThenPanic => panic!("a POST that panics by the script"),
             }
@@ -238,7 +234,7 @@ impl PostingService for LedgerClient {
                 Verification::Panic => panic!("a verification that panics by the script"),
             };
             let error = (finding == Finding::Failed).then(|| "answered 500".to_owned());
-            LookupAnswer { finding, http_status: None, error, retry_after: None }
+            LookupAnswer { finding, error, ..LookupAnswer::failed(String::new()) }
         })
     }
 }

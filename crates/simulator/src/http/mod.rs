@@ -8,6 +8,7 @@ mod admin;
 mod connection;
 mod response;
 mod router;
+mod tokens;
 mod transactions;
 
 pub(crate) use router::serve;

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::connection::{ResetSwitch, ResettableListener};
 use super::response::{ConnectionReset, error};
-use super::{admin, transactions};
+use super::{admin, tokens, transactions};
 use crate::counters::FaultKind;
 use crate::service::Service;
 
@@ -31,6 +31,8 @@ fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/transactions", get(transactions::list).post(transactions::post))
         .route("/transactions/{id}", get(transactions::get_by_id))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&service), tokens::require))
+        .route("/oauth/token", post(tokens::issue))
         .route("/cleanup", post(admin::cleanup))
         .route("/health", get(admin::health))
         .route("/admin/faults", get(admin::faults).put(admin::change_faults))

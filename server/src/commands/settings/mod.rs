@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod posting;
+pub mod posting_credentials;
 pub mod posting_proxy;
 pub mod secret_parser;
 pub mod values;

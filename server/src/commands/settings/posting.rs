@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
 use domain::{backoff::Backoff, protocol::Policy};
-use gateway::{HttpPostingClient, RequiredFields};
+use gateway::{ConnectorError, ForwardProxy, HttpPostingClient, RequiredFields};
 
-use super::{posting_proxy::PostingProxy, secret_parser::SecretParser, values::positive};
+use super::{
+    posting_credentials::PostingCredentials, posting_proxy::PostingProxy,
+    secret_parser::SecretParser, values::positive,
+};
 use crate::commands::fatal::Fatal;
 
 /// How a worker posts.
@@ -76,6 +79,8 @@ pub struct PostingSettings {
         value_parser = SecretParser::<PostingProxy>::new("POSTING_PROXY")
     )]
     pub posting_proxy: PostingProxy,
+    #[command(flatten)]
+    pub credentials: PostingCredentials,
 }
 
 /// A field that an entry of the posting service must have.
@@ -105,19 +110,41 @@ impl PostingSettings {
         }
     }
 
-    /// A client for the posting service at `url`, through the proxy that the settings name.
+    /// A client for the posting service at `url`, with the credentials and through the proxy that the settings name.
     ///
     /// # Errors
-    /// If the proxy cannot be used, or there is no certificate to trust and one is needed.
+    /// If the proxy or a credential cannot be used, or there is no certificate to trust and one is needed.
     pub fn client(&self, url: &str) -> Result<HttpPostingClient, Fatal> {
         let proxy = self.posting_proxy.on_the_way_to(url)?;
         if let Some(proxy) = &proxy {
             tracing::info!(proxy = proxy.url, "requests to the posting service go through a proxy");
         }
+        self.client_through(proxy, url)
+    }
+
+    /// A client for the simulator of this process at `url`: no proxy is on the way.
+    ///
+    /// # Errors
+    /// If a credential cannot be used.
+    pub fn client_of_own_simulator(&self, url: &str) -> Result<HttpPostingClient, Fatal> {
+        self.client_through(None, url)
+    }
+
+    fn client_through(
+        &self,
+        proxy: Option<ForwardProxy>,
+        url: &str,
+    ) -> Result<HttpPostingClient, Fatal> {
+        let (tls, credentials) = self.credentials.towards(url, &self.posting_proxy)?;
         let timeout = Duration::from_millis(self.posting_timeout_ms);
-        let client = HttpPostingClient::through(proxy, url, timeout)
-            .map_err(|error| format!("POSTING_URL: {error}"))?;
-        Ok(client.requiring(self.required_fields()))
+        let client = HttpPostingClient::through(proxy, url, tls, credentials, timeout);
+        Ok(client
+            .map_err(|error| match error {
+                // It names its setting.
+                ConnectorError::File(error) => error.to_string(),
+                error => format!("POSTING_URL: {error}"),
+            })?
+            .requiring(self.required_fields()))
     }
 
     /// The protocol's settings. A transaction in doubt is verified ten times more slowly than attempts

@@ -2,18 +2,19 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, KeyRefusal, SecretToken};
+use access::{Access, Entry, KeyRefusal, SecretToken};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{Actor, Caller, Principal, PrincipalKind, Role};
+use domain::{Action, Actor, Caller, Principal, PrincipalKind, Role};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::request_id::RequestId;
 
 use crate::http::{
+    client_address::ClientAddress,
     permissions::{self, Need},
     problem::Problem,
     request::accept::accepts_html,
@@ -67,10 +68,18 @@ pub async fn authenticate(
         (Need::Permission(permission), Ok(caller)) => caller.may(permission),
         (Need::Caller | Need::Permission(_), Err(_)) => {
             let why = caller.err().unwrap_or(Unauthenticated::Missing);
+            if let Unauthenticated::Refused(why) = &why {
+                let nobody = with_request(Caller::anonymous(), &request).actor;
+                authentication.note(&nobody, Action::Authenticate, &request, why);
+            }
             return authentication.challenge(&request, why);
         }
     };
     if !permitted {
+        if let Ok(caller) = &caller {
+            let why = format!("the role {} does not permit it", caller.role);
+            authentication.note(&caller.actor, Action::Authorize, &request, &why);
+        }
         return Problem::forbidden().into_response();
     }
     if let Ok(caller) = caller {
@@ -122,6 +131,12 @@ impl Authentication {
         Ok(caller(holder.client, PrincipalKind::Client, credential, holder.role))
     }
 
+    /// Notes in the audit that a request was refused, and why.
+    fn note(&self, actor: &Actor, action: Action, request: &Request, why: &str) {
+        let object = format!("request:{} {}", request.method(), request.uri().path());
+        self.access.note(Entry::refused(actor, action, object, why));
+    }
+
     /// The answer to a request without a valid credential: to a browser that asks for a page, the page to sign in.
     fn challenge(&self, request: &Request, why: Unauthenticated) -> Response {
         match why {
@@ -163,6 +178,8 @@ fn with_request(mut caller: Caller, request: &Request) -> Caller {
     let id = request.extensions().get::<RequestId>();
     let id = id.and_then(|id| id.header_value().to_str().ok());
     caller.actor.request_id = id.map(str::to_owned);
+    let address = request.extensions().get::<ClientAddress>();
+    caller.actor.address = address.map(|ClientAddress(address)| *address);
     caller
 }
 

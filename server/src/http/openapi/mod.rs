@@ -6,12 +6,13 @@
 mod finish;
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
-    PathPrefix,
+    PathPrefix, content_security_policy,
     problem::{self, code},
     state::WebState,
 };
@@ -30,7 +31,7 @@ use crate::http::{
         (name = "Interventions", description = "What operators do to a transaction, and the record of it."),
         (name = "Bulk retries", description = "Retrying all transactions that pass a filter."),
         (name = "Posting", description = "Posting as a whole: the pause, and the workers' circuit breakers."),
-        (name = "Access", description = "Who may do what: yourself, clients and their keys."),
+        (name = "Access", description = "Who may do what: yourself, clients and their keys; and who did what: the audit."),
         (name = "Operation", description = "The state of Onceward, for operators, orchestrators and monitors."),
     ),
     components(schemas(code::Code, problem::Document)),
@@ -53,7 +54,11 @@ pub fn routes(mut document: OpenApi, prefix: &PathPrefix) -> Router<WebState> {
         async move || ([(header::CONTENT_TYPE, "application/json")], text).into_response();
     // Swagger's validator would send the document to a foreign server.
     let config = Config::from(format!("{prefix}/api/openapi.json")).validator_url("none");
-    let page = SwaggerUi::new("/api/docs").config(config);
+    let protected = SetResponseHeaderLayer::if_not_present(
+        header::CONTENT_SECURITY_POLICY,
+        content_security_policy::OF_DOCUMENTATION,
+    );
+    let page = Router::from(SwaggerUi::new("/api/docs").config(config)).layer(protected);
     Router::new().route("/api/openapi.json", get(document)).merge(page)
 }
 

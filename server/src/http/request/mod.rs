@@ -3,6 +3,7 @@
 //! Every error becomes a problem. What only one resource reads is with that resource.
 
 pub mod accept;
+pub mod authority;
 pub mod body;
 pub mod fields;
 pub mod path;

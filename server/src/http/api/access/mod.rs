@@ -1,7 +1,8 @@
-//! Who may do what: whoever asks, clients and their keys.
+//! Who may do what: whoever asks, clients and their keys; and who did what: the audit.
 //!
 //! The rules and the tables are in the crate `access`; which route needs which permission is in `http::permissions`.
 
+mod audit;
 mod clients;
 mod keys;
 mod me;
@@ -12,5 +13,9 @@ use crate::http::state::WebState;
 
 /// The routes of access.
 pub fn routes() -> OpenApiRouter<WebState> {
-    OpenApiRouter::new().merge(me::routes()).merge(clients::routes()).merge(keys::routes())
+    OpenApiRouter::new()
+        .merge(me::routes())
+        .merge(clients::routes())
+        .merge(keys::routes())
+        .merge(audit::routes())
 }

@@ -102,7 +102,7 @@ async fn request(
     });
     let reason = fields.reason();
     let (filter, reason) = fields.finish(Some((filter, reason)))?;
-    let requested = gateway.retry_all(caller.principal(), filter, reason.as_deref()).await;
+    let requested = gateway.retry_all(&caller.actor, filter, reason.as_deref()).await;
     let bulk_retry = requested.map_err(Problem::of_change)?;
     let location = format!("/api/bulk-retries/{}", bulk_retry.bulk_retry_id);
     let accepted = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(bulk_retry));

@@ -1,6 +1,7 @@
 //! `POST /cleanup`: deletes everything, including the simulator's ledger. Exists only if the simulator runs inside.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
+use domain::Caller;
 use gateway::Gateway;
 use serde::Serialize;
 use simulator::SimulatorHandle;
@@ -26,7 +27,7 @@ struct Cleaned {
 
 /// Delete everything
 ///
-/// Including the ledger of the simulated posting service. Exists only if the simulator runs inside.
+/// Everything but the audit, which records the cleanup; the ledger of the simulated posting service included. Exists only if the simulator runs inside.
 #[utoipa::path(
     post,
     path = "/cleanup",
@@ -40,9 +41,10 @@ struct Cleaned {
 async fn cleanup(
     State(gateway): State<Gateway>,
     State(simulator): State<Option<SimulatorHandle>>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Json<Cleaned>, Problem> {
     // Our own tables first: an execution in flight then finds its transaction gone, and does not repeat the POST.
-    let count = gateway.cleanup().await?;
+    let count = gateway.cleanup(&caller.actor).await?;
     if let Some(simulator) = simulator {
         simulator.cleanup().await.map_err(|error| Problem::internal(error.to_string()))?;
     }

@@ -29,7 +29,7 @@ pub fn routes() -> OpenApiRouter<WebState> {
             status = 200,
             description = "The status.",
             body = PostingStatus,
-            example = json!({"paused": null, "circuits": {"closed": 2, "open": 0, "halfOpen": 0}}),
+            example = json!({"paused": null, "circuits": {"closed": 2, "open": 0, "halfOpen": 0, "credentialsRefused": 0}}),
         ),
         error_responses::Any,
     ),
@@ -58,7 +58,7 @@ async fn show(State(gateway): State<Gateway>) -> Result<Json<PostingStatus>, Pro
                     "pausedBy": "anonymous",
                     "reason": "the posting service is being updated",
                 },
-                "circuits": {"closed": 2, "open": 0, "halfOpen": 0},
+                "circuits": {"closed": 2, "open": 0, "halfOpen": 0, "credentialsRefused": 0},
             }),
         ),
         error_responses::OfReason,
@@ -69,7 +69,7 @@ async fn pause(
     Extension(caller): Extension<Caller>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let paused = gateway.pause(caller.principal(), reason.as_deref()).await;
+    let paused = gateway.pause(&caller.actor, reason.as_deref()).await;
     paused.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }
@@ -88,7 +88,7 @@ async fn pause(
             status = 200,
             description = "Posting continues.",
             body = PostingStatus,
-            example = json!({"paused": null, "circuits": {"closed": 2, "open": 0, "halfOpen": 0}}),
+            example = json!({"paused": null, "circuits": {"closed": 2, "open": 0, "halfOpen": 0, "credentialsRefused": 0}}),
         ),
         error_responses::OfReason,
     ),
@@ -98,7 +98,7 @@ async fn resume(
     Extension(caller): Extension<Caller>,
     Reason { reason }: Reason,
 ) -> Result<Json<PostingStatus>, Problem> {
-    let resumed = gateway.resume(caller.principal(), reason.as_deref()).await;
+    let resumed = gateway.resume(&caller.actor, reason.as_deref()).await;
     resumed.map_err(Problem::of_change)?;
     Ok(Json(gateway.posting().await?))
 }

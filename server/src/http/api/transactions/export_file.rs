@@ -1,37 +1,25 @@
 //! `GET /api/transactions/export`: all transactions that match the list's filters, newest first, as a file.
 //!
-//! The export is read and sent page by page, so that no database transaction stays open for a slow client. It is
-//! therefore not a snapshot: a transaction that existed at the start, and matches the filter when its page is read, is
-//! in it exactly once, as it was at that time. If the database fails in the middle, the response breaks off and does
-//! not end like a complete one.
+//! The export is not a snapshot: a transaction that existed at the start, and matches the filter when its page is read,
+//! is in it exactly once, as it was at that time.
 
-use std::str::FromStr;
-
-use axum::{
-    BoxError, Extension,
-    body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
-};
-use chrono::{DateTime, SecondsFormat, Utc};
-use csv::{Terminator, WriterBuilder};
-use domain::{Caller, Page, Transaction, Unreadable};
-use futures::{StreamExt, TryStreamExt, stream};
+use access::{Access, Entry};
+use axum::{BoxError, Extension, body::Bytes, extract::State, http::HeaderMap, response::Response};
+use domain::{Action, Caller, Page, Transaction, Unreadable};
 use gateway::{Filter, Gateway};
 use serde::Serialize;
+use serde_json::json;
 use tower_http::request_id::RequestId;
-use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
     example,
     filter::{self, UncheckedQuery},
 };
-use crate::http::problem::{Problem, error_responses};
-
-/// U+FEFF: without it, common spreadsheets read UTF-8 as something else.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+use crate::http::{
+    export::{self, ExportParameters, Format, Wanted, defuse, instant},
+    problem::{Problem, error_responses},
+};
 
 /// The columns of the CSV, named as in JSON.
 const COLUMNS: [&str; 16] = [
@@ -52,22 +40,6 @@ const COLUMNS: [&str; 16] = [
     "attempts",
     "nextAttemptAt",
 ];
-
-/// The format of an export, as a query names it.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(
-    dead_code,
-    reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
-)]
-struct ExportParameters {
-    /// If absent, `Accept` decides: NDJSON if it is accepted and CSV is not named, and CSV otherwise.
-    #[param(inline)]
-    format: Option<Format>,
-    /// Whether a CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8. Not for NDJSON.
-    #[param(rename = "byteOrderMark", default = false)]
-    byte_order_mark: Option<bool>,
-}
 
 /// Export transactions
 ///
@@ -97,113 +69,39 @@ struct ExportParameters {
 )]
 pub async fn export(
     State(gateway): State<Gateway>,
+    State(access): State<Access>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
-    let (filter, mut fields) = filter::of_query(query, &["format", "byteOrderMark"])?;
-    let format = fields.text("/format", Format::from_str);
-    let format = format.unwrap_or_else(|| Format::accepted_by(&headers));
-    let byte_order_mark = fields.text("/byteOrderMark", |text| match text {
-        "true" if format == Format::Ndjson => Err("must not be true for ndjson"),
-        "true" => Ok(BYTE_ORDER_MARK),
-        "false" => Ok(""),
-        _ => Err("must be true or false"),
-    });
-    let (filter, byte_order_mark) = fields.finish(Some((filter, byte_order_mark)))?;
-
-    let mut pages = Box::pin(gateway.export(caller.scope(), filter));
-    // Read before the response starts: a database that does not answer is a problem, not a broken file.
-    let first = pages.try_next().await?;
-    let rest = pages.map_err(move |error| {
-        let request_id = request_id.as_ref().and_then(|id| id.header_value().to_str().ok());
-        let cause = std::error::Error::source(&error).map(tracing::field::display);
-        tracing::error!(request_id, cause, "an export broke off: {error}");
-        BoxError::from(error)
-    });
-    let pages = stream::iter(first.map(Ok)).chain(rest);
-    let mark = Bytes::from_static(byte_order_mark.unwrap_or_default().as_bytes());
-    let body = stream::iter([Ok(mark), format.head()])
-        .chain(pages.map(move |page| page.and_then(|page| format.write(&page))));
-
-    let (content_type, extension) = match format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
-        Format::Ndjson => ("application/x-ndjson", "ndjson"),
+    let (filter, mut fields) = filter::of_query(query, &export::FIELDS)?;
+    let wanted = Wanted::read(&mut fields, &headers);
+    let filter = fields.finish(Some(filter))?;
+    let audited = json!({"filter": filter, "format": wanted.format});
+    let entry = Entry::done(&caller.actor, Action::Export, "transactions").after(audited);
+    access.record(entry).await?;
+    let head = match wanted.format {
+        Format::Csv => export::csv(&[COLUMNS.map(str::to_owned)]),
+        Format::Ndjson => Ok(Bytes::new()),
     };
-    let now = Utc::now().format("%Y%m%dT%H%M%SZ");
-    let disposition = format!("attachment; filename=\"transactions-{now}.{extension}\"");
-    let headers = [
-        (header::CONTENT_TYPE, content_type.to_owned()),
-        (header::CONTENT_DISPOSITION, disposition),
-        (header::VARY, "accept".to_owned()),
-    ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    let (pages, write) =
+        (gateway.export(caller.scope(), filter), move |page: &Page| write(wanted.format, page));
+    export::respond("transactions", wanted, head, pages, write, request_id).await
 }
 
-/// The format of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum Format {
-    /// RFC 4180 with a header row, for spreadsheets.
-    Csv,
-    /// One JSON object per line, as in the list, for programs.
-    Ndjson,
-}
-
-impl FromStr for Format {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "csv" => Ok(Self::Csv),
-            "ndjson" => Ok(Self::Ndjson),
-            _ => Err("must be csv or ndjson"),
+/// The bytes of a page. Those of its transactions that cannot be read come after the others.
+fn write(format: Format, page: &Page) -> Result<Bytes, BoxError> {
+    match format {
+        Format::Csv => {
+            let mut records = page.data.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+            records.extend(page.unreadable.iter().map(record_of_unreadable));
+            export::csv(&records)
         }
-    }
-}
-
-impl Format {
-    /// NDJSON if the client accepts it and does not name CSV.
-    fn accepted_by(headers: &HeaderMap) -> Self {
-        let names = |kind: &str| {
-            let values = headers.get_all(header::ACCEPT).iter();
-            values.filter_map(|value| value.to_str().ok()).any(|value| value.contains(kind))
-        };
-        match names("application/x-ndjson") && !names("text/csv") {
-            true => Self::Ndjson,
-            false => Self::Csv,
-        }
-    }
-
-    /// The bytes before the first transaction.
-    fn head(self) -> Result<Bytes, BoxError> {
-        match self {
-            Self::Csv => csv(&[COLUMNS.map(str::to_owned)]),
-            Self::Ndjson => Ok(Bytes::new()),
-        }
-    }
-
-    /// The bytes of a page. Those of its transactions that cannot be read come after the others.
-    fn write(self, page: &Page) -> Result<Bytes, BoxError> {
-        match self {
-            Self::Csv => {
-                let mut records = page.data.iter().map(record).collect::<Result<Vec<_>, _>>()?;
-                records.extend(page.unreadable.iter().map(record_of_unreadable));
-                csv(&records)
-            }
-            Self::Ndjson => {
-                let mut lines = Vec::new();
-                for transaction in &page.data {
-                    serde_json::to_writer(&mut lines, transaction)?;
-                    lines.push(b'\n');
-                }
-                for unreadable in &page.unreadable {
-                    serde_json::to_writer(&mut lines, &UnreadableLine::from(unreadable))?;
-                    lines.push(b'\n');
-                }
-                Ok(lines.into())
-            }
+        Format::Ndjson => {
+            let mut lines = export::ndjson(&page.data)?;
+            lines.extend(export::ndjson(page.unreadable.iter().map(UnreadableLine::from))?);
+            Ok(lines.into())
         }
     }
 }
@@ -239,20 +137,9 @@ fn record_of_unreadable(unreadable: &Unreadable) -> [String; COLUMNS.len()] {
     })
 }
 
-fn csv(records: &[[String; COLUMNS.len()]]) -> Result<Bytes, BoxError> {
-    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
-    for record in records {
-        writer.write_record(record)?;
-    }
-    let written = writer.into_inner().map_err(|error| error.into_error())?;
-    Ok(written.into())
-}
-
 /// The values of a transaction in the [`COLUMNS`]; empty if there is none.
 fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_json::Error> {
     let text = |text: &Option<String>| text.as_deref().map(defuse).unwrap_or_default();
-    // The format of JSON.
-    let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let metadata = transaction.metadata.as_ref().map(serde_json::to_string).transpose()?;
     Ok([
         transaction.transaction_id.to_string(),
@@ -274,19 +161,6 @@ fn record(transaction: &Transaction) -> Result<[String; COLUMNS.len()], serde_js
     ])
 }
 
-/// What a formula may begin with. Spreadsheets set to an East Asian language take the full-width characters, too.
-const FORMULA_STARTS: [char; 11] =
-    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
-
-/// Prevents a spreadsheet from running a text as a formula by an apostrophe in front. A text that starts with an
-/// apostrophe gets one, too, so that removing one apostrophe from each such text restores all texts.
-fn defuse(text: &str) -> String {
-    match text.starts_with(FORMULA_STARTS) || text.starts_with('\'') {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    }
-}
-
 /// The example transaction as a CSV file.
 fn example_of_csv() -> &'static str {
     "transactionId,status,amount,currency,reference,idempotencyKey,description,timestamp,sourceAccount,destinationAccount,\
@@ -298,7 +172,6 @@ fn example_of_csv() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
     use serde_json::{Map, Value, json};
 
     use super::*;
@@ -324,43 +197,5 @@ mod tests {
             assert_eq!(text, expected, "{column}");
         }
         assert_eq!(json, Map::new(), "fields without a column");
-    }
-
-    #[test]
-    fn no_text_is_a_formula_and_each_can_be_restored() {
-        for text in [
-            "=1+1",
-            "+49 30",
-            "-7",
-            "@SUM(A1)",
-            "\t=1",
-            "\r=1",
-            "\n=1",
-            "'quoted'",
-            "＝1+1",
-            "＋1",
-            "－1",
-            "＠SUM(A1)",
-        ] {
-            let written = defuse(text);
-            assert!(written.starts_with('\''), "{written}");
-            assert_eq!(written.strip_prefix('\''), Some(text));
-        }
-        for text in ["", "order 1", "a=b", "{\"a\":1}"] {
-            assert_eq!(defuse(text), text);
-        }
-    }
-
-    #[test]
-    fn the_format_is_what_the_client_accepts() {
-        let of = |accept: &'static str| {
-            let headers =
-                HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            Format::accepted_by(&headers)
-        };
-        assert_eq!(of("application/x-ndjson"), Format::Ndjson);
-        assert_eq!(of("text/csv, application/x-ndjson;q=0.5"), Format::Csv);
-        assert_eq!(of("*/*"), Format::Csv);
-        assert_eq!(Format::accepted_by(&HeaderMap::new()), Format::Csv);
     }
 }
