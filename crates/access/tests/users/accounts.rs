@@ -1,17 +1,17 @@
 //! Accounts, one-time links, and the first administrator.
 
-use access::{Access, AccessError, FirstAdmin};
+use access::{Access, AccessError, FirstAdmin, Visit};
 use domain::Role;
 
 use crate::{
-    fixture::{OTHER, PASSWORD, again, attempt, password, refusal, signed_in, with_alice},
+    fixture::{OTHER, PASSWORD, actor, again, attempt, password, refusal, signed_in, with_alice},
     support::database,
 };
 
 #[tokio::test]
 async fn users_are_listed_with_what_they_have() {
     let (_, access) = with_alice(Role::Viewer).await;
-    access.create_user("bob@example.com", Role::Admin, None).await.unwrap();
+    access.create_user(&actor(), "bob@example.com", Role::Admin, None).await.unwrap();
     signed_in(&access).await;
     let users = access.users().await.unwrap();
     let seen: Vec<_> = users
@@ -27,10 +27,10 @@ async fn users_are_listed_with_what_they_have() {
 #[tokio::test]
 async fn a_name_belongs_to_one_user_and_keeps_the_rules() {
     let (_, access) = with_alice(Role::Viewer).await;
-    let taken = access.create_user("alice", Role::Viewer, None).await;
+    let taken = access.create_user(&actor(), "alice", Role::Viewer, None).await;
     assert!(matches!(taken, Err(AccessError::NameTaken)), "{taken:?}");
     for name in ["", "Alice", "a b", "anonymous", &"a".repeat(65)] {
-        let refused = access.create_user(name, Role::Viewer, None).await;
+        let refused = access.create_user(&actor(), name, Role::Viewer, None).await;
         assert!(matches!(refused, Err(AccessError::Invalid("name", _))), "{name}");
     }
 }
@@ -39,14 +39,14 @@ async fn a_name_belongs_to_one_user_and_keeps_the_rules() {
 async fn the_last_administrator_stays_one() {
     let (_, access) = with_alice(Role::Admin).await;
     for last in [
-        access.set_user_role("alice", Role::Viewer).await.map(drop),
-        access.set_user_disabled("alice", true).await,
+        access.set_user_role(&actor(), "alice", Role::Viewer).await.map(drop),
+        access.set_user_disabled(&actor(), "alice", true).await,
     ] {
         assert!(matches!(last, Err(AccessError::LastAdmin)), "{last:?}");
     }
-    access.create_user("bob", Role::Admin, None).await.unwrap();
-    access.set_user_role("alice", Role::Viewer).await.unwrap();
-    let missing = access.set_user_role("carol", Role::Viewer).await;
+    access.create_user(&actor(), "bob", Role::Admin, None).await.unwrap();
+    access.set_user_role(&actor(), "alice", Role::Viewer).await.unwrap();
+    let missing = access.set_user_role(&actor(), "carol", Role::Viewer).await;
     assert!(matches!(missing, Err(AccessError::NotFound(_))), "{missing:?}");
 }
 
@@ -54,32 +54,34 @@ async fn the_last_administrator_stays_one() {
 async fn a_link_sets_a_password_once_and_ends_what_the_old_one_opened() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
-    let link = access.create_link("alice").await.unwrap();
+    let link = access.create_link(&actor(), "alice").await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_some());
     assert_eq!(access.link_owner(&link).await.unwrap().unwrap().user, "alice");
-    access.use_link(&link, password(OTHER, "alice")).await.unwrap();
+    access.use_link(&link, password(OTHER, "alice"), &Visit::default()).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
     assert!(refusal(&access, &attempt("alice", PASSWORD)).await.is_some());
     assert!(refusal(&access, &attempt("alice", OTHER)).await.is_none());
     assert!(access.link_owner(&link).await.unwrap().is_none());
-    assert!(access.use_link(&link, password(PASSWORD, "alice")).await.is_err());
+    assert!(access.use_link(&link, password(PASSWORD, "alice"), &Visit::default()).await.is_err());
 }
 
 #[tokio::test]
 async fn a_link_is_valid_for_a_day_and_until_the_next_one_or_a_disable() {
     let (pool, access) = with_alice(Role::Viewer).await;
-    let (first, second) =
-        (access.create_link("alice").await.unwrap(), access.create_link("alice").await.unwrap());
+    let (first, second) = (
+        access.create_link(&actor(), "alice").await.unwrap(),
+        access.create_link(&actor(), "alice").await.unwrap(),
+    );
     assert!(access.link_owner(&first).await.unwrap().is_none());
     let owner = access.link_owner(&second).await.unwrap().unwrap();
     let hours = (owner.expires_at - chrono::Utc::now()).num_minutes();
     assert!((23 * 60..=24 * 60).contains(&hours), "{hours}");
     sqlx::query("update one_time_links set expires_at = now()").execute(&pool).await.unwrap();
-    assert!(access.use_link(&second, password(OTHER, "alice")).await.is_err());
-    let third = access.create_link("alice").await.unwrap();
-    access.set_user_disabled("alice", true).await.unwrap();
+    assert!(access.use_link(&second, password(OTHER, "alice"), &Visit::default()).await.is_err());
+    let third = access.create_link(&actor(), "alice").await.unwrap();
+    access.set_user_disabled(&actor(), "alice", true).await.unwrap();
     assert!(access.link_owner(&third).await.unwrap().is_none());
-    assert!(access.create_link("alice").await.is_err());
+    assert!(access.create_link(&actor(), "alice").await.is_err());
 }
 
 #[tokio::test]
@@ -99,7 +101,7 @@ async fn the_first_administrator_gets_a_link_until_one_is_used() {
     let Ok(FirstAdmin::NeedsLink(first)) = access.ensure_admin(None).await else { panic!() };
     let Ok(FirstAdmin::NeedsLink(second)) = access.ensure_admin(None).await else { panic!() };
     assert!(access.link_owner(&first).await.unwrap().is_none());
-    access.use_link(&again(&second), password(PASSWORD, "admin")).await.unwrap();
+    access.use_link(&again(&second), password(PASSWORD, "admin"), &Visit::default()).await.unwrap();
     assert!(matches!(access.ensure_admin(None).await.unwrap(), FirstAdmin::Exists));
     assert!(refusal(&access, &attempt("admin", PASSWORD)).await.is_none());
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use access::{Access, Attempt, NewPassword, Refusal, SecretToken, SignedIn, Visit};
-use domain::Role;
+use domain::{Actor, Role};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
@@ -16,7 +16,7 @@ pub const OTHER: &str = "nine orange narwhals";
 pub async fn with_alice(role: Role) -> (PgPool, Access) {
     let pool = database().await;
     let access = Access::new(pool.clone());
-    access.create_user("alice", role, Some(password(PASSWORD, "alice"))).await.unwrap();
+    access.create_user(&actor(), "alice", role, Some(password(PASSWORD, "alice"))).await.unwrap();
     (pool, access)
 }
 
@@ -35,7 +35,11 @@ pub fn attempt(name: &str, password: &str) -> Attempt {
         code: String::new(),
         device: None,
         session: None,
-        visit: Visit { address: Some(address(1)), user_agent: Some("Firefox\n".to_owned()) },
+        visit: Visit {
+            address: Some(address(1)),
+            user_agent: Some("Firefox\n".to_owned()),
+            request_id: None,
+        },
     }
 }
 
@@ -52,4 +56,9 @@ pub async fn refusal(access: &Access, attempt: &Attempt) -> Option<Refusal> {
 /// The same token, as it comes back in a cookie.
 pub fn again(token: &SecretToken) -> SecretToken {
     SecretToken::parse(token.text().expose_secret()).unwrap()
+}
+
+/// Who administers.
+pub fn actor() -> Actor {
+    Actor::command_line()
 }

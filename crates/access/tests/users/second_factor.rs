@@ -7,7 +7,7 @@ use domain::Role;
 use ring::hmac;
 use secrecy::ExposeSecret;
 
-use crate::fixture::{PASSWORD, attempt, refusal, signed_in, with_alice};
+use crate::fixture::{PASSWORD, actor, attempt, refusal, signed_in, with_alice};
 
 /// What an app shows in the current step, or some steps off.
 fn code_of(secret: &str, steps: i64) -> String {
@@ -30,7 +30,8 @@ async fn enrolled(access: &Access) -> (String, Vec<String>, Session) {
     let session = access.session(&begun.id).await.unwrap().unwrap();
     let enrolment = access.begin_totp(&session).await.unwrap().unwrap();
     let secret = enrolment.secret.expose_secret().to_owned();
-    let codes = access.confirm_totp(&session, &code_of(&secret, -1)).await.unwrap().unwrap();
+    let codes =
+        access.confirm_totp(&actor(), &session, &code_of(&secret, -1)).await.unwrap().unwrap();
     let codes = codes.iter().map(|code| code.expose_secret().to_owned()).collect();
     let session = access.session(&begun.id).await.unwrap().unwrap();
     (secret, codes, (*session).clone())
@@ -74,7 +75,7 @@ async fn an_app_counts_once_a_code_confirms_it() {
     let begun = signed_in(&access).await;
     let session = access.session(&begun.id).await.unwrap().unwrap();
     let enrolment = access.begin_totp(&session).await.unwrap().unwrap();
-    let wrong = access.confirm_totp(&session, "000000x").await.unwrap();
+    let wrong = access.confirm_totp(&actor(), &session, "000000x").await.unwrap();
     assert_eq!(wrong.unwrap_err(), Refusal::Wrong);
     assert_eq!(refusal(&access, &with_code("")).await, None);
     let secret = enrolment.secret.expose_secret();
@@ -82,7 +83,7 @@ async fn an_app_counts_once_a_code_confirms_it() {
         access.totp_enrolment(&session).await.unwrap().unwrap().secret.expose_secret(),
         secret
     );
-    access.confirm_totp(&session, &code_of(secret, 0)).await.unwrap().unwrap();
+    access.confirm_totp(&actor(), &session, &code_of(secret, 0)).await.unwrap().unwrap();
     assert_eq!(refusal(&access, &with_code("")).await, Some(Refusal::Wrong));
     assert!(access.begin_totp(&session).await.unwrap().is_none());
 }
@@ -92,10 +93,10 @@ async fn new_recovery_codes_and_giving_up_the_app_need_the_password() {
     let (_, access) = with_alice(Role::Viewer).await;
     let (_, codes, session) = enrolled(&access).await;
     let wrong = "nine orange narwhals".into();
-    assert!(access.renew_recovery_codes(&session, &wrong).await.unwrap().is_err());
-    assert!(access.give_up_totp(&session, &wrong).await.unwrap().is_err());
-    access.renew_recovery_codes(&session, &PASSWORD.into()).await.unwrap().unwrap();
+    assert!(access.renew_recovery_codes(&actor(), &session, &wrong).await.unwrap().is_err());
+    assert!(access.give_up_totp(&actor(), &session, &wrong).await.unwrap().is_err());
+    access.renew_recovery_codes(&actor(), &session, &PASSWORD.into()).await.unwrap().unwrap();
     assert_eq!(refusal(&access, &with_code(&codes[0])).await, Some(Refusal::Wrong));
-    access.give_up_totp(&session, &PASSWORD.into()).await.unwrap().unwrap();
+    access.give_up_totp(&actor(), &session, &PASSWORD.into()).await.unwrap().unwrap();
     assert_eq!(refusal(&access, &with_code("")).await, None);
 }

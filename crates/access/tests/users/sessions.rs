@@ -5,7 +5,9 @@ use std::time::Duration;
 use access::{Access, Attempt, SessionSettings, Visit};
 use domain::{PrincipalKind, Role};
 
-use crate::fixture::{OTHER, PASSWORD, again, attempt, password, refusal, signed_in, with_alice};
+use crate::fixture::{
+    OTHER, PASSWORD, actor, again, attempt, password, refusal, signed_in, with_alice,
+};
 
 #[tokio::test]
 async fn a_session_names_its_user_as_the_caller() {
@@ -45,7 +47,7 @@ async fn a_session_has_ended_after_signing_out() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
     let session = access.session(&begun.id).await.unwrap().unwrap();
-    access.end_session(session.user_id, session.handle).await.unwrap();
+    access.end_session(&actor(), session.user_id, session.handle).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
 }
 
@@ -84,7 +86,10 @@ async fn a_session_has_ended_after_a_change_of_role() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
     assert!(access.session(&begun.id).await.unwrap().is_some());
-    assert_eq!(access.set_user_role("alice", Role::Operator).await.unwrap(), Role::Viewer);
+    assert_eq!(
+        access.set_user_role(&actor(), "alice", Role::Operator).await.unwrap(),
+        Role::Viewer
+    );
     assert!(access.session(&begun.id).await.unwrap().is_none());
 }
 
@@ -92,10 +97,10 @@ async fn a_session_has_ended_after_a_change_of_role() {
 async fn a_user_who_is_disabled_has_no_session_and_cannot_sign_in() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
-    access.set_user_disabled("alice", true).await.unwrap();
+    access.set_user_disabled(&actor(), "alice", true).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
     assert!(refusal(&access, &attempt("alice", PASSWORD)).await.is_some());
-    access.set_user_disabled("alice", false).await.unwrap();
+    access.set_user_disabled(&actor(), "alice", false).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
     assert!(refusal(&access, &attempt("alice", PASSWORD)).await.is_none());
 }
@@ -131,12 +136,11 @@ async fn the_use_of_a_session_is_recorded_once_a_minute() {
         let age = format!("update sessions set last_seen_at = now() - interval '{seconds_ago} s'");
         sqlx::query(sqlx::AssertSqlSafe(age)).execute(&pool).await.unwrap();
         Access::new(pool.clone()).session(&begun.id).await.unwrap().unwrap();
-        let recorded: bool = sqlx::query_scalar(
-            "select last_seen_at > now() - interval '40 s' from sessions",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+        let recorded: bool =
+            sqlx::query_scalar("select last_seen_at > now() - interval '40 s' from sessions")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
         assert_eq!(recorded, is_recorded, "{seconds_ago}");
     }
 }
@@ -150,11 +154,14 @@ async fn a_user_sees_and_ends_its_own_sessions() {
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[0].address.as_deref(), Some("192.0.2.1"));
     assert_eq!(listed[0].user_agent.as_deref(), Some("Firefox"));
-    assert_eq!(access.end_sessions(session.user_id, Some(session.handle)).await.unwrap(), 1);
+    assert_eq!(
+        access.end_sessions(&actor(), session.user_id, Some(session.handle)).await.unwrap(),
+        1
+    );
     assert!(access.session(&one.id).await.unwrap().is_some());
     assert!(access.session(&other.id).await.unwrap().is_none());
     let stranger = uuid::Uuid::now_v7();
-    assert!(access.end_session(stranger, session.handle).await.is_err());
+    assert!(access.end_session(&actor(), stranger, session.handle).await.is_err());
 }
 
 #[tokio::test]

@@ -9,10 +9,12 @@ use access::{Access, Attempt, Refusal, Visit};
 use domain::Role;
 use sqlx::PgPool;
 
-use crate::fixture::{OTHER, PASSWORD, address, again, attempt, refusal, signed_in, with_alice};
+use crate::fixture::{
+    OTHER, PASSWORD, actor, address, again, attempt, refusal, signed_in, with_alice,
+};
 
 fn guess_from(address: IpAddr) -> Attempt {
-    let visit = Visit { address: Some(address), user_agent: None };
+    let visit = Visit { address: Some(address), user_agent: None, request_id: None };
     Attempt { visit, ..attempt("alice", OTHER) }
 }
 
@@ -148,7 +150,7 @@ async fn after_guesses_from_many_addresses_the_owner_signs_in_from_a_new_browser
     // The pause between two attempts of fresh addresses.
     let_pass(&pool, 5).await;
     let own = Attempt {
-        visit: Visit { address: Some(address(1)), user_agent: None },
+        visit: Visit { address: Some(address(1)), user_agent: None, request_id: None },
         ..attempt("alice", PASSWORD)
     };
     assert_eq!(refusal(&access, &own).await, None);
@@ -157,7 +159,7 @@ async fn after_guesses_from_many_addresses_the_owner_signs_in_from_a_new_browser
 #[tokio::test]
 async fn a_device_of_one_user_is_a_strangers_for_another() {
     let (_, access) = with_alice(Role::Viewer).await;
-    access.create_user("bob", Role::Viewer, None).await.unwrap();
+    access.create_user(&actor(), "bob", Role::Viewer, None).await.unwrap();
     let device = signed_in(&access).await.device.unwrap();
     let guess = || Attempt { device: Some(again(&device)), ..attempt("bob", OTHER) };
     while !is_too_early(refusal(&access, &guess()).await) {}
