@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use access::{Access, LINK_LIFETIME_HOURS, NewPassword, SecretToken};
 use clap::{Args, Subcommand};
-use domain::Role;
+use domain::{Actor, Role};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 
@@ -85,11 +85,11 @@ pub async fn run(settings: UserSettings) -> Result<ExitCode, Fatal> {
 }
 
 async fn carry_out(pool: PgPool, command: UserCommand) -> Result<(), Fatal> {
-    let access = Access::new(pool);
+    let (access, actor) = (Access::new(pool), Actor::command_line());
     match command {
         UserCommand::Create { name, role, password_file } => {
             let password = password_file.map(|file| read_password(&file, &name)).transpose()?;
-            print(access.create_user(&name, role, password).await?)?;
+            print(access.create_user(&actor, &name, role, password).await?)?;
         }
         UserCommand::List => {
             for user in access.users().await? {
@@ -104,21 +104,23 @@ async fn carry_out(pool: PgPool, command: UserCommand) -> Result<(), Fatal> {
             }
         }
         UserCommand::SetRole { name, role } => {
-            access.set_user_role(&name, role).await?;
+            access.set_user_role(&actor, &name, role).await?;
         }
         UserCommand::ResetPassword { name, password_file, remove_totp, url } => {
             match password_file {
                 Some(file) => {
-                    access.set_user_password(&name, read_password(&file, &name)?).await?;
+                    access.set_user_password(&actor, &name, read_password(&file, &name)?).await?;
                 }
-                None => print(link(&url, &access.create_link(&name).await?).expose_secret())?,
+                None => {
+                    print(link(&url, &access.create_link(&actor, &name).await?).expose_secret())?
+                }
             }
             if remove_totp {
-                access.remove_totp(&name).await?;
+                access.remove_totp(&actor, &name).await?;
             }
         }
-        UserCommand::Disable { name } => access.set_user_disabled(&name, true).await?,
-        UserCommand::Enable { name } => access.set_user_disabled(&name, false).await?,
+        UserCommand::Disable { name } => access.set_user_disabled(&actor, &name, true).await?,
+        UserCommand::Enable { name } => access.set_user_disabled(&actor, &name, false).await?,
     }
     Ok(())
 }

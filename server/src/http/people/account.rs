@@ -114,7 +114,7 @@ pub async fn confirm_totp(
     Form(typed): Form<FirstCode>,
 ) -> Result<Response, Problem> {
     let session = &user.session;
-    match state.access.confirm_totp(session, &typed.code).await? {
+    match state.access.confirm_totp(&user.actor(), session, &typed.code).await? {
         Ok(new_codes) => {
             let session =
                 Session { has_totp: true, must_set_up_totp: false, ..(**session).clone() };
@@ -134,12 +134,15 @@ pub async fn change_totp(
 ) -> Result<Response, Problem> {
     let session = &user.session;
     let refusal = match typed.change {
-        ChangeOfTotp::GiveUp => match state.access.give_up_totp(session, &typed.password).await? {
-            Ok(()) => return Ok(back("/account?done=app-removed")),
-            Err(refusal) => refusal,
-        },
+        ChangeOfTotp::GiveUp => {
+            match state.access.give_up_totp(&user.actor(), session, &typed.password).await? {
+                Ok(()) => return Ok(back("/account?done=app-removed")),
+                Err(refusal) => refusal,
+            }
+        }
         ChangeOfTotp::RenewCodes => {
-            match state.access.renew_recovery_codes(session, &typed.password).await? {
+            match state.access.renew_recovery_codes(&user.actor(), session, &typed.password).await?
+            {
                 Ok(new_codes) => {
                     let shown = Shown { new_codes, ..Shown::default() };
                     return answer(&state, session, StatusCode::OK, shown).await;
@@ -157,7 +160,7 @@ pub async fn end_session(
     user: SignedInUser,
     Path(handle): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    state.access.end_session(user.session.user_id, handle).await?;
+    state.access.end_session(&user.actor(), user.session.user_id, handle).await?;
     Ok(back("/account?done=session-ended"))
 }
 
@@ -167,7 +170,7 @@ pub async fn end_other_sessions(
     user: SignedInUser,
 ) -> Result<Response, Problem> {
     let session = &user.session;
-    state.access.end_sessions(session.user_id, Some(session.handle)).await?;
+    state.access.end_sessions(&user.actor(), session.user_id, Some(session.handle)).await?;
     Ok(back("/account?done=sessions-ended"))
 }
 

@@ -11,7 +11,10 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::page::{back, frame, page};
+use super::{
+    page::{back, frame, page},
+    signed_in::Browser,
+};
 use crate::http::{WebState, problem::Problem};
 
 /// What the link says.
@@ -40,6 +43,7 @@ pub async fn show(
 /// Sets the password, and leads to the page to sign in.
 pub async fn set(
     State(state): State<WebState>,
+    browser: Browser,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
     let Some(token) = SecretToken::parse(typed.token.expose_secret()) else {
@@ -54,7 +58,7 @@ pub async fn set(
             return answer(&state, StatusCode::UNPROCESSABLE_ENTITY, &typed.token, error).await;
         }
     };
-    match state.access.use_link(&token, password).await {
+    match state.access.use_link(&token, password, &browser.visit).await {
         Ok(()) => Ok(back("/sign-in?done=password-set")),
         Err(AccessError::NotFound(_)) => {
             answer(&state, StatusCode::NOT_FOUND, &typed.token, None).await

@@ -94,7 +94,11 @@ pub async fn sign_out(
     if let Some(id) = &browser.session
         && let Some(session) = state.access.session(id).await?
     {
-        match state.access.end_session(session.user_id, session.handle).await {
+        match state
+            .access
+            .end_session(&browser.actor(&session), session.user_id, session.handle)
+            .await
+        {
             // It has just ended otherwise.
             Ok(()) | Err(access::AccessError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),

@@ -5,12 +5,17 @@ use std::{convert::Infallible, sync::Arc};
 use access::{SecretToken, Session, Visit};
 use axum::{
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{Extensions, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{Caller, Permission};
+use domain::{Actor, Caller, Permission};
+use tower_http::request_id::RequestId;
 
-use crate::http::{WebState, problem::Problem, session_cookie::PeoplesCookies};
+use crate::http::{
+    WebState,
+    problem::Problem,
+    session_cookie::{PeoplesCookies, client_address},
+};
 
 /// The browser that sent a request, and its cookies.
 pub struct Browser {
@@ -35,11 +40,24 @@ impl<S: Sync> FromRequestParts<S> for Browser {
             session: cookies.session(&parts.headers),
             device: cookies.device(&parts.headers),
             visit: Visit {
-                address: crate::http::session_cookie::client_address(&parts.extensions),
+                address: client_address(&parts.extensions),
                 user_agent: agent.map(str::to_owned),
+                request_id: request_id(&parts.extensions),
             },
         })
     }
+}
+
+impl Browser {
+    /// The user of its session, as the audit records it.
+    pub fn actor(&self, session: &Session) -> Actor {
+        session.actor(self.visit.address, self.visit.request_id.clone())
+    }
+}
+
+fn request_id(extensions: &Extensions) -> Option<String> {
+    let id = extensions.get::<RequestId>()?;
+    id.header_value().to_str().ok().map(str::to_owned)
 }
 
 /// A user who is signed in. Without one, the page to sign in is the answer.
@@ -48,6 +66,13 @@ pub struct SignedInUser {
     pub session: Arc<Session>,
     /// The browser.
     pub browser: Browser,
+}
+
+impl SignedInUser {
+    /// The user, as the audit records it.
+    pub fn actor(&self) -> Actor {
+        self.browser.actor(&self.session)
+    }
 }
 
 impl FromRequestParts<WebState> for SignedInUser {

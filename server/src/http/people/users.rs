@@ -68,7 +68,7 @@ pub async fn create(
     Form(typed): Form<NewUser>,
 ) -> Result<Response, Problem> {
     let name = typed.name.trim().to_lowercase();
-    match state.access.create_user(&name, typed.role, None).await {
+    match state.access.create_user(&caller.actor, &name, typed.role, None).await {
         Ok(_) => show_link(&state, &caller, &headers, name).await,
         Err(error) => refused(&state, &caller, error).await,
     }
@@ -81,7 +81,7 @@ pub async fn set_role(
     Path(name): Path<String>,
     Form(typed): Form<NewRole>,
 ) -> Result<Response, Problem> {
-    match state.access.set_user_role(&name, typed.role).await {
+    match state.access.set_user_role(&caller.actor, &name, typed.role).await {
         Ok(_) => Ok(back("/users?done=role")),
         Err(error) => refused(&state, &caller, error).await,
     }
@@ -95,13 +95,13 @@ pub async fn change(
     headers: HeaderMap,
     Form(typed): Form<Changed>,
 ) -> Result<Response, Problem> {
-    let access = &state.access;
+    let (access, actor) = (&state.access, &caller.actor);
     let (changed, done) = match typed.change {
         Change::Link => return show_link(&state, &caller, &headers, name).await,
-        Change::RemoveTotp => (access.remove_totp(&name).await, "app-removed"),
-        Change::EndSessions => (access.end_sessions_of(&name).await, "sessions-ended"),
-        Change::Disable => (access.set_user_disabled(&name, true).await, "disabled"),
-        Change::Enable => (access.set_user_disabled(&name, false).await, "enabled"),
+        Change::RemoveTotp => (access.remove_totp(actor, &name).await, "app-removed"),
+        Change::EndSessions => (access.end_sessions_of(actor, &name).await, "sessions-ended"),
+        Change::Disable => (access.set_user_disabled(actor, &name, true).await, "disabled"),
+        Change::Enable => (access.set_user_disabled(actor, &name, false).await, "enabled"),
     };
     match changed {
         Ok(()) => Ok(back(&format!("/users?done={done}"))),
@@ -115,7 +115,7 @@ async fn show_link(
     headers: &HeaderMap,
     name: String,
 ) -> Result<Response, Problem> {
-    let token = match state.access.create_link(&name).await {
+    let token = match state.access.create_link(&caller.actor, &name).await {
         Ok(token) => token,
         Err(error) => return refused(state, caller, error).await,
     };
