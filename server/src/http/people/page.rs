@@ -44,6 +44,7 @@ pub fn frame(state: &WebState) -> Frame {
     let options = &state.options;
     Frame {
         styles: format!("/{}/{}.css", options.site_pkg_dir, options.output_name),
+        simulator: state.setting.simulator.clone(),
         ..Frame::default()
     }
 }
