@@ -42,7 +42,6 @@ impl Frame {
                     <meta charset="utf-8"/>
                     <meta name="viewport" content="width=device-width, initial-scale=1"/>
                     <meta name="color-scheme" content="light dark"/>
-                    <meta name="referrer" content="no-referrer"/>
                     <link rel="icon" href=address("/favicon.svg") type="image/svg+xml"/>
                     <link rel="stylesheet" href=address(&styles)/>
                     <title>{format!("{title} · Onceward")}</title>
