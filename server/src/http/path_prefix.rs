@@ -6,9 +6,10 @@ use std::{fmt, str::FromStr, sync::Arc};
 use axum::http::{HeaderValue, Request, Response, Uri, header};
 
 /// Paths of Onceward itself begin with these.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "account",
     "api",
+    "audit",
     "cleanup",
     "fn",
     "livez",
