@@ -306,7 +306,7 @@ impl Run<'_> {
                         required: auth_required,
                         access: access.clone(),
                     },
-                    access,
+                    access: access.clone(),
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),
                     options,
