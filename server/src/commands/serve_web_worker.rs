@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fatal::Fatal,
-    leptos_options,
+    first_admin, leptos_options,
     loopback::{refuse_beyond_loopback, warn_in_the_clear},
+    people_tidier,
     prepare::prepare,
     resources::Resources,
     role::Role,
@@ -255,7 +256,7 @@ impl Run<'_> {
         };
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?, schema);
         let wake_ups = WakeUps::announced(&web_pool);
-        let access = Access::new(web_pool.clone());
+        let access = Access::new(web_pool.clone()).with_sessions(settings.access.people.sessions());
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
         let worker = match (role, posting) {
@@ -300,6 +301,13 @@ impl Run<'_> {
                 let page_files = http::PageFiles::read(&mut options).map_err(|error| {
                     format!("{}: cannot read the page's files: {error}", options.site_root)
                 })?;
+                let (scheme, addr) = (listening.scheme, listening.addr);
+                let prefix = &settings.web.path_prefix;
+                if auth_required {
+                    let url = format!("{scheme}://{addr}{prefix}");
+                    first_admin::ensure(&access, &settings.access, &url).await?;
+                }
+                people_tidier::spawn(access.clone(), stop.clone());
                 let web = http::WebState {
                     gateway,
                     authentication: http::Authentication {
@@ -326,8 +334,6 @@ impl Run<'_> {
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                let (scheme, addr) = (listening.scheme, listening.addr);
-                let prefix = &settings.web.path_prefix;
                 announce(format!("Onceward is at {scheme}://{addr}{prefix}"));
             }
         }

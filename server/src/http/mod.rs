@@ -13,10 +13,12 @@ mod openapi;
 mod page_files;
 mod pages;
 mod path_prefix;
+mod people;
 mod permissions;
 mod problem;
 mod request;
 mod security_headers;
+mod session_cookie;
 pub mod starting;
 mod state;
 mod webhook_secrets;
@@ -89,7 +91,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    api.merge(pages::routes(&state)).layer(around).with_state(state)
+    api.merge(pages::routes(&state)).merge(people::routes()).layer(around).with_state(state)
 }
 
 /// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the

@@ -2,10 +2,10 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, Entry, KeyRefusal};
+use access::{Access, Entry, KeyRefusal, SecretToken};
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -18,6 +18,7 @@ use crate::http::{
     permissions::{self, Need},
     problem::Problem,
     request::accept::accepts_html,
+    session_cookie::PeoplesCookies,
 };
 
 /// Whether callers must say who they are, and how they are recognised. Cheap to clone.
@@ -35,6 +36,8 @@ enum Unauthenticated {
     Missing,
     /// Its credential is not valid; why, for the audit.
     Refused(String),
+    /// Its user must set up an authenticator app first.
+    NeedsTotp,
     /// The credential could not be checked.
     Unavailable(Problem),
 }
@@ -47,7 +50,7 @@ pub async fn authenticate(
 ) -> Response {
     let caller = match authentication.required {
         false => Ok(Caller::anonymous()),
-        true => authentication.caller(request.headers()).await,
+        true => authentication.caller(&request).await,
     };
     let caller = caller.map(|caller| with_request(caller, &request));
     let need = match request.extensions().get::<MatchedPath>() {
@@ -87,10 +90,17 @@ pub async fn authenticate(
 
 impl Authentication {
     /// The caller that the credential of a request stands for.
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Unauthenticated> {
+    async fn caller(&self, request: &Request) -> Result<Caller, Unauthenticated> {
+        let headers = request.headers();
         let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
         match (credentials.next(), credentials.next()) {
-            (None, _) => Err(Unauthenticated::Missing),
+            (None, _) => {
+                let cookies = PeoplesCookies::of_request(headers, request.extensions());
+                match cookies.session(headers) {
+                    Some(id) => self.session(&id).await,
+                    None => Err(Unauthenticated::Missing),
+                }
+            }
             (Some(_), Some(_)) => {
                 Err(Unauthenticated::Refused("two Authorization headers".to_owned()))
             }
@@ -101,6 +111,15 @@ impl Authentication {
                 self.bearer(token).await
             }
         }
+    }
+
+    /// Without an authenticator app that its role needs, a user is no caller yet.
+    async fn session(&self, id: &SecretToken) -> Result<Caller, Unauthenticated> {
+        let session = self.access.session(id).await;
+        let session = session.map_err(|error| Unauthenticated::Unavailable(error.into()))?;
+        let ended = || Unauthenticated::Refused("the session has ended".to_owned());
+        let session = session.ok_or_else(ended)?;
+        session.caller(None, None).ok_or(Unauthenticated::NeedsTotp)
     }
 
     async fn bearer(&self, token: &str) -> Result<Caller, Unauthenticated> {
@@ -126,11 +145,18 @@ impl Authentication {
                 && accepts_html(request)
                 && !request.uri().path().starts_with("/api/") =>
             {
+                if let Unauthenticated::NeedsTotp = why {
+                    return Redirect::to("/account").into_response();
+                }
                 let next = request.uri().path_and_query().map_or("/", |it| it.as_str());
                 let next = utf8_percent_encode(next, NON_ALPHANUMERIC);
                 Redirect::to(&format!("/sign-in?next={next}")).into_response()
             }
             Unauthenticated::Missing => Problem::unauthenticated(None).into_response(),
+            Unauthenticated::NeedsTotp => {
+                let why = "the user must set up an authenticator app".to_owned();
+                Problem::unauthenticated(Some(why)).into_response()
+            }
             Unauthenticated::Refused(why) => Problem::unauthenticated(Some(why)).into_response(),
         }
     }

@@ -343,6 +343,7 @@ impl From<AccessError> for Problem {
             }
             AccessError::NotFound(_) => Self::not_found(error.to_string()),
             AccessError::NameTaken => Self::conflict("/name", "is taken", error.to_string()),
+            AccessError::LastAdmin => Self::conflict("/role", "must stay admin", error.to_string()),
             AccessError::Invalid(field, message) => {
                 Self::invalid(vec![FieldError::new(format!("/{field}"), message)])
             }
