@@ -303,10 +303,11 @@ impl Run<'_> {
                 })?;
                 let (scheme, addr) = (listening.scheme, listening.addr);
                 let prefix = &settings.web.path_prefix;
-                if auth_required {
-                    let url = format!("{scheme}://{addr}{prefix}");
-                    first_admin::ensure(&access, &settings.access, &url).await?;
-                }
+                let url = format!("{scheme}://{addr}{prefix}");
+                let notice = match auth_required {
+                    true => first_admin::ensure(&access, &settings.access, &url).await?,
+                    false => None,
+                };
                 people_tidier::spawn(access.clone(), stop.clone());
                 let web = http::WebState {
                     gateway,
@@ -334,7 +335,9 @@ impl Run<'_> {
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                announce(format!("Onceward is at {scheme}://{addr}{prefix}"));
+                // In one piece: lines that are announced one by one may change places.
+                let lines = std::iter::once(format!("Onceward is at {url}")).chain(notice);
+                announce(lines.collect::<Vec<_>>().join("\n"));
             }
         }
         // Whichever part ends, the others end too.

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::components::{address::address, outside_text::OutsideText};
 
-/// The page of a user's own account.
-#[derive(Debug, Clone)]
+/// The page of a user's own account. Not shown by Debug: it may have secrets.
+#[derive(Clone)]
 pub struct Account {
     /// Whether the user can do nothing else until there is an authenticator app.
     pub must_set_up_totp: bool,
@@ -23,7 +23,7 @@ pub struct Account {
 }
 
 /// How far an authenticator app is set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum TotpStatus {
     /// There is none.
     None,

@@ -12,6 +12,8 @@ pub struct Frame {
     pub styles: String,
     /// Who is signed in.
     pub signed_in: Option<SignedInAs>,
+    /// The address of the simulated posting service, if it runs in this process.
+    pub simulator: Option<String>,
     /// What has just been done.
     pub done: Option<&'static str>,
     /// Why it has not been done.
@@ -32,7 +34,7 @@ pub struct SignedInAs {
 impl Frame {
     /// The whole document.
     pub(super) fn document(self, title: &str, content: impl IntoAny) -> String {
-        let Self { styles, signed_in, done, error } = self;
+        let Self { styles, signed_in, simulator, done, error } = self;
         let header = signed_in.map(navigation);
         let page = view! {
             <html lang="en">
@@ -40,7 +42,6 @@ impl Frame {
                     <meta charset="utf-8"/>
                     <meta name="viewport" content="width=device-width, initial-scale=1"/>
                     <meta name="color-scheme" content="light dark"/>
-                    <meta name="referrer" content="no-referrer"/>
                     <link rel="icon" href=address("/favicon.svg") type="image/svg+xml"/>
                     <link rel="stylesheet" href=address(&styles)/>
                     <title>{format!("{title} · Onceward")}</title>
@@ -50,6 +51,17 @@ impl Frame {
                     <header>
                         <a class="brand" href=address("/")>"Onceward"</a>
                         {header}
+                        {simulator
+                            .map(|address| {
+                                view! {
+                                    <p role="note" class="notice">
+                                        <strong>"Simulated posting service."</strong>
+                                        " Transactions go to a deliberately unreliable simulator on "
+                                        <code>{address}</code>
+                                        "; no money moves."
+                                    </p>
+                                }
+                            })}
                     </header>
                     <main id="main" tabindex="-1">
                         <h1 class="page-heading">{title.to_owned()}</h1>

@@ -52,7 +52,7 @@ impl SignIn {
 }
 
 /// The page to which a one-time link leads.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SetPassword {
     /// Whose password it sets, and the link's token; `None` if the link is not valid.
     pub owner: Option<(String, String)>,

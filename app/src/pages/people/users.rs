@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use super::document::{Frame, time};
 use crate::components::address::address;
 
-/// The page of the users.
-#[derive(Debug, Clone)]
+/// The page of the users. Not shown by Debug: it may have a link.
+#[derive(Clone)]
 pub struct Users {
     /// Every user, by name.
     pub users: Vec<UserRow>,
@@ -90,7 +90,7 @@ fn roles(
     label: Option<String>,
 ) -> impl IntoView {
     let options = Role::ALL.into_iter().map(move |role| {
-        view! { <option value=role.as_str() selected=role == chosen>{role.as_str()}</option> }
+        view! { <option value=role.as_str() selected={role == chosen}>{role.as_str()}</option> }
     });
     let id = label.is_none().then_some(id);
     view! { <select class=class id=id name="role" aria-label=label>{options.collect_view()}</select> }

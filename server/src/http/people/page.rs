@@ -9,7 +9,7 @@ use axum::{
 use domain::{Caller, Permission, PrincipalKind};
 use serde::Deserialize;
 
-use crate::http::{WebState, problem::Problem};
+use crate::http::{WebState, content_security_policy::OF_PLAIN_PAGE, problem::Problem};
 
 /// What a form has done, in the address of the page that it leads back to.
 #[derive(Debug, Deserialize)]
@@ -44,6 +44,7 @@ pub fn frame(state: &WebState) -> Frame {
     let options = &state.options;
     Frame {
         styles: format!("/{}/{}.css", options.site_pkg_dir, options.output_name),
+        simulator: state.setting.simulator.clone(),
         ..Frame::default()
     }
 }
@@ -70,8 +71,11 @@ pub fn frame_for(state: &WebState, caller: &Caller) -> Frame {
 
 /// A document as a response that no one keeps.
 pub fn page(status: StatusCode, document: String) -> Response {
-    let kept_nowhere = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (status, kept_nowhere, Html(document)).into_response()
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CONTENT_SECURITY_POLICY, OF_PLAIN_PAGE),
+    ];
+    (status, headers, Html(document)).into_response()
 }
 
 /// Leads back to a page.
