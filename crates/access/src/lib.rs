@@ -5,6 +5,7 @@
 
 mod clients;
 mod error;
+pub mod limits;
 mod principals;
 mod recent;
 
