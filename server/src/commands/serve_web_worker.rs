@@ -29,7 +29,7 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http,
+    http::{self, MetricsAccess},
     listener::{self, ConnectionLimits, Front, Tls},
     own_postgres::{self, OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
@@ -46,6 +46,7 @@ struct Run<'a> {
     posting: Option<HttpPostingClient>,
     resources: Resources,
     metrics: PrometheusHandle,
+    metrics_access: MetricsAccess,
     /// The listener, if the role has one.
     listening: Option<Listening>,
     stop: CancellationToken,
@@ -93,6 +94,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         (Role::Web, _) | (_, None) => None,
         (_, Some(url)) => Some(settings.posting.client(url)?),
     };
+    let metrics_access = settings.metrics.read()?;
     let certificate = listens.and(settings.web.certificate());
     // With a certificate, SIGHUP reads it again.
     let StopSignals { stop, at_once } = StopSignals::listen(certificate.is_none())?;
@@ -122,6 +124,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         posting,
         resources,
         metrics,
+        metrics_access,
         listening,
         stop: stop.clone(),
     };
@@ -233,6 +236,7 @@ impl Run<'_> {
             posting,
             resources,
             metrics,
+            metrics_access,
             listening,
             stop,
         } = self;
@@ -290,7 +294,12 @@ impl Run<'_> {
         match (&listening, role) {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
-                listening.serve(http::worker_router(gateway, metrics, settings.web.hosts.clone()));
+                listening.serve(http::worker_router(
+                    gateway,
+                    metrics,
+                    metrics_access,
+                    settings.web.hosts.clone(),
+                ));
                 let (scheme, addr) = (listening.scheme, listening.addr);
                 announce(format!(
                     "An Onceward worker is posting; its metrics are at {scheme}://{addr}"
@@ -315,7 +324,7 @@ impl Run<'_> {
                         required: auth_required,
                         access: access.clone(),
                     },
-                    access,
+                    access: access.clone(),
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),
                     options,
@@ -329,6 +338,9 @@ impl Run<'_> {
                         tolerance_seconds: settings.webhooks.webhook_tolerance_seconds,
                     },
                     key_required: http::KeyRequired(settings.idempotency_key_required),
+                    limits: settings.limits.rates(),
+                    streams: settings.limits.streams(),
+                    metrics_access,
                     metrics,
                     own_postgres,
                     simulator: simulator.as_ref().map(Simulator::handle),

@@ -1,6 +1,6 @@
 //! The state that the handlers share, and the settings in it.
 
-use access::Access;
+use access::{Access, limits::RateLimits};
 use app::Setting;
 use axum::extract::FromRef;
 use gateway::Gateway;
@@ -10,7 +10,8 @@ use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Authentication, Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSecrets,
+    Authentication, Hosts, MetricsAccess, PathPrefix, StreamSlots, page_files::PageFiles,
+    webhook_secrets::WebhookSecrets,
 };
 use crate::own_postgres::OwnPostgresStatus;
 
@@ -37,6 +38,12 @@ pub struct WebState {
     pub webhook_signatures: WebhookSignatures,
     /// Whether a submission needs an idempotency key.
     pub key_required: KeyRequired,
+    /// How many requests callers may send.
+    pub limits: RateLimits,
+    /// How many streams callers may have open.
+    pub streams: StreamSlots,
+    /// Who may read the metrics.
+    pub metrics_access: MetricsAccess,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
     /// Whether Onceward's own PostgreSQL is down.

@@ -30,6 +30,14 @@ pub struct Authentication {
     pub access: Access,
 }
 
+/// What a request shows for its caller.
+enum Credential {
+    /// A key or a token, in the header `Authorization`.
+    Bearer(String),
+    /// The session of someone who has signed in, in a cookie.
+    Session(SecretToken),
+}
+
 /// Why a request has no caller.
 enum Unauthenticated {
     /// It has no credential.
@@ -42,6 +50,29 @@ enum Unauthenticated {
     Unavailable(Problem),
 }
 
+impl Credential {
+    /// The credential of a request. The header comes before the cookie, and is never taken from the address.
+    fn of(request: &Request) -> Result<Self, Unauthenticated> {
+        let headers = request.headers();
+        let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
+        match (credentials.next(), credentials.next()) {
+            (None, _) => {
+                let cookies = PeoplesCookies::of_request(headers, request.extensions());
+                cookies.session(headers).map(Self::Session).ok_or(Unauthenticated::Missing)
+            }
+            (Some(_), Some(_)) => {
+                Err(Unauthenticated::Refused("two Authorization headers".to_owned()))
+            }
+            (Some(one), None) => {
+                let token = bearer_token(one).ok_or_else(|| {
+                    Unauthenticated::Refused("the scheme is not Bearer".to_owned())
+                })?;
+                Ok(Self::Bearer(token.to_owned()))
+            }
+        }
+    }
+}
+
 /// Lets a request pass if its caller may send it.
 pub async fn authenticate(
     State(authentication): State<Authentication>,
@@ -50,7 +81,10 @@ pub async fn authenticate(
 ) -> Response {
     let caller = match authentication.required {
         false => Ok(Caller::anonymous()),
-        true => authentication.caller(&request).await,
+        true => match Credential::of(&request) {
+            Ok(credential) => authentication.caller(credential).await,
+            Err(why) => Err(why),
+        },
     };
     let caller = caller.map(|caller| with_request(caller, &request));
     let need = match request.extensions().get::<MatchedPath>() {
@@ -89,27 +123,11 @@ pub async fn authenticate(
 }
 
 impl Authentication {
-    /// The caller that the credential of a request stands for.
-    async fn caller(&self, request: &Request) -> Result<Caller, Unauthenticated> {
-        let headers = request.headers();
-        let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
-        match (credentials.next(), credentials.next()) {
-            (None, _) => {
-                let cookies = PeoplesCookies::of_request(headers, request.extensions());
-                match cookies.session(headers) {
-                    Some(id) => self.session(&id).await,
-                    None => Err(Unauthenticated::Missing),
-                }
-            }
-            (Some(_), Some(_)) => {
-                Err(Unauthenticated::Refused("two Authorization headers".to_owned()))
-            }
-            (Some(one), None) => {
-                let token = bearer_token(one).ok_or_else(|| {
-                    Unauthenticated::Refused("the scheme is not Bearer".to_owned())
-                })?;
-                self.bearer(token).await
-            }
+    /// The caller that a credential stands for.
+    async fn caller(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
+        match credential {
+            Credential::Bearer(token) => self.bearer(&token).await,
+            Credential::Session(id) => self.session(&id).await,
         }
     }
 

@@ -7,6 +7,8 @@ pub mod code;
 pub mod error_responses;
 
 use access::AccessError;
+use std::time::Duration;
+
 use axum::{
     http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -33,6 +35,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     /// The id under which an unconfirmed submission may be stored, and with which it may be repeated.
     unconfirmed_id: Option<Uuid>,
+    /// When the client may try again, if that is not soon.
+    retry_after: Option<Duration>,
     /// For the log only.
     transaction_id: Option<Uuid>,
     cause: Option<String>,
@@ -75,6 +79,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             unconfirmed_id: None,
+            retry_after: None,
             transaction_id: None,
             cause: None,
             fault: None,
@@ -188,6 +193,12 @@ impl Problem {
         Self::new(Code::UnsupportedContentEncoding, detail)
     }
 
+    /// 429: the client may try again after this time.
+    pub fn rate_limited(detail: impl Into<String>, retry_after: Duration) -> Self {
+        let retry_after = Some(retry_after);
+        Self { retry_after, ..Self::new(Code::RateLimited, detail) }
+    }
+
     /// 503: the client may retry.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, detail)
@@ -263,6 +274,12 @@ impl Problem {
         self.code.status()
     }
 
+    /// When the client may try again, in whole seconds, if that is not soon.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let wait = self.retry_after?;
+        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+
     /// The transaction that the log names.
     pub fn transaction_id(&self) -> Option<Uuid> {
         self.transaction_id
@@ -316,6 +333,13 @@ impl Problem {
         }
         self.cause = Some(text);
         self
+    }
+}
+
+/// 422.
+impl From<Vec<FieldError>> for Problem {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::invalid(errors)
     }
 }
 
