@@ -6,11 +6,12 @@ use std::{fmt, str::FromStr, sync::Arc};
 use axum::http::{HeaderValue, Request, Response, Uri, header};
 
 /// Paths of Onceward itself begin with these.
-const OWN: [&str; 15] = [
+const OWN: [&str; 16] = [
     "account",
     "api",
     "audit",
     "cleanup",
+    "clients",
     "fn",
     "livez",
     "metrics",

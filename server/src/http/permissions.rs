@@ -116,6 +116,12 @@ pub const TABLE: &[Row] = &[
     row("POST", "/users", ADMINISTER),
     row("POST", "/users/{name}/role", ADMINISTER),
     row("POST", "/users/{name}/change", ADMINISTER),
+    row("GET", "/clients", ADMINISTER),
+    row("POST", "/clients", ADMINISTER),
+    row("POST", "/clients/{name}/role", ADMINISTER),
+    row("POST", "/clients/{name}/change", ADMINISTER),
+    row("POST", "/clients/{name}/keys", ADMINISTER),
+    row("POST", "/clients/{name}/keys/{key_id}/revoke", ADMINISTER),
     row("GET", "/audit", READ_ALL),
     // Server functions
     row("POST", "/fn/list_transactions", READ),
@@ -223,7 +229,7 @@ mod tests {
                 || path.starts_with("/api/docs")
                 || method == "POST" && !path.starts_with("/api/") && !path.starts_with("/fn/")
                 || path.starts_with("/.well-known/")
-                || ["/sign-in", "/set-password", "/account", "/users"].contains(&path)
+                || ["/sign-in", "/set-password", "/account", "/users", "/clients"].contains(&path)
         };
         let without_route: Vec<_> = of_table
             .difference(&of_router)

@@ -150,3 +150,22 @@ async fn the_commands_reach_the_users_of_a_running_onceward() {
     assert!(link.starts_with("https://x/set-password?token="), "{link}");
     assert_eq!(link.lines().count(), 1);
 }
+
+#[tokio::test]
+async fn an_administrator_creates_a_client_and_a_key_and_revokes_it() {
+    let guarded = Guarded::start().await;
+    guarded.user("boss", "admin").await;
+    let mut admin = Browser::new(&guarded);
+    admin.sign_in("boss", PASSWORD).await;
+    let created = admin.post("/clients", &[("name", "till"), ("role", "submitter")]).await;
+    assert_eq!(location(&created), "/clients?done=client");
+    let page = admin.post("/clients/till/keys", &[("days", "90")]).await.text().await.unwrap();
+    let start = page.find("ow_").unwrap();
+    let key = page[start..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+    assert_eq!(guarded.program.status_as(key, "/api/me").await, 200);
+    let id = key.split('_').nth(1).unwrap();
+    assert!(admin.get("/clients").await.text().await.unwrap().contains(id));
+    let revoked = admin.post(&format!("/clients/till/keys/{id}/revoke"), &[]).await;
+    assert_eq!(location(&revoked), "/clients?done=revoked");
+    assert_eq!(guarded.program.status_as(key, "/api/me").await, 401);
+}

@@ -82,7 +82,13 @@ fn navigation(who: SignedInAs) -> impl IntoView {
         <nav class="people-navigation" aria-label="Pages">
             <a class="link" href=address("/")>"Transactions"</a>
             <a class="link" href=address("/account")>"Your account"</a>
-            {administers.then(|| view! { <a class="link" href=address("/users")>"Users"</a> })}
+            {administers
+                .then(|| {
+                    view! {
+                        <a class="link" href=address("/users")>"Users"</a>
+                        <a class="link" href=address("/clients")>"Clients and keys"</a>
+                    }
+                })}
         </nav>
         <form method="post" action=address("/sign-out") class="people-sign-out">
             <span class="text-muted">{format!("{name}, {role}")}</span>

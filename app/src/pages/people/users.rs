@@ -83,7 +83,8 @@ impl Users {
     }
 }
 
-fn roles(
+/// A field to choose a role.
+pub(super) fn roles(
     id: &'static str,
     chosen: Role,
     class: &'static str,

@@ -1,9 +1,11 @@
-//! The pages for people and their accounts, and the answers to their forms: sign in, set a password, your account, users.
+//! The pages for people and their accounts, and the answers to their forms: sign in, set a password, your account, users,
+//! clients and their keys.
 //!
 //! What they look like is in `app/src/pages/people`. A form that succeeds leads back to its page, by a redirect; what is
 //! shown once, such as recovery codes, is in the answer itself.
 
 mod account;
+mod clients;
 mod page;
 mod set_password;
 mod sign_in;
@@ -30,4 +32,9 @@ pub fn routes() -> Router<WebState> {
         .route("/users", get(users::show).post(users::create))
         .route("/users/{name}/role", post(users::set_role))
         .route("/users/{name}/change", post(users::change))
+        .route("/clients", get(clients::show).post(clients::create))
+        .route("/clients/{name}/role", post(clients::set_role))
+        .route("/clients/{name}/change", post(clients::change))
+        .route("/clients/{name}/keys", post(clients::create_key))
+        .route("/clients/{name}/keys/{key_id}/revoke", post(clients::revoke_key))
 }

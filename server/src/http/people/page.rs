@@ -18,7 +18,7 @@ pub struct Done {
 }
 
 /// The texts of [`Done`]; others are not shown, because anybody can make up an address.
-const TEXTS: [(&str, &str); 10] = [
+const TEXTS: [(&str, &str); 15] = [
     ("password-set", "The password is set. Sign in with it."),
     ("signed-out", "You are signed out."),
     ("password", "The password is changed. All your other sessions have ended."),
@@ -28,6 +28,11 @@ const TEXTS: [(&str, &str); 10] = [
     ("role", "The role is changed. The user has to sign in again."),
     ("disabled", "The user is disabled, and its sessions have ended."),
     ("enabled", "The user is enabled."),
+    ("client", "The client is created. Now create a key for it."),
+    ("client-role", "The role of the client is changed."),
+    ("client-disabled", "The client is disabled."),
+    ("client-enabled", "The client is enabled."),
+    ("revoked", "The key is revoked."),
     ("totp-begun", "Add Onceward to your app, then confirm it by a code."),
 ];
 
@@ -96,6 +101,15 @@ pub fn refusal(refusal: Refusal, wrong: &str) -> (StatusCode, String) {
             let text = format!("Too many attempts have failed. Try again in {number} {unit}.");
             (StatusCode::TOO_MANY_REQUESTS, text)
         }
+    }
+}
+
+/// The status of what the user can correct.
+pub fn status_of(error: &AccessError) -> StatusCode {
+    match error {
+        AccessError::NotFound(_) => StatusCode::NOT_FOUND,
+        AccessError::NameTaken | AccessError::LastAdmin => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{
-    page::{Done, back, correctable, frame_for, page},
+    page::{Done, back, correctable, frame_for, page, status_of},
     signed_in::Administrator,
 };
 use crate::{
@@ -135,11 +135,7 @@ async fn refused(
     caller: &Caller,
     error: AccessError,
 ) -> Result<Response, Problem> {
-    let status = match error {
-        AccessError::NotFound(_) => StatusCode::NOT_FOUND,
-        AccessError::NameTaken | AccessError::LastAdmin => StatusCode::CONFLICT,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = status_of(&error);
     let error = correctable(error)?;
     answer(state, caller, status, None, Some(error), None).await
 }
