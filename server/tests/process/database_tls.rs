@@ -57,7 +57,9 @@ impl Front {
     fn url(&self, host: &str, database: &str, root: &str) -> String {
         let root = self.folder.path().join(root);
         let (port, root) = (self.port, root.display());
-        format!("postgres://postgres@{host}:{port}/{database}?sslmode=verify-full&sslrootcert={root}")
+        format!(
+            "postgres://postgres@{host}:{port}/{database}?sslmode=verify-full&sslrootcert={root}"
+        )
     }
 }
 
