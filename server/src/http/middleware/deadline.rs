@@ -8,7 +8,7 @@ use std::{pin::pin, time::Duration};
 
 use axum::{
     extract::Request,
-    http::{Method, StatusCode},
+    http::StatusCode,
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
@@ -55,7 +55,7 @@ pub async fn enforce(request: Request, next: Next) -> Response {
 mod tests {
     use std::future::pending;
 
-    use axum::{Router, body::Body, middleware, routing::any};
+    use axum::{Router, body::Body, http::Method, middleware, routing::any};
     use tower::ServiceExt;
 
     use super::*;

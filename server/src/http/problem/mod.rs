@@ -7,7 +7,7 @@ pub mod code;
 pub mod error_responses;
 
 use access::AccessError;
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use axum::{
     http::{HeaderValue, StatusCode},
@@ -36,7 +36,7 @@ pub struct Problem {
     /// The id under which an unconfirmed submission may be stored, and with which it may be repeated.
     unconfirmed_id: Option<Uuid>,
     /// When the client may try again, if that is not soon.
-    retry_after: Option<Duration>,
+    retry_after_seconds: Option<NonZeroU32>,
     /// For the log only.
     transaction_id: Option<Uuid>,
     cause: Option<String>,
@@ -79,7 +79,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             unconfirmed_id: None,
-            retry_after: None,
+            retry_after_seconds: None,
             transaction_id: None,
             cause: None,
             fault: None,
@@ -195,8 +195,10 @@ impl Problem {
 
     /// 429: the client may try again after this time.
     pub fn rate_limited(detail: impl Into<String>, retry_after: Duration) -> Self {
-        let retry_after = Some(retry_after);
-        Self { retry_after, ..Self::new(Code::RateLimited, detail) }
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let retry_after_seconds = Some(NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN));
+        Self { retry_after_seconds, ..Self::new(Code::RateLimited, detail) }
     }
 
     /// 503: the client may retry.
@@ -275,9 +277,8 @@ impl Problem {
     }
 
     /// When the client may try again, in whole seconds, if that is not soon.
-    pub fn retry_after_seconds(&self) -> Option<u64> {
-        let wait = self.retry_after?;
-        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after_seconds.map(NonZeroU32::get)
     }
 
     /// The transaction that the log names.
