@@ -31,7 +31,7 @@ use super::{
 use crate::http::problem::{Problem, error_responses};
 
 /// U+FEFF: without it, common spreadsheets read UTF-8 as something else.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The columns of the CSV, named as in JSON.
 const COLUMNS: [&str; 16] = [
@@ -64,9 +64,6 @@ struct ExportParameters {
     /// If absent, `Accept` decides: NDJSON if it is accepted and CSV is not named, and CSV otherwise.
     #[param(inline)]
     format: Option<Format>,
-    /// Whether a CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8. Not for NDJSON.
-    #[param(rename = "byteOrderMark", default = false)]
-    byte_order_mark: Option<bool>,
 }
 
 /// Export transactions
@@ -101,16 +98,10 @@ pub async fn export(
     request_id: Option<Extension<RequestId>>,
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
-    let (filter, mut fields) = filter::of_query(query, &["format", "byteOrderMark"])?;
+    let (filter, mut fields) = filter::of_query(query, &["format"])?;
     let format = fields.text("/format", Format::from_str);
     let format = format.unwrap_or_else(|| Format::accepted_by(&headers));
-    let byte_order_mark = fields.text("/byteOrderMark", |text| match text {
-        "true" if format == Format::Ndjson => Err("must not be true for ndjson"),
-        "true" => Ok(BYTE_ORDER_MARK),
-        "false" => Ok(""),
-        _ => Err("must be true or false"),
-    });
-    let (filter, byte_order_mark) = fields.finish(Some((filter, byte_order_mark)))?;
+    let filter = fields.finish(Some(filter))?;
 
     let mut pages = Box::pin(gateway.export(filter));
     // Read before the response starts: a database that does not answer is a problem, not a broken file.
@@ -122,12 +113,11 @@ pub async fn export(
         BoxError::from(error)
     });
     let pages = stream::iter(first.map(Ok)).chain(rest);
-    let mark = Bytes::from_static(byte_order_mark.unwrap_or_default().as_bytes());
-    let body = stream::iter([Ok(mark), format.head()])
+    let body = stream::iter([format.head()])
         .chain(pages.map(move |page| page.and_then(|page| format.write(&page))));
 
     let (content_type, extension) = match format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        Format::Csv | Format::CsvBom => ("text/csv; charset=utf-8; header=present", "csv"),
         Format::Ndjson => ("application/x-ndjson", "ndjson"),
     };
     let now = Utc::now().format("%Y%m%dT%H%M%SZ");
@@ -142,10 +132,12 @@ pub async fn export(
 
 /// The format of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[schema(rename_all = "kebab-case")]
 enum Format {
     /// RFC 4180 with a header row, for spreadsheets.
     Csv,
+    /// The same after a byte order mark, by which common spreadsheets know that it is UTF-8.
+    CsvBom,
     /// One JSON object per line, as in the list, for programs.
     Ndjson,
 }
@@ -156,8 +148,9 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text {
             "csv" => Ok(Self::Csv),
+            "csv-bom" => Ok(Self::CsvBom),
             "ndjson" => Ok(Self::Ndjson),
-            _ => Err("must be csv or ndjson"),
+            _ => Err("must be csv, csv-bom or ndjson"),
         }
     }
 }
@@ -179,6 +172,7 @@ impl Format {
     fn head(self) -> Result<Bytes, BoxError> {
         match self {
             Self::Csv => csv(&[COLUMNS.map(str::to_owned)]),
+            Self::CsvBom => Ok([BYTE_ORDER_MARK, &Self::Csv.head()?].concat().into()),
             Self::Ndjson => Ok(Bytes::new()),
         }
     }
@@ -186,7 +180,7 @@ impl Format {
     /// The bytes of a page. Those of its transactions that cannot be read come after the others.
     fn write(self, page: &Page) -> Result<Bytes, BoxError> {
         match self {
-            Self::Csv => {
+            Self::Csv | Self::CsvBom => {
                 let mut records = page.data.iter().map(record).collect::<Result<Vec<_>, _>>()?;
                 records.extend(page.unreadable.iter().map(record_of_unreadable));
                 csv(&records)
