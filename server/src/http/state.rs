@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSecrets};
+use super::{Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSignatures};
 use crate::own_postgres::OwnPostgresStatus;
 
 /// The state that the handlers share.
@@ -38,15 +38,6 @@ pub struct WebState {
     pub simulator: Option<SimulatorHandle>,
     /// Cancelled when the program stops; otherwise open streams would delay the shutdown.
     pub stop: CancellationToken,
-}
-
-/// How inbound webhooks must be signed.
-#[derive(Debug, Clone)]
-pub struct WebhookSignatures {
-    /// The secrets; a signature with any of them is valid. Without secrets, signatures are not checked.
-    pub secrets: Option<WebhookSecrets>,
-    /// How far the timestamp may differ from our clock.
-    pub tolerance_seconds: u64,
 }
 
 /// Whether every submission needs an idempotency key.
