@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Authentication, Hosts, MetricsAccess, PathPrefix, StreamSlots, page_files::PageFiles,
-    webhook_secrets::WebhookSecrets,
+    webhook_secrets::WebhookSignatures,
 };
 use crate::own_postgres::OwnPostgresStatus;
 
@@ -52,15 +52,6 @@ pub struct WebState {
     pub simulator: Option<SimulatorHandle>,
     /// Cancelled when the program stops; otherwise open streams would delay the shutdown.
     pub stop: CancellationToken,
-}
-
-/// How inbound webhooks must be signed.
-#[derive(Debug, Clone)]
-pub struct WebhookSignatures {
-    /// The secrets; a signature with any of them is valid. Without secrets, signatures are not checked.
-    pub secrets: Option<WebhookSecrets>,
-    /// How far the timestamp may differ from our clock.
-    pub tolerance_seconds: u64,
 }
 
 /// Whether every submission needs an idempotency key.
