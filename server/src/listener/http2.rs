@@ -185,3 +185,73 @@ impl HttpBody for WatchedBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::http::{Request, Response};
+    use hyper::{body::Incoming, client::conn::http2::SendRequest, service::service_fn};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A client of a server that answers `/large` with more than a client takes at once, and the server's streams.
+    async fn connect() -> (SendRequest<String>, OpenStreams, JoinHandle<()>) {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let streams = OpenStreams::new();
+        let respond = service_fn(async |request: Request<Incoming>| {
+            let body = match request.uri().path() {
+                "/large" => {
+                    let parts = std::iter::repeat_n(Ok::<_, Infallible>(vec![b'x'; 1 << 20]), 64);
+                    watched(Body::from_stream(futures::stream::iter(parts)))
+                }
+                _ => watched(Body::from("small")),
+            };
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let served = builder(streams.clone()).serve_connection(TokioIo::new(far), respond);
+        let served = tokio::spawn(async move {
+            let _ = served.await;
+        });
+        let (client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        (client, streams, served)
+    }
+
+    async fn get(client: &mut SendRequest<String>, path: &str) -> Body {
+        let uri = format!("http://localhost{path}");
+        let request = Request::get(uri).body(String::new()).unwrap();
+        Body::new(client.send_request(request).await.unwrap().into_body())
+    }
+
+    async fn read(body: Body) -> Result<usize, axum::Error> {
+        axum::body::to_bytes(body, usize::MAX).await.map(|bytes| bytes.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_client_does_not_read_is_reset_and_its_connection_goes_on() {
+        let (mut client, streams, _) = connect().await;
+        let unread = get(&mut client, "/large").await;
+        let mut open = streams.0.subscribe();
+        open.wait_for(|open| *open == 0).await.unwrap();
+        assert_eq!(read(get(&mut client, "/").await).await.unwrap(), "small".len());
+        read(unread).await.expect_err("it looks complete");
+        assert_eq!(read(get(&mut client, "/large").await).await.unwrap(), 64 << 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_when_it_had_no_stream_for_long() {
+        let (mut client, streams, _) = connect().await;
+        let keep_alive = Duration::from_secs(75);
+        for _ in 0..3 {
+            assert!(timeout(keep_alive / 2, streams.idle(keep_alive)).await.is_err());
+            assert_eq!(read(get(&mut client, "/").await).await.unwrap(), "small".len());
+        }
+        streams.idle(keep_alive).await;
+    }
+}

@@ -57,7 +57,7 @@ impl Budgets {
     /// The refusal of a request for which there is no permit now.
     pub fn refusal(&self, method: &Method, path: &str) -> Option<Problem> {
         let (kind, budget) = self.of(method, path)?;
-        (budget.available_permits() == 0).then(|| refused(*kind))
+        (budget.available_permits() == 0).then(|| refused(kind))
     }
 }
 
@@ -78,7 +78,7 @@ pub async fn admit(State(budgets): State<Budgets>, request: Request, next: Next)
         return next.run(request).await;
     };
     let Ok(_permit) = budget.try_acquire() else {
-        return refused(*kind).into_response();
+        return refused(kind).into_response();
     };
     next.run(request).await
 }
