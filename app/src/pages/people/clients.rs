@@ -101,8 +101,9 @@ fn client(client: ClientRow) -> impl IntoView {
     let path = |action: &str| address(&format!("/clients/{name}/{action}"));
     let (other, able) = if is_disabled { ("enable", "Enable") } else { ("disable", "Disable") };
     let heading = format!("client-{name}");
+    let labelled_by = heading.clone();
     view! {
-        <section class="card people-section" aria-labelledby=heading.clone()>
+        <section class="card people-section" aria-labelledby=labelled_by>
             <h2 id=heading class="section-heading">
                 {name.clone()} {is_disabled.then_some(" (disabled)")}
             </h2>
