@@ -28,7 +28,6 @@ pub struct Circuits {
     /// A probe is out; its outcome closes or reopens the breaker.
     pub half_open: u32,
     /// How many are not closed because the posting service refuses our credentials.
-    #[serde(default)]
     pub credentials_refused: u32,
 }
 
