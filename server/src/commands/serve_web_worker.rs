@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
 use ::simulator::Simulator;
-use access::Access;
+use access::{Access, Tokens};
 use app::Setting;
 use axum::Router;
 use futures::FutureExt;
@@ -300,12 +300,16 @@ impl Run<'_> {
                 let page_files = http::PageFiles::read(&mut options).map_err(|error| {
                     format!("{}: cannot read the page's files: {error}", options.site_root)
                 })?;
+                let tokens = Tokens::new(&access, settings.tokens.tokens())
+                    .map_err(|(setting, error)| format!("{setting}: {error}"))?;
                 let web = http::WebState {
                     gateway,
                     authentication: http::Authentication {
                         required: auth_required,
                         access: access.clone(),
+                        tokens: tokens.clone(),
                     },
+                    tokens,
                     access,
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),

@@ -1,6 +1,6 @@
 //! The state that the handlers share, and the settings in it.
 
-use access::Access;
+use access::{Access, Tokens};
 use app::Setting;
 use axum::extract::FromRef;
 use gateway::Gateway;
@@ -21,6 +21,8 @@ pub struct WebState {
     pub gateway: Gateway,
     /// Principals and their credentials.
     pub access: Access,
+    /// Tokens: those that are accepted, and those that are issued.
+    pub tokens: Tokens,
     /// How callers are recognised.
     pub authentication: Authentication,
     /// The names under which clients may address this process.

@@ -7,6 +7,7 @@ pub mod posting;
 pub mod posting_credentials;
 pub mod posting_proxy;
 pub mod secret_parser;
+pub mod tokens;
 pub mod values;
 pub mod web;
 pub mod webhooks;
@@ -18,6 +19,7 @@ use gateway::database::Schema;
 
 use access::AccessSettings;
 use posting::PostingSettings;
+use tokens::TokenSettings;
 use values::{http_url, listen_addr};
 use web::WebSettings;
 use webhooks::WebhookSettings;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub web: WebSettings,
     #[command(flatten)]
     pub access: AccessSettings,
+    #[command(flatten)]
+    pub tokens: TokenSettings,
     /// Refuse API submissions without an idempotency key
     #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
     pub idempotency_key_required: bool,
