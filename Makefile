@@ -9,7 +9,7 @@ export SQLX_OFFLINE := true
 SOURCES := $(shell find Cargo.toml Cargo.lock .cargo .sqlx app crates frontend migrations public server style -type f -not -path 'crates/bench/*')
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench load chaos audit sqlx openapi
+.PHONY: help setup setup-run run watch build test lint fmt e2e screenshots bench load chaos fuzz audit sqlx openapi
 
 help: ## lists the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ load: build ## puts a fresh release under load, then audits it; options: LOAD="-
 
 chaos: setup ## runs every fault test with real processes; options: CHAOS="--transactions 500 --seed 1"
 	@cargo test --quiet -p server --test chaos -- --full $(CHAOS)
+
+fuzz: ## tries the parsers with made-up input, 10 minutes each (needs cargo-fuzz); options: FUZZ=amount FUZZ_SECONDS=60
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) scripts/fuzz $(FUZZ)
 
 audit: ## checks the dependencies' licences, sources and known vulnerabilities (needs cargo-deny), and the API's document (needs npx)
 	@cargo deny check

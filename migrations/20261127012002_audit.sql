@@ -43,44 +43,36 @@ create table audit_chain (
 -- each the length of its text in four bytes, then its text in UTF-8; for a null only the length -1. A time's text is its
 -- microseconds since 1970. crates/access/src/audit/verify.rs computes the same.
 --
--- All other locks of a statement are held when it runs, and nothing is locked after the chain: so no two statements wait
--- for each other in a circle. It runs with the rights of the owner, because those who write the audit may not write the
--- chain.
+-- It runs at the commit, when all other locks are held and no further one will be needed: so no two commits wait for each
+-- other in a circle, and the chain is locked for no longer than a commit takes. It runs with the rights of the owner,
+-- because those who write the audit may not write the chain.
 create function chain_audit() returns trigger
     language plpgsql security definer
     as $$
     declare
-        link bigint;
-        head bytea;
-        entry record;
+        last_number bigint;
+        last_hash bytea;
+        columns bytea;
     begin
-        if not exists (select from new_rows) then
-            return null;
-        end if;
-        -- Held until the commit. The next query sees what was committed before this lock was granted.
+        select string_agg(
+            case when field is null then int4send(-1)
+                else int4send(octet_length(field)) || convert_to(field, 'UTF8') end,
+            ''::bytea order by position
+        )
+        into columns
+        from unnest(array[
+            new.id::text, (extract(epoch from new.at) * 1000000)::bigint::text, new.principal, new.kind, new.credential,
+            host(new.address), new.request_id, new.action, new.object, new.outcome, new.before::text, new.after::text,
+            new.reason, new.part_of
+        ]) with ordinality as fields (field, position);
+        -- Held until the end of the commit. The next query sees what was committed before it was granted.
         perform pg_advisory_xact_lock(hashtextextended('onceward audit_chain', 0));
-        select number, hash into link, head from audit_chain order by number desc limit 1;
-        link := coalesce(link, 0);
-        head := coalesce(head, decode(repeat('00', 32), 'hex'));
-        for entry in
-            select id, (
-                select string_agg(
-                    case when field is null then int4send(-1)
-                        else int4send(octet_length(field)) || convert_to(field, 'UTF8') end,
-                    ''::bytea order by position
-                )
-                from unnest(array[
-                    id::text, (extract(epoch from at) * 1000000)::bigint::text, principal, kind, credential,
-                    host(address), request_id, action, object, outcome, before::text, after::text, reason, part_of
-                ]) with ordinality as fields (field, position)
-            ) as columns
-            from new_rows
-            order by id
-        loop
-            link := link + 1;
-            head := sha256(head || entry.columns);
-            insert into audit_chain (number, audit_id, hash) values (link, entry.id, head);
-        end loop;
+        select number, hash into last_number, last_hash from audit_chain order by number desc limit 1;
+        insert into audit_chain (number, audit_id, hash) values (
+            coalesce(last_number, 0) + 1,
+            new.id,
+            sha256(coalesce(last_hash, decode(repeat('00', 32), 'hex')) || columns)
+        );
         return null;
     end;
     $$;
@@ -92,8 +84,8 @@ begin
 end;
 $$;
 
-create trigger chain_inserted after insert on audit
-    referencing new table as new_rows for each statement execute function chain_audit();
+create constraint trigger chain_inserted after insert on audit
+    deferrable initially deferred for each row execute function chain_audit();
 
 -- Grants keep the serving role from changing the audit; these also keep the owner from it by mistake. An owner can drop
 -- them: what is changed then breaks the chain.

@@ -22,7 +22,7 @@ use commands::{
     role::Role,
     serve_web_worker,
     settings::WorkerSettings,
-    simulator,
+    simulator, user,
 };
 use listener::open_files;
 use telemetry::log::Log;
@@ -54,6 +54,7 @@ fn run(cli: Cli) -> Result<ExitCode, Fatal> {
             }
             Command::Migrate(settings) => migrate::run(settings).await,
             Command::Client(settings) => client::run(settings).await,
+            Command::User(settings) => user::run(settings).await,
             Command::Simulator(settings) => simulator::run(settings).await,
             Command::Load(settings) => Ok(load::run(settings).await),
             Command::Audit(settings) => Ok(audit::run(settings).await),

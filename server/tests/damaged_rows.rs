@@ -119,6 +119,10 @@ async fn a_reader_that_polls_sees_a_transaction_whose_commit_comes_late() {
     let from = format!("/api/transactions?from={}", last_seen.as_str().unwrap());
     assert_eq!(program.read(&from).await["data"].as_array().unwrap().len(), 1);
 
+    // Whoever has a position that nobody can have given receives everything.
+    for since in ["10-0", "1-2", "9-3-1", "99999999999999999999"] {
+        assert_eq!(poll(&format!("?since={since}")).await.0, [DAMAGED, SOUND], "{since}");
+    }
     for (query, pointer) in [("?since=x", "/since"), ("?since=", "/since"), ("?sinc=1", "/sinc")] {
         let path = format!("/api/transactions/changes{query}");
         let refused = contract(program.get(&path).send().await.unwrap()).await;

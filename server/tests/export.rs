@@ -221,10 +221,10 @@ async fn an_export_is_a_download_in_the_requested_format() {
 }
 
 #[tokio::test]
-async fn a_csv_begins_with_a_byte_order_mark_if_one_is_asked_for_as_the_page_does() {
+async fn the_page_links_to_a_csv_that_begins_with_a_byte_order_mark() {
     let (program, _) = web().await;
     submit(&program, json!({"amount": 1, "currency": "USD", "reference": "Überweisung"})).await;
-    let plain = program.get(&format!("{EXPORT}?format=csv&byteOrderMark=false"));
+    let plain = program.get(&format!("{EXPORT}?format=csv"));
     let plain = plain.send().await.unwrap().bytes().await.unwrap();
     assert!(plain.starts_with(b"transactionId,"));
     let page = program.get("/").header("accept", "text/html").send().await.unwrap();
@@ -233,11 +233,14 @@ async fn a_csv_begins_with_a_byte_order_mark_if_one_is_asked_for_as_the_page_doe
     let link = link.unwrap().replace("&amp;", "&");
     let marked = program.get(&link).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(marked.strip_prefix("\u{feff}".as_bytes()), Some(&*plain), "{link}");
-    for query in ["format=ndjson&byteOrderMark=true", "format=csv&byteOrderMark=yes"] {
-        let answer = program.get(&format!("{EXPORT}?{query}")).send().await.unwrap();
-        let answer = contract(answer).await;
-        assert_eq!(answer["body"]["errors"][0]["pointer"], "/byteOrderMark", "{query}");
+    for format in ["csv-bom", "csv", "ndjson"] {
+        let answer = program.get(&format!("{EXPORT}?format={format}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{format}");
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(bytes.starts_with("\u{feff}".as_bytes()), format == "csv-bom", "{format}");
     }
+    let unknown = program.get(&format!("{EXPORT}?format=bom")).send().await.unwrap();
+    assert_eq!(contract(unknown).await["body"]["errors"][0]["pointer"], "/format");
 }
 
 /// Reads a response to its end: whether it ended well, and after how many bytes.

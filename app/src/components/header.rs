@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::{
     components::{
         address::address,
-        page_context::Setting,
+        page_context::{HasAccount, Setting},
         posting_bar::{PauseButton, PostingBar},
     },
     feed::{Connection, LiveFeed},
@@ -19,6 +19,7 @@ use crate::{
 pub fn Header() -> impl IntoView {
     remove_answer_from_address();
     let simulator = expect_context::<Setting>().simulator;
+    let HasAccount(has_account) = expect_context();
     let live = expect_context::<LiveFeed>();
     let initial = Resource::new_blocking(|| (), |()| read_posting_status());
     let status = move |initial: Option<PostingStatus>| {
@@ -50,6 +51,15 @@ pub fn Header() -> impl IntoView {
                 </svg>
                 "Onceward"
             </a>
+            // The server renders that page without script, so it is no route of the pages here.
+            {has_account
+                .then(|| {
+                    view! {
+                        <a class="link account-link" href=address("/account") rel="external">
+                            "Your account"
+                        </a>
+                    }
+                })}
             <LiveIndicator/>
             <Suspense>{posting}</Suspense>
         {simulator

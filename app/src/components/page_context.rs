@@ -23,19 +23,25 @@ pub struct Setting {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(pub String);
 
+/// Whether a user is signed in, and so has an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HasAccount(pub bool);
+
 #[derive(Serialize, Deserialize)]
 struct PageContext {
     path_prefix: String,
     setting: Setting,
     origin: Origin,
+    has_account: HasAccount,
     rendered_at: DateTime<Utc>,
 }
 
 /// Sends the path prefix, the server's [`Setting`], [`Origin`] and time to the browser, and provides them as context
 /// to everything on the page.
 pub fn provide_page_context() {
-    let PageContext { path_prefix, setting, origin, rendered_at } =
+    let PageContext { path_prefix, setting, origin, has_account, rendered_at } =
         SharedValue::new(read_page_context).into_inner();
+    provide_context(has_account);
     set_path_prefix(&path_prefix);
     provide_context(setting);
     provide_context(origin);
@@ -50,8 +56,12 @@ fn read_page_context() -> PageContext {
     let header = |name| parts.as_ref()?.headers.get(name)?.to_str().ok();
     let host = header(HOST.as_str()).unwrap_or("127.0.0.1:3000");
     let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    let caller = parts.as_ref().and_then(|parts| parts.extensions.get::<domain::Caller>());
     PageContext {
         path_prefix: path_prefix().to_owned(),
+        has_account: HasAccount(
+            caller.is_some_and(|caller| caller.actor.kind == domain::PrincipalKind::User),
+        ),
         // Absent only when the routes are listed at startup, where no page is shown.
         setting: use_context().unwrap_or_default(),
         origin: Origin(format!("{scheme}://{host}{}", path_prefix())),
@@ -66,6 +76,7 @@ fn read_page_context() -> PageContext {
         path_prefix: path_prefix().to_owned(),
         setting: Setting::default(),
         origin: Origin::default(),
+        has_account: HasAccount::default(),
         rendered_at: DateTime::UNIX_EPOCH,
     }
 }

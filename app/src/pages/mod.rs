@@ -5,5 +5,7 @@
 
 pub mod audit;
 pub mod not_found;
+#[cfg(feature = "ssr")]
+pub mod people;
 pub mod transaction;
 pub mod transactions;

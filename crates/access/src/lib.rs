@@ -6,6 +6,7 @@
 mod audit;
 mod clients;
 mod error;
+pub mod limits;
 mod principals;
 mod recent;
 mod tokens;

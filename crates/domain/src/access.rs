@@ -159,6 +159,15 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Someone at the command line of the machine.
+    pub fn command_line() -> Self {
+        Self {
+            principal: Principal::named("command-line".to_owned()),
+            kind: PrincipalKind::CommandLine,
+            ..Self::anonymous()
+        }
+    }
+
     /// The actor where authentication is off and no request is known, such as in tests.
     pub fn anonymous() -> Self {
         Self {

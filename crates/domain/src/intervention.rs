@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::State;
+use crate::{
+    State,
+    nul::{ContainsNul, without_nul},
+};
 
 /// An operator's action on a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +42,9 @@ pub enum BadReason {
     /// It is too long.
     #[error("must have at most {MAX_REASON_CHARS} characters")]
     TooLong,
-    /// It contains U+0000, which PostgreSQL's `text` cannot store.
-    #[error("must not contain the character U+0000")]
-    Nul,
+    /// It contains U+0000.
+    #[error(transparent)]
+    Nul(#[from] ContainsNul),
 }
 
 /// Reads the reason for an operation, without surrounding white space.
@@ -52,8 +55,7 @@ pub fn read_reason(text: &str) -> Result<&str, BadReason> {
     match text.trim() {
         "" => Err(BadReason::Empty),
         text if text.chars().count() > MAX_REASON_CHARS => Err(BadReason::TooLong),
-        text if text.contains('\0') => Err(BadReason::Nul),
-        text => Ok(text),
+        text => Ok(without_nul(text)?),
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
         assert_eq!(read_reason("  "), Err(BadReason::Empty));
         assert!(read_reason(&"ö".repeat(MAX_REASON_CHARS)).is_ok());
         assert_eq!(read_reason(&"x".repeat(MAX_REASON_CHARS + 1)), Err(BadReason::TooLong));
-        assert_eq!(read_reason("a\0b"), Err(BadReason::Nul));
+        assert_eq!(read_reason("a\0b"), Err(BadReason::Nul(ContainsNul)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod error_text;
 pub mod intervention;
 pub mod json;
 pub mod money;
+pub mod nul;
 pub mod number;
 #[cfg(feature = "openapi")]
 pub mod openapi;

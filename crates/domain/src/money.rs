@@ -47,13 +47,7 @@ impl Amount {
     /// # Errors
     /// [`AmountError`] if the text is not a number, is not positive, or has too many digits.
     pub fn parse(text: &str) -> Result<Self, AmountError> {
-        if !is_json_number(text) {
-            return Err(AmountError::NotANumber);
-        }
-        let value = exact(text)?;
-        if value.is_zero() {
-            return Err(AmountError::NotPositive);
-        }
+        let value = positive(text)?;
         if value.mantissa().to_string().len() > MAX_SIGNIFICANT_DIGITS {
             return Err(AmountError::TooManyDigits);
         }
@@ -80,8 +74,7 @@ impl Amount {
     /// Reads a value that was accepted when it was stored, whatever the rules are now, from PostgreSQL's text of it.
     /// `None` if it is no positive number, or cannot be held exactly.
     pub fn from_stored(text: &str) -> Option<Self> {
-        let value = Decimal::from_str_exact(text).ok()?;
-        (value > Decimal::ZERO).then_some(Self(value))
+        positive(text).ok().map(Self)
     }
 }
 
@@ -96,13 +89,16 @@ impl TryFrom<Number> for Amount {
     type Error = AmountError;
 
     fn try_from(number: Number) -> Result<Self, AmountError> {
-        exact(number.as_str()).map(Self)
+        positive(number.as_str()).map(Self)
     }
 }
 
-/// The value of a JSON number, with the decimals that it is written with. `Decimal`'s own parser rounds what it
-/// cannot hold.
-fn exact(number: &str) -> Result<Decimal, AmountError> {
+/// The value of the text of a JSON number, with the decimals that it is written with. `Decimal`'s own parser rounds
+/// what it cannot hold.
+fn positive(number: &str) -> Result<Decimal, AmountError> {
+    if !is_json_number(number) {
+        return Err(AmountError::NotANumber);
+    }
     if number.starts_with('-') {
         return Err(AmountError::NotPositive);
     }
@@ -111,7 +107,7 @@ fn exact(number: &str) -> Result<Decimal, AmountError> {
     let written = mantissa.replace('.', "");
     let digits = written.trim_start_matches('0');
     if digits.is_empty() {
-        return Ok(Decimal::ZERO);
+        return Err(AmountError::NotPositive);
     }
     let beyond_measure = match exponent.starts_with('-') {
         true => AmountError::TooManyDecimals,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use access::Access;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, Subcommand};
-use domain::{PrincipalKind, Role};
+use domain::{Actor, PrincipalKind, Role};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -94,10 +94,10 @@ pub async fn run(settings: ClientSettings) -> Result<ExitCode, Fatal> {
 }
 
 async fn carry_out(pool: PgPool, command: ClientCommand) -> Result<(), Fatal> {
-    let access = Access::new(pool);
+    let (access, actor) = (Access::new(pool), Actor::command_line());
     match command {
         ClientCommand::Create { name, role, rate_limit } => {
-            let id = access.create_client(&name, role, rate_limit.as_deref()).await?;
+            let id = access.create_client(&actor, &name, role, rate_limit.as_deref()).await?;
             print(&id.to_string())?;
         }
         ClientCommand::List => {
@@ -108,19 +108,19 @@ async fn carry_out(pool: PgPool, command: ClientCommand) -> Result<(), Fatal> {
         }
         ClientCommand::SetRole { name, role } => {
             let id = named(&access, &name).await?;
-            access.change_client(id, Some(role), None, None).await?;
+            access.change_client(&actor, id, Some(role), None, None).await?;
         }
         ClientCommand::Disable { name } => {
             let id = named(&access, &name).await?;
-            access.change_client(id, None, None, Some(true)).await?;
+            access.change_client(&actor, id, None, None, Some(true)).await?;
         }
         ClientCommand::Enable { name } => {
             let id = named(&access, &name).await?;
-            access.change_client(id, None, None, Some(false)).await?;
+            access.change_client(&actor, id, None, None, Some(false)).await?;
         }
         ClientCommand::Key(KeyCommand::Create { name, expires_in }) => {
             let id = named(&access, &name).await?;
-            let key = access.create_key(id, expires_in).await?;
+            let key = access.create_key(&actor, id, expires_in).await?;
             print(key.text.expose_secret())?;
         }
         ClientCommand::Key(KeyCommand::List { name }) => {
@@ -132,7 +132,7 @@ async fn carry_out(pool: PgPool, command: ClientCommand) -> Result<(), Fatal> {
             }
         }
         ClientCommand::Key(KeyCommand::Revoke { key_id }) => {
-            access.revoke_key(None, &key_id).await?;
+            access.revoke_key(&actor, None, &key_id).await?;
         }
     }
     Ok(())

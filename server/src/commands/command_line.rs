@@ -9,6 +9,7 @@ use super::{
     migrate::MigrateSettings,
     settings::{Settings, WorkerSettings},
     simulator::SimulatorSettings,
+    user::UserSettings,
 };
 
 /// Hand transactions to a slow, unreliable posting service: accepted in milliseconds, never lost,
@@ -39,6 +40,8 @@ pub enum Command {
     Migrate(MigrateSettings),
     /// Clients, which are the accounts of programs, and their keys
     Client(ClientSettings),
+    /// Users, which are the accounts of people
+    User(UserSettings),
     /// The simulated posting service, which misbehaves on demand
     Simulator(SimulatorSettings),
     /// Submit at a fixed rate, wait until everything is final, and audit. Ctrl-C ends the submissions, a second

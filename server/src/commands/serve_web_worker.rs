@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fatal::Fatal,
-    leptos_options,
+    first_admin, leptos_options,
     loopback::{refuse_beyond_loopback, warn_in_the_clear},
+    people_tidier,
     prepare::prepare,
     resources::Resources,
     role::Role,
@@ -28,7 +29,7 @@ use super::{
     stop_signal::{ENDED_AT_ONCE, StopSignals},
 };
 use crate::{
-    http,
+    http::{self, MetricsAccess},
     listener::{self, ConnectionLimits, Front, Tls},
     own_postgres::{self, OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
@@ -45,6 +46,7 @@ struct Run<'a> {
     posting: Option<HttpPostingClient>,
     resources: Resources,
     metrics: PrometheusHandle,
+    metrics_access: MetricsAccess,
     /// The listener, if the role has one.
     listening: Option<Listening>,
     stop: CancellationToken,
@@ -92,6 +94,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         (Role::Web, _) | (_, None) => None,
         (_, Some(url)) => Some(settings.posting.client(url)?),
     };
+    let metrics_access = settings.metrics.read()?;
     let certificate = listens.and(settings.web.certificate());
     // With a certificate, SIGHUP reads it again.
     let StopSignals { stop, at_once } = StopSignals::listen(certificate.is_none())?;
@@ -121,6 +124,7 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         posting,
         resources,
         metrics,
+        metrics_access,
         listening,
         stop: stop.clone(),
     };
@@ -232,6 +236,7 @@ impl Run<'_> {
             posting,
             resources,
             metrics,
+            metrics_access,
             listening,
             stop,
         } = self;
@@ -255,7 +260,7 @@ impl Run<'_> {
         };
         let web_pool = database::for_clients(&pool(resources.web, WEB_ACQUIRE_TIMEOUT)?, schema);
         let wake_ups = WakeUps::announced(&web_pool);
-        let access = Access::new(web_pool.clone());
+        let access = Access::new(web_pool.clone()).with_sessions(settings.access.people.sessions());
         let gateway = Gateway::new(web_pool, wake_ups.clone());
 
         let worker = match (role, posting) {
@@ -289,7 +294,12 @@ impl Run<'_> {
         match (&listening, role) {
             (None, _) => announce("An Onceward worker is posting.".to_owned()),
             (Some(listening), Role::Worker { .. }) => {
-                listening.serve(http::worker_router(gateway, metrics, settings.web.hosts.clone()));
+                listening.serve(http::worker_router(
+                    gateway,
+                    metrics,
+                    metrics_access,
+                    settings.web.hosts.clone(),
+                ));
                 let (scheme, addr) = (listening.scheme, listening.addr);
                 announce(format!(
                     "An Onceward worker is posting; its metrics are at {scheme}://{addr}"
@@ -302,6 +312,14 @@ impl Run<'_> {
                 })?;
                 let tokens = Tokens::new(&access, settings.tokens.tokens())
                     .map_err(|(setting, error)| format!("{setting}: {error}"))?;
+                let (scheme, addr) = (listening.scheme, listening.addr);
+                let prefix = &settings.web.path_prefix;
+                let url = format!("{scheme}://{addr}{prefix}");
+                let notice = match auth_required {
+                    true => first_admin::ensure(&access, &settings.access, &url).await?,
+                    false => None,
+                };
+                people_tidier::spawn(access.clone(), stop.clone());
                 let web = http::WebState {
                     gateway,
                     authentication: http::Authentication {
@@ -310,7 +328,7 @@ impl Run<'_> {
                         tokens: tokens.clone(),
                     },
                     tokens,
-                    access,
+                    access: access.clone(),
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),
                     options,
@@ -324,15 +342,18 @@ impl Run<'_> {
                         tolerance_seconds: settings.webhooks.webhook_tolerance_seconds,
                     },
                     key_required: http::KeyRequired(settings.idempotency_key_required),
+                    limits: settings.limits.rates(),
+                    streams: settings.limits.streams(),
+                    metrics_access,
                     metrics,
                     own_postgres,
                     simulator: simulator.as_ref().map(Simulator::handle),
                     stop: stop.clone(),
                 };
                 listening.serve(http::router(web));
-                let (scheme, addr) = (listening.scheme, listening.addr);
-                let prefix = &settings.web.path_prefix;
-                announce(format!("Onceward is at {scheme}://{addr}{prefix}"));
+                // In one piece: lines that are announced one by one may change places.
+                let lines = std::iter::once(format!("Onceward is at {url}")).chain(notice);
+                announce(lines.collect::<Vec<_>>().join("\n"));
             }
         }
         // Whichever part ends, the others end too.

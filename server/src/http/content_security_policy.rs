@@ -16,6 +16,11 @@ pub const OF_DOCUMENTATION: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// Of a page without script: forms and a style sheet.
+pub const OF_PLAIN_PAGE: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
+
 /// Gives the page that Leptos renders its policy, with the nonce that its scripts have.
 pub fn protect_page() {
     let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) else {

@@ -22,7 +22,7 @@ use super::{problem::Problem, request::fields::Fields};
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// The fields of a query that say how a file is written.
-pub const FIELDS: [&str; 2] = ["format", "byteOrderMark"];
+pub const FIELDS: [&str; 1] = ["format"];
 
 /// The format of an export, as a query names it.
 #[derive(IntoParams)]
@@ -35,18 +35,17 @@ pub struct ExportParameters {
     /// If absent, `Accept` decides: NDJSON if it is accepted and CSV is not named, and CSV otherwise.
     #[param(inline)]
     format: Option<Format>,
-    /// Whether a CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8. Not for NDJSON.
-    #[param(rename = "byteOrderMark", default = false)]
-    byte_order_mark: Option<bool>,
 }
 
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[schema(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// RFC 4180 with a header row, for spreadsheets.
     Csv,
+    /// The same after a byte order mark, by which common spreadsheets know that it is UTF-8.
+    CsvBom,
     /// One JSON object per line, as in the list, for programs.
     Ndjson,
 }
@@ -57,13 +56,20 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text {
             "csv" => Ok(Self::Csv),
+            "csv-bom" => Ok(Self::CsvBom),
             "ndjson" => Ok(Self::Ndjson),
-            _ => Err("must be csv or ndjson"),
+            _ => Err("must be csv, csv-bom or ndjson"),
         }
     }
 }
 
 impl Format {
+    /// The format that a query names in its [`FIELDS`]; `Accept` decides if it names none.
+    pub fn read(fields: &mut Fields, headers: &HeaderMap) -> Self {
+        let format = fields.text("/format", Self::from_str);
+        format.unwrap_or_else(|| Self::accepted_by(headers))
+    }
+
     /// NDJSON if the client accepts it and does not name CSV.
     fn accepted_by(headers: &HeaderMap) -> Self {
         let names = |kind: &str| {
@@ -77,36 +83,13 @@ impl Format {
     }
 }
 
-/// How a client wants the file.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// Its format.
-    pub format: Format,
-    byte_order_mark: &'static str,
-}
-
-impl Wanted {
-    /// Reads the [`FIELDS`] of a query; `Accept` decides if the query does not.
-    pub fn read(fields: &mut Fields, headers: &HeaderMap) -> Self {
-        let format = fields.text("/format", Format::from_str);
-        let format = format.unwrap_or_else(|| Format::accepted_by(headers));
-        let byte_order_mark = fields.text("/byteOrderMark", |text| match text {
-            "true" if format == Format::Ndjson => Err("must not be true for ndjson"),
-            "true" => Ok(BYTE_ORDER_MARK),
-            "false" => Ok(""),
-            _ => Err("must be true or false"),
-        });
-        Self { format, byte_order_mark: byte_order_mark.unwrap_or_default() }
-    }
-}
-
 /// Answers with a file whose name begins with `name`. It begins with `head` and then has what `write` makes of each page.
 ///
 /// # Errors
 /// If the first page cannot be read.
 pub async fn respond<P: Send + 'static, E>(
     name: &str,
-    wanted: Wanted,
+    format: Format,
     head: Result<Bytes, BoxError>,
     pages: impl Stream<Item = Result<P, E>> + Send + 'static,
     write: impl Fn(&P) -> Result<Bytes, BoxError> + Send + 'static,
@@ -126,12 +109,13 @@ where
         BoxError::from(error)
     });
     let pages = stream::iter(first.map(Ok)).chain(rest);
-    let mark = Bytes::from_static(wanted.byte_order_mark.as_bytes());
+    let mark = if format == Format::CsvBom { BYTE_ORDER_MARK } else { "" };
+    let mark = Bytes::from_static(mark.as_bytes());
     let body = stream::iter([Ok(mark), head])
         .chain(pages.map(move |page| page.and_then(|page| write(&page))));
 
-    let (content_type, extension) = match wanted.format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+    let (content_type, extension) = match format {
+        Format::Csv | Format::CsvBom => ("text/csv; charset=utf-8; header=present", "csv"),
         Format::Ndjson => ("application/x-ndjson", "ndjson"),
     };
     let now = Utc::now().format("%Y%m%dT%H%M%SZ");

@@ -8,23 +8,27 @@ mod body_limits;
 mod client_address;
 mod content_security_policy;
 mod export;
+mod metrics_access;
 mod middleware;
 mod openapi;
 mod page_files;
 mod pages;
 mod path_prefix;
+mod people;
 mod permissions;
 mod problem;
 mod request;
 mod security_headers;
+mod session_cookie;
 pub mod starting;
 mod state;
+mod stream_slots;
 mod webhook_secrets;
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::header,
+    http::{HeaderMap, header},
     middleware::{from_fn, from_fn_with_state, map_request, map_response},
     routing::get,
 };
@@ -41,7 +45,9 @@ use tower_http::{
 use api::monitoring::{health, metrics};
 use body_limits::MAX_BODY_BYTES;
 use middleware::{
-    authentication, content_encoding, deadline, load_shedding, problem_rendering,
+    authentication,
+    body_arrival::{self, Arrivals},
+    content_encoding, deadline, load_shedding, problem_rendering, rate_limit,
     request_id::{self, REQUEST_ID},
     request_metrics, same_origin, selected_representation,
 };
@@ -49,11 +55,13 @@ use page_files::FromPageFiles;
 use problem::Problem;
 
 pub use client_address::TrustedProxies;
+pub use metrics_access::{MetricsAccess, TokenHash};
 pub use middleware::{authentication::Authentication, load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
 pub use security_headers::SecurityHeaders;
 pub use state::{KeyRequired, WebState, WebhookSignatures};
+pub use stream_slots::StreamSlots;
 pub use webhook_secrets::WebhookSecrets;
 
 /// Every route of the web side.
@@ -71,6 +79,7 @@ pub fn router(state: WebState) -> Router {
 
     // One stack: with single layers the router would box its routes once for each layer, and copy all of that for
     // each request. The first layer is the outermost.
+    let budgets = load_shedding::Budgets::default();
     let around = ServiceBuilder::new()
         .layer(map_request(request_id::drop_unfit))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
@@ -82,21 +91,32 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn(request_metrics::measure))
         .layer(from_fn(problem_rendering::render))
         .layer(CatchPanicLayer::custom(problem_rendering::panic_response))
-        .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
-        .layer(from_fn(deadline::enforce))
+        .layer(from_fn_with_state(state.limits.clone(), rate_limit::limit_address))
         .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
+        .layer(from_fn_with_state(Arrivals::new(budgets.clone()), body_arrival::receive))
+        .layer(from_fn_with_state(budgets, load_shedding::admit))
+        .layer(from_fn(deadline::enforce))
         .layer(from_fn_with_state(state.authentication.clone(), authentication::authenticate))
+        .layer(from_fn_with_state(state.limits.clone(), rate_limit::limit_principal))
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    api.merge(pages::routes(&state)).layer(around).with_state(state)
+    api.merge(pages::routes(&state)).merge(people::routes()).layer(around).with_state(state)
 }
 
 /// The probes and metrics of a worker. It does not report the metrics of the database: every worker would report the
 /// same ones, and the web side does so already.
-pub fn worker_router(gateway: Gateway, metrics: PrometheusHandle, hosts: Hosts) -> Router {
+pub fn worker_router(
+    gateway: Gateway,
+    metrics: PrometheusHandle,
+    access: MetricsAccess,
+    hosts: Hosts,
+) -> Router {
+    let metrics = async move |headers: HeaderMap| {
+        access.check(&headers).map(|()| metrics::text(metrics.render()))
+    };
     health::probes()
-        .route("/metrics", get(async move || metrics::text(metrics.render())))
+        .route("/metrics", get(metrics))
         .layer(from_fn_with_state(hosts, same_origin::enforce))
         .layer(from_fn(problem_rendering::render))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

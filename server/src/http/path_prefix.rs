@@ -6,8 +6,24 @@ use std::{fmt, str::FromStr, sync::Arc};
 use axum::http::{HeaderValue, Request, Response, Uri, header};
 
 /// Paths of Onceward itself begin with these.
-const OWN: [&str; 9] =
-    ["api", "cleanup", "fn", "livez", "metrics", "pkg", "readyz", "transactions", "v1"];
+const OWN: [&str; 16] = [
+    "account",
+    "api",
+    "audit",
+    "cleanup",
+    "clients",
+    "fn",
+    "livez",
+    "metrics",
+    "pkg",
+    "readyz",
+    "set-password",
+    "sign-in",
+    "sign-out",
+    "transactions",
+    "users",
+    "v1",
+];
 
 /// Empty, or a path with a slash at its beginning and none at its end. Cheap to clone.
 #[derive(Debug, Clone, Default)]

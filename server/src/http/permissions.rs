@@ -101,6 +101,29 @@ pub const TABLE: &[Row] = &[
     row("GET", "/", READ),
     row("POST", "/", SUBMIT),
     row("GET", "/transactions/{id}", READ),
+    // Pages for people; those of the account check the session themselves
+    row("GET", "/sign-in", Need::Open),
+    row("POST", "/sign-in", Need::OwnCheck),
+    row("POST", "/sign-out", Need::Open),
+    row("GET", "/set-password", Need::OwnCheck),
+    row("POST", "/set-password", Need::OwnCheck),
+    row("GET", "/account", Need::OwnCheck),
+    row("POST", "/account/password", Need::OwnCheck),
+    row("POST", "/account/totp", Need::OwnCheck),
+    row("POST", "/account/totp/confirm", Need::OwnCheck),
+    row("POST", "/account/totp/change", Need::OwnCheck),
+    row("POST", "/account/end-sessions", Need::OwnCheck),
+    row("POST", "/account/sessions/{handle}/end", Need::OwnCheck),
+    row("GET", "/users", ADMINISTER),
+    row("POST", "/users", ADMINISTER),
+    row("POST", "/users/{name}/role", ADMINISTER),
+    row("POST", "/users/{name}/change", ADMINISTER),
+    row("GET", "/clients", ADMINISTER),
+    row("POST", "/clients", ADMINISTER),
+    row("POST", "/clients/{name}/role", ADMINISTER),
+    row("POST", "/clients/{name}/change", ADMINISTER),
+    row("POST", "/clients/{name}/keys", ADMINISTER),
+    row("POST", "/clients/{name}/keys/{key_id}/revoke", ADMINISTER),
     row("GET", "/audit", READ_ALL),
     // Server functions
     row("POST", "/fn/list_transactions", READ),
@@ -121,6 +144,12 @@ pub const TABLE: &[Row] = &[
     row("COMMAND", "onceward client key create", Need::Database),
     row("COMMAND", "onceward client key list", Need::Database),
     row("COMMAND", "onceward client key revoke", Need::Database),
+    row("COMMAND", "onceward user create", Need::Database),
+    row("COMMAND", "onceward user list", Need::Database),
+    row("COMMAND", "onceward user set-role", Need::Database),
+    row("COMMAND", "onceward user reset-password", Need::Database),
+    row("COMMAND", "onceward user disable", Need::Database),
+    row("COMMAND", "onceward user enable", Need::Database),
     row("COMMAND", "onceward audit verify", Need::Database),
     row("COMMAND", "onceward migrate", Need::Database),
 ];
@@ -202,6 +231,7 @@ mod tests {
                 || path.starts_with("/api/docs")
                 || method == "POST" && !path.starts_with("/api/") && !path.starts_with("/fn/")
                 || path.starts_with("/.well-known/")
+                || ["/sign-in", "/set-password", "/account", "/users", "/clients"].contains(&path)
         };
         let without_route: Vec<_> = of_table
             .difference(&of_router)

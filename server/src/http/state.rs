@@ -1,6 +1,6 @@
 //! The state that the handlers share, and the settings in it.
 
-use access::{Access, Tokens};
+use access::{Access, Tokens, limits::RateLimits};
 use app::Setting;
 use axum::extract::FromRef;
 use gateway::Gateway;
@@ -10,7 +10,8 @@ use simulator::SimulatorHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Authentication, Hosts, PathPrefix, page_files::PageFiles, webhook_secrets::WebhookSecrets,
+    Authentication, Hosts, MetricsAccess, PathPrefix, StreamSlots, page_files::PageFiles,
+    webhook_secrets::WebhookSignatures,
 };
 use crate::own_postgres::OwnPostgresStatus;
 
@@ -39,6 +40,12 @@ pub struct WebState {
     pub webhook_signatures: WebhookSignatures,
     /// Whether a submission needs an idempotency key.
     pub key_required: KeyRequired,
+    /// How many requests callers may send.
+    pub limits: RateLimits,
+    /// How many streams callers may have open.
+    pub streams: StreamSlots,
+    /// Who may read the metrics.
+    pub metrics_access: MetricsAccess,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
     /// Whether Onceward's own PostgreSQL is down.
@@ -47,15 +54,6 @@ pub struct WebState {
     pub simulator: Option<SimulatorHandle>,
     /// Cancelled when the program stops; otherwise open streams would delay the shutdown.
     pub stop: CancellationToken,
-}
-
-/// How inbound webhooks must be signed.
-#[derive(Debug, Clone)]
-pub struct WebhookSignatures {
-    /// The secrets; a signature with any of them is valid. Without secrets, signatures are not checked.
-    pub secrets: Option<WebhookSecrets>,
-    /// How far the timestamp may differ from our clock.
-    pub tolerance_seconds: u64,
 }
 
 /// Whether every submission needs an idempotency key.

@@ -1,4 +1,4 @@
-//! The secrets of inbound webhooks, as the setting names them.
+//! How inbound webhooks must be signed: the settings.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -22,6 +22,15 @@ impl fmt::Debug for WebhookSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WebhookSecrets(hidden)")
     }
+}
+
+/// How inbound webhooks must be signed.
+#[derive(Debug, Clone)]
+pub struct WebhookSignatures {
+    /// The secrets; a signature with any of them is valid. Without secrets, signatures are not checked.
+    pub secrets: Option<WebhookSecrets>,
+    /// How far the timestamp may differ from our clock.
+    pub tolerance_seconds: u64,
 }
 
 /// Why a text does not name secrets. The message says which secret is wrong, and nothing of its content.

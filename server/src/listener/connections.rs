@@ -110,6 +110,7 @@ mod tests {
         let router = Router::new()
             .route("/", get(async || "served"))
             .route("/", post(async || "refused unread"))
+            .route("/large", get(async || vec![b'x'; 64 << 20]))
             .route("/livez", get(async || "alive"));
         tokio::spawn({
             let stop = stop.clone();
@@ -275,6 +276,21 @@ mod tests {
         }
         sleep(KEEP_ALIVE).await;
         assert_eq!(kept.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    /// It would otherwise hold its connection, and what waits for it, for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_loses_its_connection() {
+        let (addr, _stop) = start(ConnectionLimits { served: 1, waiting: 0, ..ONE }).await;
+        let mut slow = TcpStream::connect(addr).await.unwrap();
+        slow.write_all(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let error = loop {
+            if let Some(error) = slow.take_error().unwrap() {
+                break error;
+            }
+            sleep(Duration::from_secs(1)).await;
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

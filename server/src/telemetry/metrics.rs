@@ -33,7 +33,11 @@ pub fn start() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "onceward_refused_total",
-        "Requests refused by load shedding: too many of their kind were in flight, or too many connections were open."
+        "Requests refused by load shedding: too many of their kind were in flight, too many connections were open, or too many bodies arrived."
+    );
+    describe_counter!(
+        "onceward_rate_limited_total",
+        "Requests refused by a rate limit: of a principal (default) or of an address."
     );
     describe_histogram!(
         "onceward_http_request_duration_seconds",

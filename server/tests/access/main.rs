@@ -8,6 +8,7 @@ mod commands;
 mod keys;
 mod matrix;
 mod own_transactions;
+mod people;
 mod tokens;
 
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod database;
+mod database_tls;
 mod forward_proxy;
 mod nginx;
 mod output;

@@ -83,6 +83,9 @@ pub fn command(arguments: &[&str]) -> Command {
             "METRICS_",
             "WEBHOOK_",
             "IDEMPOTENCY_",
+            "RATE_LIMIT_",
+            "STREAMS_",
+            "TLS_",
         ];
         if ours.iter().any(|prefix| name.starts_with(prefix)) || name == "DATABASE_URL" {
             command.env_remove(name);

@@ -148,7 +148,7 @@ pub fn TransactionList(
             // Exports all pages, not only this one.
             <p class="exports">
                 // With a byte order mark, because this one is for spreadsheets.
-                <a class="link" href=export("csv&byteOrderMark=true") download="">"Export CSV"</a>
+                <a class="link" href=export("csv-bom") download="">"Export CSV"</a>
                 <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
                     "NDJSON"
                 </a>

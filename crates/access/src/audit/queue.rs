@@ -19,7 +19,7 @@ use crate::Access;
 
 /// The most entries that wait; further ones are counted and lost.
 const MAX_WAITING: usize = 10_000;
-/// The most entries in one statement. The chain is locked for as long as they are written.
+/// The most entries in one statement. The chain is locked for as long as they are committed.
 const BATCH: usize = 500;
 /// The delay before a batch that failed is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

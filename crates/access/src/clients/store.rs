@@ -1,7 +1,7 @@
-//! Creating, listing and changing clients and their keys.
+//! Creating, listing and changing clients and their keys. Each change is in the audit, by the same statement.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{PrincipalKind, Role};
+use domain::{Actor, PrincipalKind, Role};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -44,6 +44,7 @@ impl Access {
     /// [`AccessError::Invalid`] or [`AccessError::NameTaken`] for its name.
     pub async fn create_client(
         &self,
+        actor: &Actor,
         name: &str,
         role: Role,
         rate_limit: Option<&str>,
@@ -51,12 +52,24 @@ impl Access {
         check_name(name)?;
         let id = Uuid::now_v7();
         let created = sqlx::query!(
-            "insert into principals (id, name, kind, role, rate_limit) values ($1, $2, 'client', $3, $4)
-             on conflict (name) do nothing",
+            "with created as (
+                insert into principals (id, name, kind, role, rate_limit) values ($1, $2, 'client', $3, $4)
+                on conflict (name) do nothing
+                returning name, role, rate_limit
+             )
+             insert into audit (principal, kind, credential, address, request_id, action, object, after)
+             select $5, $6, $7, $8::text::inet, $9, 'create', 'client:' || name,
+                json_build_object('role', role, 'rateLimit', rate_limit)
+             from created",
             id,
             name,
             role.as_str(),
             rate_limit,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
@@ -72,30 +85,58 @@ impl Access {
     /// [`AccessError::NotFound`].
     pub async fn change_client(
         &self,
+        actor: &Actor,
         id: Uuid,
         role: Option<Role>,
         rate_limit: Option<Option<&str>>,
         disabled: Option<bool>,
     ) -> Result<(), AccessError> {
-        let changed = sqlx::query!(
-            "update principals set
-                role = coalesce($2, role),
-                rate_limit = case when $3 then $4 else rate_limit end,
-                disabled_at = case $5::boolean
-                    when true then coalesce(disabled_at, clock_timestamp())
-                    when false then null
-                    else disabled_at end
-             where id = $1 and kind = 'client'",
+        let changed = sqlx::query_scalar!(
+            r#"with target as (
+                select id, name, role, rate_limit, disabled_at from principals
+                where id = $1 and kind = 'client' for update
+             ),
+             changed as (
+                update principals p set
+                    role = coalesce($2, p.role),
+                    rate_limit = case when $3 then $4 else p.rate_limit end,
+                    disabled_at = case $5::boolean
+                        when true then coalesce(p.disabled_at, clock_timestamp())
+                        when false then null
+                        else p.disabled_at end
+                from target where p.id = target.id
+                returning p.role, p.rate_limit, p.disabled_at
+             ),
+             recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object, before, after)
+                select $6, $7, $8, $9::text::inet, $10, act.action, 'client:' || target.name, act.before, act.after
+                from target, changed, lateral (values
+                    ('set_role', target.role <> changed.role,
+                        json_build_object('role', target.role), json_build_object('role', changed.role)),
+                    ('set_rate_limit', target.rate_limit is distinct from changed.rate_limit,
+                        json_build_object('rateLimit', target.rate_limit),
+                        json_build_object('rateLimit', changed.rate_limit)),
+                    ('disable', target.disabled_at is null and changed.disabled_at is not null, null, null),
+                    ('enable', target.disabled_at is not null and changed.disabled_at is null, null, null)
+                ) as act (action, is_done, before, after)
+                where act.is_done
+             )
+             select count(*) as "count!" from changed"#,
             id,
             role.map(Role::as_str),
             rate_limit.is_some(),
             rate_limit.flatten(),
             disabled,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
         self.keys.forget();
-        match changed.rows_affected() {
+        match changed {
             0 => Err(AccessError::NotFound("client with this id")),
             _ => Ok(()),
         }
@@ -108,6 +149,7 @@ impl Access {
     /// [`AccessError::NotFound`] for the client, [`AccessError::Invalid`] for the expiry.
     pub async fn create_key(
         &self,
+        actor: &Actor,
         client: Uuid,
         expires_in: Option<TimeDelta>,
     ) -> Result<NewKey, AccessError> {
@@ -119,12 +161,24 @@ impl Access {
         let key = Key::generate();
         let expires_at = expires_in.map(|time| Utc::now() + time);
         let created = sqlx::query!(
-            "insert into client_keys (id, client_id, secret_sha256, expires_at)
-             select $1, id, $3, $4 from principals where id = $2 and kind = 'client'",
+            "with client as (select id, name from principals where id = $2 and kind = 'client'),
+             created as (
+                insert into client_keys (id, client_id, secret_sha256, expires_at)
+                select $1, id, $3, $4 from client
+             )
+             insert into audit (principal, kind, credential, address, request_id, action, object, after)
+             select $5, $6, $7, $8::text::inet, $9, 'create', 'key:' || $1,
+                json_build_object('client', name, 'expiresAt', $4::timestamptz)
+             from client",
             key.id,
             client,
             &key.secret_sha256(),
             expires_at,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
@@ -166,17 +220,40 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`].
-    pub async fn revoke_key(&self, client: Option<Uuid>, id: &str) -> Result<(), AccessError> {
-        let revoked = sqlx::query!(
-            "update client_keys set revoked_at = coalesce(revoked_at, clock_timestamp())
-             where id = $1 and ($2::uuid is null or client_id = $2)",
+    pub async fn revoke_key(
+        &self,
+        actor: &Actor,
+        client: Option<Uuid>,
+        id: &str,
+    ) -> Result<(), AccessError> {
+        let revoked = sqlx::query_scalar!(
+            r#"with target as (
+                select k.id, p.name, k.revoked_at from client_keys k join principals p on p.id = k.client_id
+                where k.id = $1 and ($2::uuid is null or k.client_id = $2) for update of k
+             ),
+             revoked as (
+                update client_keys k set revoked_at = clock_timestamp()
+                from target where k.id = target.id and k.revoked_at is null
+                returning k.id, target.name
+             ),
+             recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object, before)
+                select $3, $4, $5, $6::text::inet, $7, 'revoke', 'key:' || id, json_build_object('client', name)
+                from revoked
+             )
+             select count(*) as "count!" from target"#,
             id,
             client,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
         self.keys.forget();
-        match revoked.rows_affected() {
+        match revoked {
             0 => Err(AccessError::NotFound("key with this id")),
             _ => Ok(()),
         }

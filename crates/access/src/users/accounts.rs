@@ -2,7 +2,7 @@
 //! ends the user's sessions in the same statement.
 
 use chrono::{DateTime, Utc};
-use domain::Role;
+use domain::{Actor, PrincipalKind, Role};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -43,6 +43,7 @@ impl Access {
     /// [`AccessError::Invalid`] or [`AccessError::NameTaken`].
     pub async fn create_user(
         &self,
+        actor: &Actor,
         name: &str,
         role: Role,
         password: Option<NewPassword>,
@@ -56,6 +57,9 @@ impl Access {
         let created = sqlx::query!(
             "with principal as (
                 insert into principals (id, name, kind, role) values ($1, $2, 'user', $3)
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object, after)
+                values ($5, $6, $7, $8::text::inet, $9, 'create', 'user:' || $2, json_build_object('role', $3::text))
              )
              insert into users (id, password_hash, password_changed_at)
              values ($1, $4, case when $4::text is not null then now() end)",
@@ -63,6 +67,11 @@ impl Access {
             name,
             role.as_str(),
             hash,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await;
@@ -111,7 +120,12 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if nobody else would be an administrator.
-    pub async fn set_user_role(&self, name: &str, role: Role) -> Result<Role, AccessError> {
+    pub async fn set_user_role(
+        &self,
+        actor: &Actor,
+        name: &str,
+        role: Role,
+    ) -> Result<Role, AccessError> {
         let row = sqlx::query!(
             r#"with target as (
                 select id, role, not exists (
@@ -126,10 +140,20 @@ impl Access {
                 returning p.id
             ), ended as (
                 delete from sessions using changed where user_id = changed.id
+            ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object, before, after)
+                select $3, $4, $5, $6::text::inet, $7, 'set_role', 'user:' || $1,
+                    json_build_object('role', target.role), json_build_object('role', $2::text)
+                from target join changed on changed.id = target.id
             )
             select role, is_last as "is_last!" from target"#,
             name,
             role.as_str(),
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -145,7 +169,12 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if nobody else would be an administrator.
-    pub async fn set_user_disabled(&self, name: &str, disabled: bool) -> Result<(), AccessError> {
+    pub async fn set_user_disabled(
+        &self,
+        actor: &Actor,
+        name: &str,
+        disabled: bool,
+    ) -> Result<(), AccessError> {
         let row = sqlx::query!(
             r#"with target as (
                 select id, $2 and role = 'admin' and disabled_at is null and not exists (
@@ -163,10 +192,19 @@ impl Access {
                 delete from sessions using changed where user_id = changed.id and $2
             ), unused as (
                 delete from one_time_links l using changed where l.user_id = changed.id and $2
+            ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $3, $4, $5, $6::text::inet, $7, case when $2 then 'disable' else 'enable' end, 'user:' || $1
+                from changed
             )
             select is_last as "is_last!" from target"#,
             name,
             disabled,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -184,6 +222,7 @@ impl Access {
     /// [`AccessError::NotFound`].
     pub async fn set_user_password(
         &self,
+        actor: &Actor,
         name: &str,
         password: NewPassword,
     ) -> Result<(), AccessError> {
@@ -199,10 +238,18 @@ impl Access {
                 delete from known_devices d using changed where d.user_id = changed.id
             ), unused as (
                 delete from one_time_links l using changed where l.user_id = changed.id
+            ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $3, $4, $5, $6::text::inet, $7, 'reset_password', 'user:' || $1 from changed
             )
             select id from changed"#,
             name,
             hash,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -242,6 +289,9 @@ impl Access {
              ), known as (
                 insert into known_devices (token_sha256, user_id, expires_at)
                 select $4, id, now() + interval '1 year' from changed
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $10, $11, $12, $8::text::inet, $13, 'change_password', 'user:' || $10 from changed
              )
              insert into sessions (id_sha256, handle, user_id, expires_at, address, user_agent)
              select $5, $6, id, now() + $7::interval, $8::text::inet, $9 from changed",
@@ -254,6 +304,10 @@ impl Access {
             interval(self.people.settings.lifetime)?,
             visit.address.map(|address| address.to_string()),
             visit.browser(),
+            session.user,
+            PrincipalKind::User.as_str(),
+            format!("session:{}", session.handle),
+            visit.request_id,
         )
         .execute(&self.pool)
         .await?;

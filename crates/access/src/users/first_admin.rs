@@ -1,6 +1,6 @@
 //! The first administrator, without whom nobody could create users.
 
-use domain::Role;
+use domain::{Actor, Role};
 
 use super::{NewPassword, SecretToken};
 use crate::{Access, AccessError};
@@ -48,7 +48,8 @@ impl Access {
         if self.has_admin().await? {
             return Ok(FirstAdmin::Exists);
         }
-        match self.create_user(NAME, Role::Admin, None).await {
+        let actor = Actor::command_line();
+        match self.create_user(&actor, NAME, Role::Admin, None).await {
             Ok(_) => {}
             // Created by an earlier start, or by another process at this moment.
             Err(AccessError::NameTaken) if self.is_waiting_admin().await? => {}
@@ -56,10 +57,10 @@ impl Access {
         }
         match password {
             Some(password) => {
-                self.set_user_password(NAME, password).await?;
+                self.set_user_password(&actor, NAME, password).await?;
                 Ok(FirstAdmin::Created)
             }
-            None => Ok(FirstAdmin::NeedsLink(self.create_link(NAME).await?)),
+            None => Ok(FirstAdmin::NeedsLink(self.create_link(&actor, NAME).await?)),
         }
     }
 

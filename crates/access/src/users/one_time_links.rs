@@ -2,9 +2,10 @@
 //! not sign in, so an authenticator app is still asked for.
 
 use chrono::{DateTime, Utc};
+use domain::{Actor, PrincipalKind};
 use uuid::Uuid;
 
-use super::{NewPassword, SecretToken, accounts::NO_USER};
+use super::{NewPassword, SecretToken, Visit, accounts::NO_USER};
 use crate::{Access, AccessError};
 
 /// How long a link is valid, in hours.
@@ -26,19 +27,29 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`] if there is no such user, or it is disabled.
-    pub async fn create_link(&self, name: &str) -> Result<SecretToken, AccessError> {
+    pub async fn create_link(&self, actor: &Actor, name: &str) -> Result<SecretToken, AccessError> {
         let token = SecretToken::random();
         let created = sqlx::query!(
             "with target as (
                 select id from principals where name = $1 and kind = 'user' and disabled_at is null
              ), earlier as (
                 delete from one_time_links l using target where l.user_id = target.id
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object, after)
+                select $4, $5, $6, $7::text::inet, $8, 'reset_password', 'user:' || $1,
+                    json_build_object('link', true)
+                from target
              )
              insert into one_time_links (token_sha256, user_id, expires_at)
              select $2, id, now() + make_interval(hours => $3) from target",
             name,
             &token.sha256()[..],
             LINK_LIFETIME_HOURS,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
@@ -74,6 +85,7 @@ impl Access {
         &self,
         token: &SecretToken,
         password: NewPassword,
+        visit: &Visit,
     ) -> Result<(), AccessError> {
         let hash = self.people.hashing.hash(password).await?;
         let used = sqlx::query_scalar!(
@@ -82,17 +94,23 @@ impl Access {
                 from principals p
                 where l.token_sha256 = $1 and l.used_at is null and l.expires_at > now()
                     and p.id = l.user_id and p.disabled_at is null
-                returning l.user_id
+                returning l.user_id, p.name
              ), ended as (
                 delete from sessions s using used where s.user_id = used.user_id
              ), forgotten as (
                 delete from known_devices d using used where d.user_id = used.user_id
+             ), recorded as (
+                insert into audit (principal, kind, address, request_id, action, object)
+                select name, $3, $4::text::inet, $5, 'change_password', 'user:' || name from used
              )
              update users u set password_hash = $2, password_changed_at = now()
              from used where u.id = used.user_id
              returning u.id",
             &token.sha256()[..],
             hash,
+            PrincipalKind::User.as_str(),
+            visit.address.map(|address| address.to_string()),
+            visit.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -74,7 +74,7 @@ fn normalized(password: &SecretString) -> SecretString {
 
 /// Who waits for a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+pub enum Lane {
     /// Someone who has signed in before.
     Known,
     /// Anyone else.
@@ -83,7 +83,7 @@ pub(super) enum Lane {
 
 /// What a verification found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verified {
+pub enum Verified {
     Wrong,
     Right,
     /// Right, but hashed with other parameters than today's.

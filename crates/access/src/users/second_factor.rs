@@ -1,6 +1,7 @@
 //! Setting up an authenticator app, and recovery codes with it; and giving it up.
 
 use chrono::Utc;
+use domain::Actor;
 use secrecy::SecretString;
 
 use super::{
@@ -58,6 +59,7 @@ impl Access {
     /// See [`AccessError`]; a wrong code is a [`Refusal`].
     pub async fn confirm_totp(
         &self,
+        actor: &Actor,
         session: &Session,
         code: &str,
     ) -> Result<Result<Vec<SecretString>, Refusal>, AccessError> {
@@ -81,6 +83,9 @@ impl Access {
                 returning id
              ), earlier as (
                 delete from recovery_codes c using confirmed where c.user_id = confirmed.id
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $5, $6, $7, $8::text::inet, $9, 'enable_totp', 'user:' || $5 from confirmed
              )
              insert into recovery_codes (user_id, code_sha256)
              select id, code from confirmed, unnest($4::bytea[]) code",
@@ -88,6 +93,11 @@ impl Access {
             secret.bytes(),
             step,
             &hashes,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
@@ -105,6 +115,7 @@ impl Access {
     /// See [`AccessError`]; a wrong password, or no authenticator app, is a [`Refusal`].
     pub async fn renew_recovery_codes(
         &self,
+        actor: &Actor,
         session: &Session,
         password: &SecretString,
     ) -> Result<Result<Vec<SecretString>, Refusal>, AccessError> {
@@ -117,11 +128,19 @@ impl Access {
                 select id from users where id = $1 and totp_confirmed_at is not null
              ), earlier as (
                 delete from recovery_codes c using owner where c.user_id = owner.id
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $3, $4, $5, $6::text::inet, $7, 'renew_recovery_codes', 'user:' || $3 from owner
              )
              insert into recovery_codes (user_id, code_sha256)
              select id, code from owner, unnest($2::bytea[]) code",
             session.user_id,
             &hashes,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
@@ -148,12 +167,13 @@ impl Access {
     /// See [`AccessError`]; a wrong password is a [`Refusal`].
     pub async fn give_up_totp(
         &self,
+        actor: &Actor,
         session: &Session,
         password: &SecretString,
     ) -> Result<Result<(), Refusal>, AccessError> {
         match self.confirm_password(session, password).await? {
             Err(refusal) => Ok(Err(refusal)),
-            Ok(_) => Ok(Ok(self.remove_totp(&session.user).await?)),
+            Ok(_) => Ok(Ok(self.remove_totp(actor, &session.user).await?)),
         }
     }
 
@@ -161,7 +181,7 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`].
-    pub async fn remove_totp(&self, name: &str) -> Result<(), AccessError> {
+    pub async fn remove_totp(&self, actor: &Actor, name: &str) -> Result<(), AccessError> {
         let removed = sqlx::query_scalar!(
             "with removed as (
                 update users u
@@ -170,9 +190,17 @@ impl Access {
                 returning u.id
              ), codes as (
                 delete from recovery_codes c using removed where c.user_id = removed.id
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $2, $3, $4, $5::text::inet, $6, 'disable_totp', 'user:' || $1 from removed
              )
              select id from removed",
             name,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .fetch_optional(&self.pool)
         .await?;

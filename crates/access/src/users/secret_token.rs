@@ -49,6 +49,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown_by_debug() {
-        assert!(!format!("{:?}", SecretToken::random()).contains(char::is_numeric));
+        let shown = || format!("{:?}", SecretToken::random());
+        assert_eq!(shown(), shown());
     }
 }

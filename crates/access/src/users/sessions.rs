@@ -8,7 +8,10 @@ use domain::{Actor, Caller, Principal, PrincipalKind, Role};
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-use super::{SecretToken, accounts::role};
+use super::{
+    SecretToken,
+    accounts::{NO_USER, role},
+};
 use crate::{Access, AccessError, recent::Recent};
 
 /// How long sessions last, and who needs a second factor.
@@ -97,6 +100,8 @@ pub struct Visit {
     pub address: Option<IpAddr>,
     /// What it calls itself.
     pub user_agent: Option<String>,
+    /// The id of its request, for the audit.
+    pub request_id: Option<String>,
 }
 
 /// The longest description of a browser that is kept, in characters.
@@ -184,11 +189,25 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotFound`] if the user has no such session.
-    pub async fn end_session(&self, user_id: Uuid, handle: Uuid) -> Result<(), AccessError> {
+    pub async fn end_session(
+        &self,
+        actor: &Actor,
+        user_id: Uuid,
+        handle: Uuid,
+    ) -> Result<(), AccessError> {
         let ended = sqlx::query!(
-            "delete from sessions where user_id = $1 and handle = $2",
+            "with ended as (
+                delete from sessions where user_id = $1 and handle = $2 returning handle
+             )
+             insert into audit (principal, kind, credential, address, request_id, action, object)
+             select $3, $4, $5, $6::text::inet, $7, 'sign_out', 'session:' || handle from ended",
             user_id,
-            handle
+            handle,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
@@ -205,18 +224,57 @@ impl Access {
     /// See [`AccessError`].
     pub async fn end_sessions(
         &self,
+        actor: &Actor,
         user_id: Uuid,
         except: Option<Uuid>,
     ) -> Result<u64, AccessError> {
         let ended = sqlx::query!(
-            "delete from sessions where user_id = $1 and handle is distinct from $2",
+            "with ended as (
+                delete from sessions where user_id = $1 and handle is distinct from $2 returning handle
+             )
+             insert into audit (principal, kind, credential, address, request_id, action, object)
+             select $3, $4, $5, $6::text::inet, $7, 'sign_out', 'session:' || handle from ended",
             user_id,
             except,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
         )
         .execute(&self.pool)
         .await?;
         self.people.sessions.forget();
         Ok(ended.rows_affected())
+    }
+
+    /// Ends all sessions of the user with this name.
+    ///
+    /// # Errors
+    /// [`AccessError::NotFound`].
+    pub async fn end_sessions_of(&self, actor: &Actor, name: &str) -> Result<(), AccessError> {
+        let user = sqlx::query_scalar!(
+            "with target as (
+                select u.id from users u join principals p on p.id = u.id where p.name = $1
+             ), ended as (
+                delete from sessions s using target where s.user_id = target.id
+                returning s.handle
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object)
+                select $2, $3, $4, $5::text::inet, $6, 'sign_out', 'session:' || handle from ended
+             )
+             select id from target",
+            name,
+            actor.principal.as_str(),
+            actor.kind.as_str(),
+            actor.credential,
+            actor.address_text(),
+            actor.request_id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.people.sessions.forget();
+        user.map(|_| ()).ok_or(AccessError::NotFound(NO_USER))
     }
 }
 

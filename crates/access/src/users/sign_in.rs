@@ -1,6 +1,7 @@
 //! Signing in with a name, a password and, if the user has an authenticator app, a code.
 
 use chrono::Utc;
+use domain::{Action, Actor, PrincipalKind};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use super::{
     throttle::{Admission, Counted, Subjects},
     totp::TotpSecret,
 };
-use crate::{Access, AccessError};
+use crate::{Access, AccessError, Entry};
 
 /// What someone who signs in has typed, and what the browser sent along.
 #[derive(Debug)]
@@ -62,6 +63,17 @@ enum Code {
     NotNeeded,
 }
 
+impl Code {
+    /// Its name in the audit.
+    fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Totp(_) => Some("totp"),
+            Self::Recovery(_) => Some("recovery_code"),
+            Self::NotNeeded => None,
+        }
+    }
+}
+
 struct StoredUser {
     id: Uuid,
     password_hash: Option<String>,
@@ -81,8 +93,29 @@ impl Access {
         attempt: &Attempt,
     ) -> Result<Result<SignedIn, Refusal>, AccessError> {
         let name = attempt.name.trim().to_lowercase();
+        let result = self.try_to_sign_in(attempt, &name).await?;
+        if let Err(refusal) = &result {
+            let actor = Actor {
+                address: attempt.visit.address,
+                request_id: attempt.visit.request_id.clone(),
+                ..Actor::anonymous()
+            };
+            let why = match refusal {
+                Refusal::Wrong => "the name, the password or the code is wrong",
+                Refusal::TooEarly { .. } => "too many attempts have failed",
+            };
+            self.note(Entry::refused(&actor, Action::SignIn, format!("user:{name}"), why));
+        }
+        Ok(result)
+    }
+
+    async fn try_to_sign_in(
+        &self,
+        attempt: &Attempt,
+        name: &str,
+    ) -> Result<Result<SignedIn, Refusal>, AccessError> {
         let device = attempt.device.as_ref().map(SecretToken::sha256);
-        let user = self.stored_user(&name, device.as_ref()).await?;
+        let user = self.stored_user(name, device.as_ref()).await?;
         let known = device.filter(|_| user.as_ref().is_some_and(|user| user.is_known));
         let (lane, subjects) = match &known {
             Some(device) => (Lane::Known, Subjects::device(device)),
@@ -165,12 +198,17 @@ impl Access {
                     and (u.totp_confirmed_at is null) = ($3::bigint is null and $4::bytea is null)
                     and ($3::bigint is null or u.totp_last_step is null or u.totp_last_step < $3)
                     and ($4::bytea is null or exists (select from code))
-                returning u.id
+                returning u.id, p.name
              ), ended as (
                 delete from sessions using signed_in where id_sha256 = $5
              ), known as (
                 insert into known_devices (token_sha256, user_id, expires_at)
                 select $6, id, now() + interval '1 year' from signed_in where $6::bytea is not null
+             ), recorded as (
+                insert into audit (principal, kind, credential, address, request_id, action, object, after)
+                select name, $12, 'session:' || $8::uuid, $10::text::inet, $13, 'sign_in', 'user:' || name,
+                    json_build_object('secondFactor', $14::text)
+                from signed_in
              )
              insert into sessions (id_sha256, handle, user_id, expires_at, address, user_agent)
              select $7, $8, id, now() + $9::interval, $10::text::inet, $11 from signed_in",
@@ -185,6 +223,9 @@ impl Access {
             interval(self.people.settings.lifetime)?,
             attempt.visit.address.map(|address| address.to_string()),
             attempt.visit.browser(),
+            PrincipalKind::User.as_str(),
+            attempt.visit.request_id,
+            code.name(),
         )
         .execute(&self.pool)
         .await?;

@@ -37,6 +37,7 @@ async fn a_temporary_table_does_not_take_the_place_of_the_chain() {
     let statement =
         "create temporary table audit_chain (number bigint, audit_id bigint, hash bytea);
         insert into audit (principal, kind, action, object) values ('p', 'user', 'cancel', 'o');
+        set constraints all immediate;
         drop table pg_temp.audit_chain";
     sqlx::raw_sql(statement).execute(&pool).await.unwrap();
     assert_eq!(access.verify_audit(None).await.unwrap().head.number, 1);

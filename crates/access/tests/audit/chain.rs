@@ -92,3 +92,22 @@ async fn a_head_that_was_noted_is_still_in_a_longer_chain() {
     let error = access.verify_audit(Some(other)).await.unwrap_err();
     assert!(matches!(error, VerifyError::Broken(access::AuditBreak::OtherHead(3))), "{error}");
 }
+
+#[tokio::test]
+async fn a_writer_that_has_not_committed_yet_holds_up_no_other_and_comes_after_it() {
+    let pool = database().await;
+    let access = Access::new(pool.clone());
+    let mut slow = pool.acquire().await.unwrap();
+    let write = "begin; insert into audit (principal, kind, action, object) values ('bob', 'user', 'pause', 'posting')";
+    sqlx::raw_sql(write).execute(&mut *slow).await.unwrap();
+    access.record(Entry::done(&ann(), Action::Resume, "posting")).await.unwrap();
+    sqlx::raw_sql("commit").execute(&mut *slow).await.unwrap();
+    let order: Vec<String> = sqlx::query_scalar(
+        "select principal from audit_chain c join audit a on a.id = c.audit_id order by number",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(order, ["ann", "bob"]);
+    assert_eq!(access.verify_audit(None).await.unwrap().head.number, 2);
+}

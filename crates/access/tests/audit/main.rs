@@ -6,6 +6,7 @@ mod support;
 
 mod append_only;
 mod chain;
+mod earlier_records;
 mod list;
 mod noted;
 mod tampering;

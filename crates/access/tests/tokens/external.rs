@@ -77,7 +77,7 @@ async fn a_subject_with_the_name_of_a_client_is_refused() {
     let key = SigningKey::es256();
     let file = file(set(&[key.jwk("k")]));
     let settings = settings(Some(JwksLocation::File(file.path().into())));
-    access.create_client("payroll", Role::Viewer, None).await.unwrap();
+    access.create_client(&domain::Actor::anonymous(), "payroll", Role::Viewer, None).await.unwrap();
     let tokens = Tokens::new(&access, settings).unwrap();
     for token in [key.token("k", &claims("payroll")), key.token("k", &claims("payroll"))] {
         let refused = tokens.authenticate(&token, Utc::now()).await;

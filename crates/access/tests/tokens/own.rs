@@ -27,8 +27,12 @@ impl Process {
     }
 
     async fn client(&self, name: &str) -> (Uuid, NewKey) {
-        let id = self.access.create_client(name, Role::Submitter, None).await.unwrap();
-        (id, self.access.create_key(id, None).await.unwrap())
+        let id = self
+            .access
+            .create_client(&domain::Actor::anonymous(), name, Role::Submitter, None)
+            .await
+            .unwrap();
+        (id, self.access.create_key(&domain::Actor::anonymous(), id, None).await.unwrap())
     }
 
     async fn issue(&self, name: &str, key: &NewKey, now: DateTime<Utc>) -> String {
@@ -108,21 +112,28 @@ async fn what_becomes_of_the_client_and_its_key_is_obeyed_within_a_second() {
     let pool = database().await;
     let (one, other) = (Process::on(&pool), Process::on(&pool));
     let (client, key) = one.client("payroll").await;
-    let second_key = one.access.create_key(client, None).await.unwrap();
+    let second_key =
+        one.access.create_key(&domain::Actor::anonymous(), client, None).await.unwrap();
     let token = one.issue("payroll", &key, Utc::now()).await;
     let second_token = one.issue("payroll", &second_key, Utc::now()).await;
     assert_eq!(other.role(&token).await.unwrap(), Role::Submitter);
-    one.access.change_client(client, Some(Role::Viewer), None, None).await.unwrap();
+    one.access
+        .change_client(&domain::Actor::anonymous(), client, Some(Role::Viewer), None, None)
+        .await
+        .unwrap();
     wait(500).await;
     assert_eq!(other.role(&token).await.unwrap(), Role::Viewer);
-    one.access.revoke_key(None, &key.id).await.unwrap();
+    one.access.revoke_key(&domain::Actor::anonymous(), None, &key.id).await.unwrap();
     wait(500).await;
     for process in [&one, &other] {
         let refused = process.role(&token).await;
         assert!(matches!(refused, Err(TokenError::Refused(TokenRefusal::Revoked))));
         assert_eq!(process.role(&second_token).await.unwrap(), Role::Viewer);
     }
-    one.access.change_client(client, None, None, Some(true)).await.unwrap();
+    one.access
+        .change_client(&domain::Actor::anonymous(), client, None, None, Some(true))
+        .await
+        .unwrap();
     wait(500).await;
     let refused = other.role(&second_token).await;
     assert!(matches!(refused, Err(TokenError::Refused(TokenRefusal::Revoked))));

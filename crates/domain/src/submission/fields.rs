@@ -15,7 +15,10 @@ use super::{
     reference::Reference,
 };
 use crate::{
-    Amount, Currency, TraceParent, TraceState, date_time::read_date_time, json::pointer_to,
+    Amount, Currency, TraceParent, TraceState,
+    date_time::read_date_time,
+    json::pointer_to,
+    nul::{ContainsNul, without_nul},
 };
 
 /// A transaction that a client submits to be posted.
@@ -121,8 +124,8 @@ impl Submission {
             fields.read("destinationAccount", |value| bounded(value, 1, MAX_NAME_CHARS));
         let metadata = fields.read("metadata", metadata);
         if let Some(pointer) = metadata.as_ref().and_then(nul_in_object) {
-            let message = "must not contain the character U+0000";
-            fields.errors.push(FieldError::new(format!("/metadata{pointer}"), message));
+            let pointer = format!("/metadata{pointer}");
+            fields.errors.push(FieldError::new(pointer, ContainsNul.to_string()));
         }
         fields.refuse_near_names();
         match (amount, currency) {
@@ -199,11 +202,7 @@ fn text(value: &Value) -> Result<&str, String> {
 fn bounded(value: &Value, min_chars: usize, max_chars: usize) -> Result<String, String> {
     let text = text(value)?;
     check_length(text, min_chars, max_chars)?;
-    // PostgreSQL's `text` cannot store it.
-    if text.contains('\0') {
-        return Err("must not contain the character U+0000".to_owned());
-    }
-    Ok(text.to_owned())
+    without_nul(text).map(str::to_owned).map_err(|error| error.to_string())
 }
 
 fn check_length(text: &str, min_chars: usize, max_chars: usize) -> Result<(), String> {

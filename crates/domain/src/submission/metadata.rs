@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::limits::{MAX_METADATA_BYTES, MAX_METADATA_DEPTH};
-use crate::json::pointer_to;
+use crate::{json::pointer_to, nul::without_nul};
 
 /// Reads the metadata, but for the search for U+0000.
 pub(super) fn metadata(value: &Value) -> Result<Map<String, Value>, String> {
@@ -26,18 +26,17 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// The JSON pointer to the first U+0000 in an object, in a string or a name. PostgreSQL stores it in JSON,
-/// but can neither search nor convert it.
+/// The JSON pointer to the first U+0000 in an object, in a string or a name.
 pub(super) fn nul_in_object(object: &Map<String, Value>) -> Option<String> {
     object.iter().find_map(|(name, value)| {
-        let below = if name.contains('\0') { Some(String::new()) } else { nul_in(value) };
+        let below = if without_nul(name).is_ok() { nul_in(value) } else { Some(String::new()) };
         Some(pointer_to(name) + &below?)
     })
 }
 
 fn nul_in(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => text.contains('\0').then(String::new),
+        Value::String(text) => without_nul(text).is_err().then(String::new),
         Value::Array(items) => items
             .iter()
             .enumerate()

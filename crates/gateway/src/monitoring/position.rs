@@ -21,7 +21,7 @@ pub struct Position {
 /// changed is read at once.
 const MAX_OPEN: usize = 2_000;
 
-/// The text is not a position of ours.
+/// The text does not have the form of a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must be a position of the change feed, as an earlier answer named it")]
 pub struct BadPosition;
@@ -42,6 +42,17 @@ impl Position {
             at: at.parse().ok()?,
             open: open.map(str::parse).collect::<Result<_, _>>().ok()?,
         })
+    }
+
+    /// The position from its text; `None` if its numbers contradict each other, or are too large or too many.
+    fn of_numbers(text: &str) -> Option<Self> {
+        let mut parts = text.split('-').map(|part| part.parse::<i64>().ok());
+        let at = parts.next()??;
+        let mut open = parts.map(|below| Some(at - below?)).collect::<Option<Vec<_>>>()?;
+        open.reverse();
+        let are_below = open.iter().all(|number| (0..at).contains(number));
+        (open.len() <= MAX_OPEN && are_below && open.is_sorted_by(|one, next| one < next))
+            .then_some(Self { at, open })
     }
 
     /// The number from which on nothing has been read.
@@ -93,22 +104,17 @@ impl fmt::Display for Position {
     }
 }
 
+/// A text of this form whose numbers no database can have given is the beginning: its holder then receives too much
+/// rather than too little.
 impl FromStr for Position {
     type Err = BadPosition;
 
     fn from_str(text: &str) -> Result<Self, BadPosition> {
-        let number = |text: &str| {
-            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<i64>().ok().filter(|_| is_number).ok_or(BadPosition)
-        };
-        let mut parts = text.split('-');
-        let at = number(parts.next().unwrap_or_default())?;
-        let mut open = parts.map(|below| Ok(at - number(below)?)).collect::<Result<Vec<_>, _>>()?;
-        open.reverse();
-        let are_below = open.iter().all(|number| (0..at).contains(number));
-        (open.len() <= MAX_OPEN && are_below && open.is_sorted_by(|one, next| one < next))
-            .then_some(Self { at, open })
-            .ok_or(BadPosition)
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        match text.split('-').all(is_number) {
+            true => Ok(Self::of_numbers(text).unwrap_or_else(Self::beginning)),
+            false => Err(BadPosition),
+        }
     }
 }
 
@@ -131,22 +137,20 @@ mod tests {
             assert_eq!(position.to_string(), text);
             assert_eq!(text.parse(), Ok(position));
         }
-        for text in [
-            "",
-            "-1",
-            "a",
-            "+1",
-            "10-",
-            "10-0",
-            "10-11",
-            "10-3-1",
-            "10-1-1",
-            "99999999999999999999",
-        ] {
+        for text in ["", "-1", "a", "+1", "10-", "10--1", "10-+1", " 10", "1\u{660}"] {
             assert_eq!(text.parse::<Position>(), Err(BadPosition), "{text}");
         }
         for snapshot in ["", "1", "1:2", "1:x:", "1:2:x"] {
             assert_eq!(Position::of_snapshot(snapshot), None, "{snapshot}");
+        }
+    }
+
+    #[test]
+    fn a_position_with_impossible_numbers_is_the_beginning() {
+        let too_many = (1..=MAX_OPEN + 1).fold("9999".to_owned(), |text, n| format!("{text}-{n}"));
+        for text in ["10-0", "10-11", "10-3-1", "10-1-1", "0-1", "99999999999999999999", &too_many]
+        {
+            assert_eq!(text.parse(), Ok(Position::beginning()), "{text}");
         }
     }
 

@@ -3,10 +3,7 @@
 use domain::{Page, Scope};
 use futures::{Stream, stream};
 
-use super::{
-    filter::Filter,
-    list::{Cursor, MAX_PAGE},
-};
+use super::{cursor::Cursor, filter::Filter, list::MAX_PAGE};
 use crate::{EngineError, Gateway};
 
 /// Where an export continues.

@@ -7,15 +7,11 @@
 //! index returns in order without reading past it: one for each state, or, if the filter names a number of
 //! attempts, one for each state and number of attempts.
 
-use std::{fmt, str::FromStr};
-
-use chrono::{DateTime, Utc};
 use domain::{Page, Scope, State};
 use sqlx::{Postgres, QueryBuilder};
-use thiserror::Error;
-use uuid::Uuid;
 
 use super::{
+    cursor::Cursor,
     filter::Filter,
     row::Row,
     unreadable::{note, read_rows},
@@ -24,37 +20,6 @@ use crate::{EngineError, Gateway};
 
 /// The most transactions in one page.
 pub const MAX_PAGE: u32 = 200;
-
-/// Where a page begins in the list, newest first: after this transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    pub(crate) submitted_at: DateTime<Utc>,
-    pub(crate) id: Uuid,
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.submitted_at.timestamp_micros(), self.id.simple())
-    }
-}
-
-/// The text is not a cursor of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("must be the nextCursor of an earlier page")]
-pub struct BadCursor;
-
-impl FromStr for Cursor {
-    type Err = BadCursor;
-
-    fn from_str(text: &str) -> Result<Self, BadCursor> {
-        let (micros, id) = text.split_once('_').ok_or(BadCursor)?;
-        let submitted_at = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
-        Ok(Self {
-            submitted_at: submitted_at.ok_or(BadCursor)?,
-            id: id.parse().map_err(|_| BadCursor)?,
-        })
-    }
-}
 
 /// The states of a transaction that needs only one attempt, from its first claim on. The index
 /// `transactions_by_attempts` leaves out transactions in these states that have one attempt, so it costs
@@ -186,19 +151,4 @@ pub fn push_page(
         query.push(") part");
     }
     query.push(format_args!(") parts order by submitted_at desc, id desc limit {limit}"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_the_same_after_its_text_is_parsed() {
-        let submitted_at = DateTime::from_timestamp_micros(1_790_000_000_123_456).unwrap();
-        let cursor = Cursor { submitted_at, id: Uuid::now_v7() };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "_", "1_", "x_7c9e667974254", "99999999999999999999_0"] {
-            assert_eq!(text.parse::<Cursor>(), Err(BadCursor), "{text}");
-        }
-    }
 }

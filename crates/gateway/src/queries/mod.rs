@@ -2,6 +2,7 @@
 //! read, which are all that is written here.
 
 mod attempts;
+mod cursor;
 mod export;
 mod filter;
 mod list;
@@ -10,8 +11,9 @@ mod transaction;
 mod unreadable;
 
 pub use attempts::MAX_ATTEMPTS_PAGE;
+pub use cursor::{BadCursor, Cursor};
 pub use filter::Filter;
+pub use list::MAX_PAGE;
 pub(crate) use list::push_page;
-pub use list::{BadCursor, Cursor, MAX_PAGE};
 pub(crate) use row::Row;
 pub(crate) use unreadable::{forget_readable, note, read_rows};

@@ -74,7 +74,8 @@ async fn refused_credentials_use_up_no_attempt_and_open_the_breaker_at_once() {
             fixture.admission.wait_until_open().await;
             assert!(matches!(fixture.execute(id).await, ExecutionResult::Took(Step::Retry { .. })));
         }
-        let transaction = fixture.gateway.transaction(&domain::Scope::All, id).await.unwrap().unwrap();
+        let transaction =
+            fixture.gateway.transaction(&domain::Scope::All, id).await.unwrap().unwrap();
         assert_eq!((transaction.status, transaction.attempts), (State::Pending, 0));
         let error = transaction.error.unwrap();
         assert!(error.contains(&status.to_string()), "{error}");

@@ -3,6 +3,8 @@
 //! The settings of `simulator` and `load` are in the files of those commands.
 
 pub mod access;
+pub mod limits;
+pub mod metrics;
 pub mod posting;
 pub mod posting_credentials;
 pub mod posting_proxy;
@@ -18,6 +20,8 @@ use clap::{Args, builder::BoolishValueParser};
 use gateway::database::Schema;
 
 use access::AccessSettings;
+use limits::LimitSettings;
+use metrics::MetricsSettings;
 use posting::PostingSettings;
 use tokens::TokenSettings;
 use values::{http_url, listen_addr};
@@ -64,6 +68,10 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     #[command(flatten)]
     pub web: WebSettings,
+    #[command(flatten)]
+    pub limits: LimitSettings,
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
     #[command(flatten)]
     pub access: AccessSettings,
     #[command(flatten)]

@@ -2,15 +2,15 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, KeyRefusal, TokenError, Tokens};
+use access::{Access, Entry, KeyRefusal, SecretToken, TokenError, Tokens};
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::Utc;
-use domain::{Actor, Caller, Principal, PrincipalKind, Role};
+use domain::{Action, Actor, Caller, Principal, PrincipalKind, Role};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::request_id::RequestId;
 
@@ -19,6 +19,7 @@ use crate::http::{
     permissions::{self, Need},
     problem::Problem,
     request::accept::accepts_html,
+    session_cookie::PeoplesCookies,
 };
 
 /// With what a key begins. Whatever else a request bears is a token, or nothing.
@@ -35,14 +36,47 @@ pub struct Authentication {
     pub tokens: Tokens,
 }
 
+/// What a request shows for its caller.
+enum Credential {
+    /// A key or a token, in the header `Authorization`.
+    Bearer(String),
+    /// The session of someone who has signed in, in a cookie.
+    Session(SecretToken),
+}
+
 /// Why a request has no caller.
 enum Unauthenticated {
     /// It has no credential.
     Missing,
     /// Its credential is not valid; why, for the audit.
     Refused(String),
+    /// Its user must set up an authenticator app first.
+    NeedsTotp,
     /// The credential could not be checked.
     Unavailable(Problem),
+}
+
+impl Credential {
+    /// The credential of a request. The header comes before the cookie, and is never taken from the address.
+    fn of(request: &Request) -> Result<Self, Unauthenticated> {
+        let headers = request.headers();
+        let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
+        match (credentials.next(), credentials.next()) {
+            (None, _) => {
+                let cookies = PeoplesCookies::of_request(headers, request.extensions());
+                cookies.session(headers).map(Self::Session).ok_or(Unauthenticated::Missing)
+            }
+            (Some(_), Some(_)) => {
+                Err(Unauthenticated::Refused("two Authorization headers".to_owned()))
+            }
+            (Some(one), None) => {
+                let token = bearer_token(one).ok_or_else(|| {
+                    Unauthenticated::Refused("the scheme is not Bearer".to_owned())
+                })?;
+                Ok(Self::Bearer(token.to_owned()))
+            }
+        }
+    }
 }
 
 /// Lets a request pass if its caller may send it.
@@ -53,7 +87,10 @@ pub async fn authenticate(
 ) -> Response {
     let caller = match authentication.required {
         false => Ok(Caller::anonymous()),
-        true => authentication.caller(request.headers()).await,
+        true => match Credential::of(&request) {
+            Ok(credential) => authentication.caller(credential).await,
+            Err(why) => Err(why),
+        },
     };
     let caller = caller.map(|caller| with_request(caller, &request));
     let need = match request.extensions().get::<MatchedPath>() {
@@ -71,10 +108,18 @@ pub async fn authenticate(
         (Need::Permission(permission), Ok(caller)) => caller.may(permission),
         (Need::Caller | Need::Permission(_), Err(_)) => {
             let why = caller.err().unwrap_or(Unauthenticated::Missing);
+            if let Unauthenticated::Refused(why) = &why {
+                let nobody = with_request(Caller::anonymous(), &request).actor;
+                authentication.note(&nobody, Action::Authenticate, &request, why);
+            }
             return authentication.challenge(&request, why);
         }
     };
     if !permitted {
+        if let Ok(caller) = &caller {
+            let why = format!("the role {} does not permit it", caller.role);
+            authentication.note(&caller.actor, Action::Authorize, &request, &why);
+        }
         return Problem::forbidden().into_response();
     }
     if let Ok(caller) = caller {
@@ -84,21 +129,21 @@ pub async fn authenticate(
 }
 
 impl Authentication {
-    /// The caller that the credential of a request stands for.
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Unauthenticated> {
-        let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
-        match (credentials.next(), credentials.next()) {
-            (None, _) => Err(Unauthenticated::Missing),
-            (Some(_), Some(_)) => {
-                Err(Unauthenticated::Refused("two Authorization headers".to_owned()))
-            }
-            (Some(one), None) => {
-                let token = bearer_token(one).ok_or_else(|| {
-                    Unauthenticated::Refused("the scheme is not Bearer".to_owned())
-                })?;
-                self.bearer(token).await
-            }
+    /// The caller that a credential stands for.
+    async fn caller(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
+        match credential {
+            Credential::Bearer(token) => self.bearer(&token).await,
+            Credential::Session(id) => self.session(&id).await,
         }
+    }
+
+    /// Without an authenticator app that its role needs, a user is no caller yet.
+    async fn session(&self, id: &SecretToken) -> Result<Caller, Unauthenticated> {
+        let session = self.access.session(id).await;
+        let session = session.map_err(|error| Unauthenticated::Unavailable(error.into()))?;
+        let ended = || Unauthenticated::Refused("the session has ended".to_owned());
+        let session = session.ok_or_else(ended)?;
+        session.caller(None, None).ok_or(Unauthenticated::NeedsTotp)
     }
 
     async fn bearer(&self, token: &str) -> Result<Caller, Unauthenticated> {
@@ -123,6 +168,12 @@ impl Authentication {
         Ok(caller(name, holder.kind, holder.credential, holder.role))
     }
 
+    /// Notes in the audit that a request was refused, and why.
+    fn note(&self, actor: &Actor, action: Action, request: &Request, why: &str) {
+        let object = format!("request:{} {}", request.method(), request.uri().path());
+        self.access.note(Entry::refused(actor, action, object, why));
+    }
+
     /// The answer to a request without a valid credential: to a browser that asks for a page, the page to sign in.
     fn challenge(&self, request: &Request, why: Unauthenticated) -> Response {
         match why {
@@ -131,11 +182,18 @@ impl Authentication {
                 && accepts_html(request)
                 && !request.uri().path().starts_with("/api/") =>
             {
+                if let Unauthenticated::NeedsTotp = why {
+                    return Redirect::to("/account").into_response();
+                }
                 let next = request.uri().path_and_query().map_or("/", |it| it.as_str());
                 let next = utf8_percent_encode(next, NON_ALPHANUMERIC);
                 Redirect::to(&format!("/sign-in?next={next}")).into_response()
             }
             Unauthenticated::Missing => Problem::unauthenticated(None).into_response(),
+            Unauthenticated::NeedsTotp => {
+                let why = "the user must set up an authenticator app".to_owned();
+                Problem::unauthenticated(Some(why)).into_response()
+            }
             Unauthenticated::Refused(why) => Problem::unauthenticated(Some(why)).into_response(),
         }
     }

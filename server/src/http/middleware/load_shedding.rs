@@ -22,6 +22,9 @@ const BATCHES: usize = 16;
 /// Queries, pages and operations. PostgreSQL answers some sixteen at once.
 const OTHERS: usize = 256;
 
+/// Where batches are submitted.
+pub const BATCH_PATH: &str = "/api/transactions/batch";
+
 /// The requests of each kind that may be in flight. Cheap to clone.
 #[derive(Clone)]
 pub struct Budgets(Arc<[(&'static str, Semaphore); 3]>);
@@ -43,13 +46,24 @@ impl Budgets {
         let [submissions, batches, others] = &*self.0;
         match path {
             path if is_probe(path) => None,
-            "/api/transactions/batch" => Some(batches),
+            BATCH_PATH => Some(batches),
             "/api/transactions" | "/v1/webhooks/transactions" if method == Method::POST => {
                 Some(submissions)
             }
             _ => Some(others),
         }
     }
+
+    /// The refusal of a request for which there is no permit now.
+    pub fn refusal(&self, method: &Method, path: &str) -> Option<Problem> {
+        let (kind, budget) = self.of(method, path)?;
+        (budget.available_permits() == 0).then(|| refused(*kind))
+    }
+}
+
+fn refused(kind: &'static str) -> Problem {
+    counter!("onceward_refused_total", "kind" => kind).increment(1);
+    Problem::overloaded("too many requests are in flight")
 }
 
 /// Whether a request must be answered under any load: otherwise a monitor would take the program for dead.
@@ -64,8 +78,7 @@ pub async fn admit(State(budgets): State<Budgets>, request: Request, next: Next)
         return next.run(request).await;
     };
     let Ok(_permit) = budget.try_acquire() else {
-        counter!("onceward_refused_total", "kind" => *kind).increment(1);
-        return Problem::overloaded("too many requests are in flight").into_response();
+        return refused(*kind).into_response();
     };
     next.run(request).await
 }

@@ -18,6 +18,7 @@ use domain::TraceParent;
 use gateway::CommitFault;
 use tower_http::request_id::RequestId;
 
+use super::rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::http::{
     problem::{ACCEPTED_ENCODINGS, Problem, RETRY_AFTER_SECONDS, code::Code},
     request::trace_parent,
@@ -55,14 +56,17 @@ pub async fn render(request: Request, next: Next) -> Response {
             "a request failed"
         );
     }
+    let retry_after_seconds = problem.retry_after_seconds();
     let is_refused = problem.is_refused_credential();
     let document = problem.document(request_id.map(str::to_owned));
     let carried = std::mem::take(response.headers_mut());
     let mut response = (status, Json(document)).into_response();
     let headers = response.headers_mut();
-    // The router has set the methods that the path takes.
-    if let Some(allow) = carried.get(header::ALLOW) {
-        headers.insert(header::ALLOW, allow.clone());
+    // The router has set the methods that the path takes, and the limits what is left of them.
+    for name in [header::ALLOW, RATE_LIMIT, RATE_LIMIT_POLICY] {
+        for value in carried.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
@@ -82,6 +86,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    if let Some(seconds) = retry_after_seconds {
+        headers.insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

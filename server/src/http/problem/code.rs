@@ -81,6 +81,8 @@ codes! {
         "The request can be read, but breaks rules; `errors` names each field that does.",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
         "The idempotency key belongs to a transaction with different content or another id. Nothing was stored.",
+    RateLimited "rate_limited" TOO_MANY_REQUESTS
+        "The caller or its address has sent too many requests, or has too many streams open; `Retry-After` says when to try again. Nothing was stored.",
     Unreadable "unreadable" INTERNAL_SERVER_ERROR
         "The transaction is stored, but this version cannot read its row; `detail` says what of it.",
     Internal "internal" INTERNAL_SERVER_ERROR

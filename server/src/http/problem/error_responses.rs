@@ -1,7 +1,10 @@
 //! The error responses of operations in the API's document: for each status its meaning, its codes, and an example of
 //! each code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use domain::{FieldError, Unreadable};
 use gateway::{EngineError, SubmitError};
@@ -22,12 +25,13 @@ pub const EXAMPLE_REQUEST_ID: &str = "0199e2a4-5f7c-7cc3-9d3c-2f1a55b0a6f1";
 const EXAMPLE_TRANSACTION_ID: Uuid = uuid!("7c9e6679-7425-40de-944b-e07fc1f90ae7");
 
 /// The codes of every operation.
-const ANY: [Code; 9] = [
+const ANY: [Code; 10] = [
     Code::Malformed,
     Code::Unauthenticated,
     Code::Forbidden,
     Code::CrossSite,
     Code::MethodNotAllowed,
+    Code::RateLimited,
     Code::Internal,
     Code::Overloaded,
     Code::Starting,
@@ -160,6 +164,7 @@ pub fn example(code: Code) -> serde_json::Value {
         Code::Unreadable => {
             EngineError::from(Unreadable::column(EXAMPLE_TRANSACTION_ID, "amount")).into()
         }
+        Code::RateLimited => Problem::rate_limited("too many requests", Duration::from_secs(1)),
         Code::Internal => Problem::internal(""),
         Code::Overloaded => SubmitError::Overloaded.into(),
         Code::Starting => Problem::starting("waiting for the database: Connection refused"),

@@ -8,6 +8,8 @@ pub mod error_responses;
 mod of_tokens;
 
 use access::AccessError;
+use std::{num::NonZeroU32, time::Duration};
+
 use axum::{
     http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -34,6 +36,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     /// The id under which an unconfirmed submission may be stored, and with which it may be repeated.
     unconfirmed_id: Option<Uuid>,
+    /// When the client may try again, if that is not soon.
+    retry_after_seconds: Option<NonZeroU32>,
     /// For the log only.
     transaction_id: Option<Uuid>,
     cause: Option<String>,
@@ -76,6 +80,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             unconfirmed_id: None,
+            retry_after_seconds: None,
             transaction_id: None,
             cause: None,
             fault: None,
@@ -189,6 +194,14 @@ impl Problem {
         Self::new(Code::UnsupportedContentEncoding, detail)
     }
 
+    /// 429: the client may try again after this time.
+    pub fn rate_limited(detail: impl Into<String>, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let retry_after_seconds = Some(NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN));
+        Self { retry_after_seconds, ..Self::new(Code::RateLimited, detail) }
+    }
+
     /// 503: the client may retry.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, detail)
@@ -264,6 +277,11 @@ impl Problem {
         self.code.status()
     }
 
+    /// When the client may try again, in whole seconds, if that is not soon.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after_seconds.map(NonZeroU32::get)
+    }
+
     /// The transaction that the log names.
     pub fn transaction_id(&self) -> Option<Uuid> {
         self.transaction_id
@@ -320,6 +338,13 @@ impl Problem {
     }
 }
 
+/// 422.
+impl From<Vec<FieldError>> for Problem {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::invalid(errors)
+    }
+}
+
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
@@ -344,6 +369,7 @@ impl From<AccessError> for Problem {
             }
             AccessError::NotFound(_) => Self::not_found(error.to_string()),
             AccessError::NameTaken => Self::conflict("/name", "is taken", error.to_string()),
+            AccessError::LastAdmin => Self::conflict("/role", "must stay admin", error.to_string()),
             AccessError::Invalid(field, message) => {
                 Self::invalid(vec![FieldError::new(format!("/{field}"), message)])
             }

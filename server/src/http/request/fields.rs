@@ -2,11 +2,13 @@
 //! field.
 
 use domain::{
-    FieldError, intervention::read_reason, json::pointer_to, submission::near_names::nearest,
+    FieldError,
+    intervention::read_reason,
+    json::pointer_to,
+    nul::{self, ContainsNul},
+    submission::near_names::nearest,
 };
 use serde_json::{Map, Value, map::Entry};
-
-use crate::http::problem::Problem;
 
 /// The fields of a body or a query, and the errors of those that have been read. Fields that are not read are
 /// ignored, unless they are refused.
@@ -121,19 +123,16 @@ impl Fields {
     /// Returns what was read; `read` is `None` if a required field is absent or invalid.
     ///
     /// # Errors
-    /// 422 if there are errors.
-    pub fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
+    /// Those of all fields, which are a problem with the status 422.
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, Vec<FieldError>> {
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
-            _ => Err(Problem::invalid(self.errors)),
+            _ => Err(self.errors),
         }
     }
 }
 
-/// Refuses U+0000, which PostgreSQL's text cannot hold.
-pub fn without_nul(text: &str) -> Result<String, &'static str> {
-    match text.contains('\0') {
-        true => Err("must not contain the character U+0000"),
-        false => Ok(text.to_owned()),
-    }
+/// Refuses U+0000.
+pub fn without_nul(text: &str) -> Result<String, ContainsNul> {
+    nul::without_nul(text).map(str::to_owned)
 }

@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use domain::{Action, AuditEntry, Caller, AuditPage, date_time::read_date_time};
+use domain::{Action, AuditEntry, AuditPage, Caller, date_time::read_date_time};
 use gateway::MAX_PAGE;
 use serde_json::{Value, json};
 use tower_http::request_id::RequestId;
@@ -23,7 +23,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     api::transactions::{example, filter::UncheckedQuery},
-    export::{self, ExportParameters, Format, Wanted, defuse, instant},
+    export::{self, ExportParameters, Format, defuse, instant},
     problem::{Problem, error_responses},
     request::fields::{Fields, without_nul},
     state::WebState,
@@ -189,22 +189,22 @@ async fn export(
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
     let (filter, mut fields) = read_filter(query, &export::FIELDS)?;
-    let wanted = Wanted::read(&mut fields, &headers);
+    let format = Format::read(&mut fields, &headers);
     let filter = fields.finish(Some(filter))?;
-    let audited = json!({"filter": filter, "format": wanted.format});
+    let audited = json!({"filter": filter, "format": format});
     let entry = Entry::done(&caller.actor, Action::Export, "audit").after(audited);
     access.record(entry).await?;
-    let head = match wanted.format {
-        Format::Csv => export::csv(&[COLUMNS.map(str::to_owned)]),
+    let head = match format {
+        Format::Csv | Format::CsvBom => export::csv(&[COLUMNS.map(str::to_owned)]),
         Format::Ndjson => Ok(Bytes::new()),
     };
-    let write = move |page: &Vec<AuditEntry>| write(wanted.format, page);
-    export::respond("audit", wanted, head, access.export_audit(filter), write, request_id).await
+    let write = move |page: &Vec<AuditEntry>| write(format, page);
+    export::respond("audit", format, head, access.export_audit(filter), write, request_id).await
 }
 
 fn write(format: Format, page: &[AuditEntry]) -> Result<Bytes, BoxError> {
     match format {
-        Format::Csv => export::csv(&page.iter().map(record).collect::<Vec<_>>()),
+        Format::Csv | Format::CsvBom => export::csv(&page.iter().map(record).collect::<Vec<_>>()),
         Format::Ndjson => export::ndjson(page).map(Bytes::from),
     }
 }

@@ -2,13 +2,13 @@
 
 use access::{Access, StoredPrincipal};
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use domain::{PrincipalKind, Role};
+use domain::{Caller, PrincipalKind, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -128,6 +128,7 @@ async fn list(State(access): State<Access>) -> Result<Json<Clients>, Problem> {
 )]
 async fn create(
     State(access): State<Access>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::of_body(body);
@@ -138,7 +139,7 @@ async fn create(
     let role = fields.text("/role", str::parse::<Role>);
     let rate_limit = fields.text("/rateLimit", |text| Ok::<_, String>(text.to_owned()));
     let (name, role) = fields.finish(name.zip(role))?;
-    let id = access.create_client(&name, role, rate_limit.as_deref()).await?;
+    let id = access.create_client(&caller.actor, &name, role, rate_limit.as_deref()).await?;
     let location = format!("/api/clients/{id}");
     let client = find(&access, id).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(client)).into_response())
@@ -181,6 +182,7 @@ async fn show(
 )]
 async fn change(
     State(access): State<Access>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Client>, Problem> {
@@ -190,7 +192,7 @@ async fn change(
     let role = fields.text("/role", str::parse::<Role>);
     let disabled = fields.read("/disabled", |value| value.as_bool().ok_or("must be true or false"));
     let (role, disabled) = fields.finish(Some((role, disabled)))?;
-    access.change_client(id, role, None, disabled).await?;
+    access.change_client(&caller.actor, id, role, None, disabled).await?;
     Ok(Json(find(&access, id).await?))
 }
 

@@ -2,12 +2,13 @@
 
 use access::{Access, StoredKey};
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::Caller;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -132,6 +133,7 @@ async fn list(
 )]
 async fn create(
     State(access): State<Access>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
@@ -151,7 +153,7 @@ async fn create(
         seconds.map(TimeDelta::seconds).ok_or("must be a whole number from 1 to 315360000")
     });
     let expires_in = fields.finish(Some(expires_in))?;
-    let key = access.create_key(id, expires_in).await?;
+    let key = access.create_key(&caller.actor, id, expires_in).await?;
     let created = CreatedKey {
         key_id: key.id,
         key: key.text.expose_secret().to_owned(),
@@ -180,12 +182,13 @@ async fn create(
 )]
 async fn revoke(
     State(access): State<Access>,
+    Extension(caller): Extension<Caller>,
     ids: Result<Path<(Uuid, String)>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let Ok(Path((client, key_id))) = ids else {
         return Err(Problem::not_found("no key has this id"));
     };
-    access.revoke_key(Some(client), &key_id).await?;
+    access.revoke_key(&caller.actor, Some(client), &key_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,13 +1,22 @@
 //! `GET /metrics`.
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+};
 use gateway::Gateway;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::timeout;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{middleware::deadline::DATABASE_TIMEOUT, problem::error_responses, state::WebState},
+    http::{
+        MetricsAccess,
+        middleware::deadline::DATABASE_TIMEOUT,
+        problem::{Problem, error_responses},
+        state::WebState,
+    },
     telemetry,
 };
 
@@ -18,7 +27,8 @@ pub fn routes() -> OpenApiRouter<WebState> {
 
 /// Show the metrics
 ///
-/// In Prometheus's text format. The metrics of the database are missing if it does not answer.
+/// In Prometheus's text format. The metrics of the database are missing if it does not answer. `METRICS_ACCESS` decides
+/// whether they are open, need the token of `METRICS_TOKEN_FILE` as `Authorization: Bearer`, or are off.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -32,13 +42,16 @@ pub fn routes() -> OpenApiRouter<WebState> {
             content_type = "text/plain",
             example = "# HELP onceward_transactions Transactions by state.\n# TYPE onceward_transactions gauge\nonceward_transactions{state=\"pending\"} 3\n",
         ),
-        error_responses::Any,
+        error_responses::OfResource,
     ),
 )]
 async fn show(
     State(gateway): State<Gateway>,
     State(metrics): State<PrometheusHandle>,
-) -> impl IntoResponse {
+    State(access): State<MetricsAccess>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Problem> {
+    access.check(&headers)?;
     // The metrics of this process matter most when the database does not answer.
     let of_database = match timeout(DATABASE_TIMEOUT, gateway.statistics()).await {
         Ok(Ok(statistics)) => telemetry::metrics::render(&statistics),
@@ -51,7 +64,7 @@ async fn show(
             String::new()
         }
     };
-    text(metrics.render() + &of_database)
+    Ok(text(metrics.render() + &of_database))
 }
 
 /// The response with these metrics.

@@ -5,7 +5,7 @@
 //! `Last-Event-ID`, a client continues where it stopped. Every change is sent, late if need be; to a client that is too
 //! far behind, `gap` says that changes are left out.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Extension,
@@ -29,9 +29,13 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
+    StreamSlots,
     problem::{Problem, error_responses},
     state::WebState,
 };
+
+/// When a client that has too many streams may try again: one of them must end first.
+const RETRY_AFTER_TOO_MANY: Duration = Duration::from_secs(10);
 
 /// The route of the stream.
 pub fn routes() -> OpenApiRouter<WebState> {
@@ -128,13 +132,17 @@ struct Gap {
 async fn open(
     State(gateway): State<Gateway>,
     State(stop): State<CancellationToken>,
+    State(slots): State<StreamSlots>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let slot = slots
+        .take(caller.principal())
+        .ok_or_else(|| Problem::rate_limited("too many streams are open", RETRY_AFTER_TOO_MANY))?;
     let listener = gateway.changes().listen(caller.scope(), position(&headers)).await?;
-    let changes = stream::unfold((listener, stop), async |(mut listener, stop)| {
+    let changes = stream::unfold((listener, stop, slot), async |(mut listener, stop, slot)| {
         tokio::select! {
-            change = listener.next() => change.map(|change| (change, (listener, stop))),
+            change = listener.next() => change.map(|change| (change, (listener, stop, slot))),
             () = stop.cancelled() => None,
         }
     });

@@ -148,8 +148,7 @@ async fn intervene(
     intervention: Intervention,
     reason: Option<String>,
 ) -> Result<Json<Transaction>, Problem> {
-    let intervened =
-        gateway.intervene(&caller.actor, id, intervention, reason.as_deref()).await;
+    let intervened = gateway.intervene(&caller.actor, id, intervention, reason.as_deref()).await;
     intervened.map(Json).map_err(|error| Problem::from(error).about(Some(id)))
 }
 

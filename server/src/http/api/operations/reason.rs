@@ -33,6 +33,6 @@ impl<S: Send + Sync> FromRequest<S> for Reason {
         let mut fields = Fields::of_body(body);
         fields.refuse_misspelt(&["reason"]);
         let reason = fields.reason();
-        fields.finish(Some(Self { reason }))
+        Ok(fields.finish(Some(Self { reason }))?)
     }
 }

@@ -25,7 +25,7 @@ use crate::http::{
 struct ChangesParameters {
     /// A position of the change feed: the `nextSince` of the previous answer, or the id of an event of the stream. 0 is
     /// the position before everything. Without it, the answer has no changes, and its `nextSince` is the position of now.
-    #[param(pattern = "^[0-9]{1,18}(-[0-9]{1,18})*$", example = "48213-4")]
+    #[param(pattern = "^[0-9]+(-[0-9]+)*$", example = "48213-4")]
     since: Option<String>,
 }
 

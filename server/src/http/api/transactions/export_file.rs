@@ -17,7 +17,7 @@ use super::{
     filter::{self, UncheckedQuery},
 };
 use crate::http::{
-    export::{self, ExportParameters, Format, Wanted, defuse, instant},
+    export::{self, ExportParameters, Format, defuse, instant},
     problem::{Problem, error_responses},
 };
 
@@ -76,23 +76,24 @@ pub async fn export(
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
     let (filter, mut fields) = filter::of_query(query, &export::FIELDS)?;
-    let wanted = Wanted::read(&mut fields, &headers);
+    let format = Format::read(&mut fields, &headers);
     let filter = fields.finish(Some(filter))?;
-    let audited = json!({"filter": filter, "format": wanted.format});
+    let audited = json!({"filter": filter, "format": format});
     let entry = Entry::done(&caller.actor, Action::Export, "transactions").after(audited);
     access.record(entry).await?;
-    let head = match wanted.format {
-        Format::Csv => export::csv(&[COLUMNS.map(str::to_owned)]),
+    let head = match format {
+        Format::Csv | Format::CsvBom => export::csv(&[COLUMNS.map(str::to_owned)]),
         Format::Ndjson => Ok(Bytes::new()),
     };
-    let (pages, write) = (gateway.export(caller.scope(), filter), move |page: &Page| write(wanted.format, page));
-    export::respond("transactions", wanted, head, pages, write, request_id).await
+    let (pages, write) =
+        (gateway.export(caller.scope(), filter), move |page: &Page| write(format, page));
+    export::respond("transactions", format, head, pages, write, request_id).await
 }
 
 /// The bytes of a page. Those of its transactions that cannot be read come after the others.
 fn write(format: Format, page: &Page) -> Result<Bytes, BoxError> {
     match format {
-        Format::Csv => {
+        Format::Csv | Format::CsvBom => {
             let mut records = page.data.iter().map(record).collect::<Result<Vec<_>, _>>()?;
             records.extend(page.unreadable.iter().map(record_of_unreadable));
             export::csv(&records)

@@ -17,13 +17,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     sender_view::{self, SenderStatus},
-    signature,
+    signature::{self, SignatureError},
 };
 use crate::http::{
+    WebhookSignatures,
     api::transactions::example,
-    problem::{Problem, error_responses},
+    problem::{Problem, code::Code, error_responses},
     request::body::RawBody,
-    state::{WebState, WebhookSignatures},
+    state::WebState,
 };
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -205,11 +206,37 @@ fn example_of_received() -> Value {
     json!(Received { transaction_id: "txn_abc123", status: SenderStatus::Processing })
 }
 
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        let code = match error {
+            SignatureError::Missing(_) => Code::SignatureMissing,
+            SignatureError::Timestamp(_) | SignatureError::Wrong(_) => Code::SignatureInvalid,
+            SignatureError::Past { .. } | SignatureError::Future { .. } => Code::SignatureOutOfTime,
+        };
+        Self::unsigned(code, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use domain::Reference;
 
     use super::*;
+    use crate::http::problem::error_responses::EXAMPLE_REQUEST_ID;
+
+    #[test]
+    fn the_documented_examples_are_the_problems_that_clients_get() {
+        for error in [
+            SignatureError::Missing("webhook-signature"),
+            SignatureError::Wrong("webhook-signature"),
+            SignatureError::Past { header: "webhook-timestamp", tolerance_seconds: 300 },
+        ] {
+            let problem = Problem::from(error);
+            let documented = error_responses::example(problem.code());
+            let document = problem.document(Some(EXAMPLE_REQUEST_ID.to_owned()));
+            assert_eq!(serde_json::to_value(document).unwrap(), documented);
+        }
+    }
 
     #[test]
     fn every_invalid_field_has_the_senders_name() {
