@@ -211,7 +211,7 @@ fn caller(name: String, kind: PrincipalKind, credential: String, role: Role) -> 
 }
 
 /// The caller, with what the audit records of the request.
-fn with_request(mut caller: Caller, request: &Request) -> Caller {
+pub fn with_request(mut caller: Caller, request: &Request) -> Caller {
     let id = request.extensions().get::<RequestId>();
     let id = id.and_then(|id| id.header_value().to_str().ok());
     caller.actor.request_id = id.map(str::to_owned);

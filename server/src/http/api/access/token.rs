@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use access::{Access, KeyRefusal, Tokens};
+use access::{Access, Entry, KeyRefusal, Tokens};
 use axum::{
     Form, Json,
     extract::{FromRequest, Request, State, rejection::FormRejection},
@@ -12,6 +12,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Utc;
+use domain::{Action, Actor, Caller, Principal, PrincipalKind};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -24,6 +25,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     body_limits::MAX_BODY_BYTES,
+    middleware::authentication::with_request,
     problem::{Problem, error_responses},
     state::WebState,
 };
@@ -170,26 +172,40 @@ async fn exchange(
     State(tokens): State<Tokens>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let nobody = with_request(Caller::anonymous(), &request).actor;
     let headers = request.headers().clone();
     let form = Form::<Vec<(String, String)>>::from_request(request, &()).await;
     let (client, key) = read(&headers, form.map_err(unreadable)?.0)?;
     let holder = access.key(key.expose_secret()).await.map_err(|refusal| match refusal {
         KeyRefusal::Access(error) => Refusal::Problem(error.into()),
-        _ => TokenRefused::KEY.into(),
+        refusal => refused(&access, &nobody, &refusal.to_string()),
     })?;
     if holder.client != client {
-        return Err(TokenRefused::KEY.into());
+        return Err(refused(&access, &nobody, "it is the key of another client"));
     }
     let issued = tokens
         .issue(&holder.client, &holder.key_id, Utc::now())
         .await
         .map_err(|error| Refusal::Problem(error.into()))?;
+    let actor = Actor {
+        principal: Principal::named(holder.client.clone()),
+        kind: PrincipalKind::Client,
+        credential: Some(format!("key:{}", holder.key_id)),
+        ..nobody
+    };
+    access.note(Entry::done(&actor, Action::IssueToken, format!("token:{}", issued.id)));
     let token = Token {
         access_token: issued.token.expose_secret().to_owned(),
         token_type: "Bearer",
         expires_in: issued.expires_in.as_secs(),
     };
     Ok(([(header::CACHE_CONTROL, NO_STORE)], Json(token)).into_response())
+}
+
+/// Notes in the audit why a key was refused, and does not tell the caller.
+fn refused(access: &Access, nobody: &Actor, why: &str) -> Refusal {
+    access.note(Entry::refused(nobody, Action::IssueToken, "request:POST /api/auth/token", why));
+    TokenRefused::KEY.into()
 }
 
 /// Show the keys that verify tokens
