@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
 use ::simulator::Simulator;
-use access::Access;
+use access::{Access, Tokens};
 use app::Setting;
 use axum::Router;
 use futures::FutureExt;
@@ -310,6 +310,8 @@ impl Run<'_> {
                 let page_files = http::PageFiles::read(&mut options).map_err(|error| {
                     format!("{}: cannot read the page's files: {error}", options.site_root)
                 })?;
+                let tokens = Tokens::new(&access, settings.tokens.tokens())
+                    .map_err(|(setting, error)| format!("{setting}: {error}"))?;
                 let (scheme, addr) = (listening.scheme, listening.addr);
                 let prefix = &settings.web.path_prefix;
                 let url = format!("{scheme}://{addr}{prefix}");
@@ -323,7 +325,9 @@ impl Run<'_> {
                     authentication: http::Authentication {
                         required: auth_required,
                         access: access.clone(),
+                        tokens: tokens.clone(),
                     },
+                    tokens,
                     access: access.clone(),
                     hosts: settings.web.hosts.clone(),
                     path_prefix: settings.web.path_prefix.clone(),

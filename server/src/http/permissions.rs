@@ -71,6 +71,8 @@ pub const TABLE: &[Row] = &[
     row("POST", "/cleanup", ADMINISTER),
     // Access
     row("GET", "/api/me", Need::Caller),
+    row("POST", "/api/auth/token", Need::OwnCheck),
+    row("GET", "/.well-known/jwks.json", Need::Open),
     row("GET", "/api/clients", ADMINISTER),
     row("POST", "/api/clients", ADMINISTER),
     row("GET", "/api/clients/{id}", ADMINISTER),

@@ -1,6 +1,6 @@
 //! The state that the handlers share, and the settings in it.
 
-use access::{Access, limits::RateLimits};
+use access::{Access, Tokens, limits::RateLimits};
 use app::Setting;
 use axum::extract::FromRef;
 use gateway::Gateway;
@@ -22,6 +22,8 @@ pub struct WebState {
     pub gateway: Gateway,
     /// Principals and their credentials.
     pub access: Access,
+    /// Tokens: those that are accepted, and those that are issued.
+    pub tokens: Tokens,
     /// How callers are recognised.
     pub authentication: Authentication,
     /// The names under which clients may address this process.

@@ -9,6 +9,7 @@ mod keys;
 mod matrix;
 mod own_transactions;
 mod people;
+mod tokens;
 
 use serde_json::{Value, json};
 use support::{Program, Service, command, run_to_end};

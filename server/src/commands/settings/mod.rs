@@ -9,6 +9,7 @@ pub mod posting;
 pub mod posting_credentials;
 pub mod posting_proxy;
 pub mod secret_parser;
+pub mod tokens;
 pub mod values;
 pub mod web;
 pub mod webhooks;
@@ -22,6 +23,7 @@ use access::AccessSettings;
 use limits::LimitSettings;
 use metrics::MetricsSettings;
 use posting::PostingSettings;
+use tokens::TokenSettings;
 use values::{http_url, listen_addr};
 use web::WebSettings;
 use webhooks::WebhookSettings;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     #[command(flatten)]
     pub access: AccessSettings,
+    #[command(flatten)]
+    pub tokens: TokenSettings,
     /// Refuse API submissions without an idempotency key
     #[arg(long, env = "IDEMPOTENCY_KEY_REQUIRED", value_parser = BoolishValueParser::new())]
     pub idempotency_key_required: bool,

@@ -2,13 +2,14 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, Entry, KeyRefusal, SecretToken};
+use access::{Access, Entry, KeyRefusal, SecretToken, TokenError, Tokens};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use chrono::Utc;
 use domain::{Action, Actor, Caller, Principal, PrincipalKind, Role};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::request_id::RequestId;
@@ -21,13 +22,18 @@ use crate::http::{
     session_cookie::PeoplesCookies,
 };
 
+/// With what a key begins. Whatever else a request bears is a token, or nothing.
+const KEY_PREFIX: &str = "ow_";
+
 /// Whether callers must say who they are, and how they are recognised. Cheap to clone.
 #[derive(Clone)]
 pub struct Authentication {
     /// Whether every request needs a credential; otherwise every caller is anonymous, and may do everything.
     pub required: bool,
-    /// The credentials.
+    /// The keys.
     pub access: Access,
+    /// The tokens.
+    pub tokens: Tokens,
 }
 
 /// What a request shows for its caller.
@@ -141,12 +147,25 @@ impl Authentication {
     }
 
     async fn bearer(&self, token: &str) -> Result<Caller, Unauthenticated> {
+        if !token.starts_with(KEY_PREFIX) {
+            return self.token(token).await;
+        }
         let holder = self.access.key(token).await.map_err(|refusal| match refusal {
             KeyRefusal::Access(error) => Unauthenticated::Unavailable(error.into()),
             refusal => Unauthenticated::Refused(refusal.to_string()),
         })?;
         let credential = format!("key:{}", holder.key_id);
         Ok(caller(holder.client, PrincipalKind::Client, credential, holder.role))
+    }
+
+    async fn token(&self, token: &str) -> Result<Caller, Unauthenticated> {
+        let holder =
+            self.tokens.authenticate(token, Utc::now()).await.map_err(|error| match error {
+                TokenError::Refused(refusal) => Unauthenticated::Refused(refusal.to_string()),
+                error => Unauthenticated::Unavailable(error.into()),
+            })?;
+        let name = holder.principal.as_str().to_owned();
+        Ok(caller(name, holder.kind, holder.credential, holder.role))
     }
 
     /// Notes in the audit that a request was refused, and why.
@@ -192,7 +211,7 @@ fn caller(name: String, kind: PrincipalKind, credential: String, role: Role) -> 
 }
 
 /// The caller, with what the audit records of the request.
-fn with_request(mut caller: Caller, request: &Request) -> Caller {
+pub fn with_request(mut caller: Caller, request: &Request) -> Caller {
     let id = request.extensions().get::<RequestId>();
     let id = id.and_then(|id| id.header_value().to_str().ok());
     caller.actor.request_id = id.map(str::to_owned);

@@ -15,7 +15,7 @@ use crate::http::{
 };
 
 /// Schemas of requests, whose fields may be absent. In responses, every field is present.
-const SENT: [&str; 9] = [
+const SENT: [&str; 10] = [
     "Submission",
     "Webhook",
     "Reason",
@@ -25,6 +25,7 @@ const SENT: [&str; 9] = [
     "NewClient",
     "ClientChange",
     "NewClientKey",
+    "TokenRequest",
 ];
 /// Schemas of responses with fields that are absent if they have no value.
 const MAY_LACK: [&str; 1] = ["Problem"];

@@ -63,6 +63,8 @@ problems! {
     OfCreation: Conflict, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For an operation that changes a resource.
     OfChange: NotFound, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
+    /// For an operation that reads a form, and refuses it in a way of its own.
+    OfForm: RequestTimeout, TooLarge, UnsupportedContentEncoding;
     /// For an operation that lists resources.
     OfList: ValidationFailed;
     /// For an operation whose body may have a reason.

@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod error_responses;
+mod of_tokens;
 
 use access::AccessError;
 use std::{num::NonZeroU32, time::Duration};

@@ -6,6 +6,7 @@ mod audit;
 mod clients;
 mod keys;
 mod me;
+mod token;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -18,4 +19,5 @@ pub fn routes() -> OpenApiRouter<WebState> {
         .merge(clients::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(token::routes())
 }
