@@ -9,6 +9,7 @@ mod database;
 pub mod fatal;
 mod first_admin;
 mod leptos_options;
+mod listening;
 pub mod load;
 mod loopback;
 pub mod migrate;

@@ -1,24 +1,23 @@
 //! `onceward serve`, `web` and `worker`: one run in three roles. It starts the parts that a role needs, waits
 //! for the signal, and stops the parts in order.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, process::ExitCode, sync::Arc};
 
 use ::simulator::Simulator;
 use access::{Access, Tokens};
 use app::Setting;
-use axum::Router;
 use futures::FutureExt;
 use gateway::{
     AdmissionLimits, Gateway, HttpPostingClient, WakeUps, Worker, WorkerSettings,
     database::{self, WEB_ACQUIRE_TIMEOUT, WORKER_ACQUIRE_TIMEOUT},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     fatal::Fatal,
     first_admin, leptos_options,
+    listening::{Listening, bind},
     loopback::{refuse_beyond_loopback, warn_in_the_clear},
     people_tidier,
     prepare::prepare,
@@ -30,7 +29,7 @@ use super::{
 };
 use crate::{
     http::{self, MetricsAccess},
-    listener::{self, ConnectionLimits, Front, Tls},
+    listener::{ConnectionLimits, Front, Tls},
     own_postgres::{self, OwnPostgres, OwnPostgresStatus},
     telemetry::{log::announce, metrics},
 };
@@ -50,17 +49,6 @@ struct Run<'a> {
     /// The listener, if the role has one.
     listening: Option<Listening>,
     stop: CancellationToken,
-}
-
-/// A listener that is being served from the start on; what it answers changes when the database is there.
-struct Listening {
-    addr: SocketAddr,
-    scheme: &'static str,
-    router: watch::Sender<Router>,
-    /// What the start waits for.
-    waits_for: watch::Sender<String>,
-    /// Ends after `stop`, when the requests in flight are answered or the grace period is over.
-    serving: JoinHandle<()>,
 }
 
 /// Runs a role until a signal stops it. A second signal ends it without its grace period.
@@ -146,45 +134,6 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
     let (result, supervised) = tokio::join!(program, own_postgres.supervise(&stop, &ended));
     supervised.map_err(|error| format!("Onceward's own PostgreSQL: {error}"))?;
     result
-}
-
-impl Listening {
-    fn start(
-        listener: TcpListener,
-        front: Front,
-        limits: ConnectionLimits,
-        settings: &Settings,
-        stop: &CancellationToken,
-    ) -> Result<Self, Fatal> {
-        let addr = listener.local_addr()?;
-        let scheme = if front.tls.is_some() { "https" } else { "http" };
-        let (tls, ended) = (front.tls.clone(), stop.clone());
-        tokio::spawn(async move {
-            let Some(tls) = tls else { return };
-            if let Err(error) = tls.follow_files(&ended).await {
-                tracing::error!(%error, "changes of the certificate are not noticed any more");
-            }
-        });
-        let (waits_for, reason) = watch::channel(String::new());
-        let (router, routers) =
-            watch::channel(http::starting::router(reason, settings.web.hosts.clone()));
-        let (grace, stop) = (settings.shutdown_grace(), stop.clone());
-        let serving = tokio::spawn(async move {
-            // A listener that ends, also by a panic, ends the program.
-            let _ends = stop.clone().drop_guard();
-            serve(listener, routers, front, &stop, grace, limits).await;
-        });
-        Ok(Self { addr, scheme, router, waits_for, serving })
-    }
-
-    /// From now on, requests go to this router.
-    fn serve(&self, router: Router) {
-        drop(self.router.send_replace(router));
-    }
-
-    fn wait_for(&self, reason: &str) {
-        self.waits_for.send_replace(reason.to_owned());
-    }
 }
 
 impl Run<'_> {
@@ -324,6 +273,7 @@ impl Run<'_> {
                     gateway,
                     authentication: http::Authentication {
                         required: auth_required,
+                        path_prefix: settings.web.path_prefix.clone(),
                         access: access.clone(),
                         tokens: tokens.clone(),
                     },
@@ -390,28 +340,4 @@ impl Run<'_> {
         }
         Ok(served?)
     }
-}
-
-/// Serves until it is stopped, and then finishes requests in flight within the grace period.
-async fn serve(
-    listener: TcpListener,
-    router: watch::Receiver<Router>,
-    front: Front,
-    stop: &CancellationToken,
-    grace: Duration,
-    limits: ConnectionLimits,
-) {
-    let grace = async {
-        stop.cancelled().await;
-        sleep(grace).await;
-    };
-    tokio::select! {
-        () = listener::serve(listener, router, front, stop, limits) => {}
-        () = grace => tracing::warn!("the grace period ended with requests still in flight"),
-    }
-}
-
-fn bind(setting: &str, addr: SocketAddr) -> Result<TcpListener, Fatal> {
-    Ok(listener::listen(addr)
-        .map_err(|error| format!("{setting}: cannot listen on {addr}: {error}"))?)
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::key::Key;
-use crate::{Access, AccessError, principals::check_name};
+use crate::{Access, AccessError, limits::Rate, principals::check_name};
 
 /// The longest time until a key expires.
 const MAX_EXPIRY: TimeDelta = TimeDelta::days(3650);
@@ -37,6 +37,11 @@ pub struct StoredKey {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
+fn check_rate_limit(rate_limit: Option<&str>) -> Result<(), AccessError> {
+    let wrong = rate_limit.and_then(|text| text.parse::<Rate>().err());
+    wrong.map_or(Ok(()), |wrong| Err(AccessError::Invalid("rateLimit", wrong.to_string())))
+}
+
 impl Access {
     /// Creates a client, and returns its id.
     ///
@@ -50,6 +55,7 @@ impl Access {
         rate_limit: Option<&str>,
     ) -> Result<Uuid, AccessError> {
         check_name(name)?;
+        check_rate_limit(rate_limit)?;
         let id = Uuid::now_v7();
         let created = sqlx::query!(
             "with created as (
@@ -91,6 +97,7 @@ impl Access {
         rate_limit: Option<Option<&str>>,
         disabled: Option<bool>,
     ) -> Result<(), AccessError> {
+        check_rate_limit(rate_limit.flatten())?;
         let changed = sqlx::query_scalar!(
             r#"with target as (
                 select id, name, role, rate_limit, disabled_at from principals

@@ -2,7 +2,7 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, Entry, KeyRefusal, SecretToken, TokenError, Tokens};
+use access::{Access, Entry, KeyRefusal, SecretToken, TokenError, Tokens, limits::Rate};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, header},
@@ -16,6 +16,7 @@ use tower_http::request_id::RequestId;
 
 use crate::http::{
     client_address::ClientAddress,
+    path_prefix::PathPrefix,
     permissions::{self, Need},
     problem::Problem,
     request::accept::accepts_html,
@@ -30,6 +31,8 @@ const KEY_PREFIX: &str = "ow_";
 pub struct Authentication {
     /// Whether every request needs a credential; otherwise every caller is anonymous, and may do everything.
     pub required: bool,
+    /// The path under which a proxy serves this process.
+    pub path_prefix: PathPrefix,
     /// The keys.
     pub access: Access,
     /// The tokens.
@@ -85,10 +88,11 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let mut own_rate = None;
     let caller = match authentication.required {
         false => Ok(Caller::anonymous()),
         true => match Credential::of(&request) {
-            Ok(credential) => authentication.caller(credential).await,
+            Ok(credential) => authentication.caller(credential, &mut own_rate).await,
             Err(why) => Err(why),
         },
     };
@@ -96,6 +100,8 @@ pub async fn authenticate(
     let need = match request.extensions().get::<MatchedPath>() {
         Some(path) => match permissions::need(request.method(), path.as_str()) {
             Some(need) => need,
+            // It only leads to the page below it.
+            None if path.as_str() == authentication.path_prefix.as_str() => Need::Open,
             None => return without_row(path.as_str()),
         },
         // The page's files, and the page that says that there is nothing at this path.
@@ -125,14 +131,21 @@ pub async fn authenticate(
     if let Ok(caller) = caller {
         request.extensions_mut().insert(caller);
     }
+    if let Some(rate) = own_rate {
+        request.extensions_mut().insert(rate);
+    }
     next.run(request).await
 }
 
 impl Authentication {
-    /// The caller that a credential stands for.
-    async fn caller(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
+    /// The caller that a credential stands for, and the client's own rate limit if it has one.
+    async fn caller(
+        &self,
+        credential: Credential,
+        own_rate: &mut Option<Rate>,
+    ) -> Result<Caller, Unauthenticated> {
         match credential {
-            Credential::Bearer(token) => self.bearer(&token).await,
+            Credential::Bearer(token) => self.bearer(&token, own_rate).await,
             Credential::Session(id) => self.session(&id).await,
         }
     }
@@ -146,24 +159,34 @@ impl Authentication {
         session.caller(None, None).ok_or(Unauthenticated::NeedsTotp)
     }
 
-    async fn bearer(&self, token: &str) -> Result<Caller, Unauthenticated> {
+    async fn bearer(
+        &self,
+        token: &str,
+        own_rate: &mut Option<Rate>,
+    ) -> Result<Caller, Unauthenticated> {
         if !token.starts_with(KEY_PREFIX) {
-            return self.token(token).await;
+            return self.token(token, own_rate).await;
         }
         let holder = self.access.key(token).await.map_err(|refusal| match refusal {
             KeyRefusal::Access(error) => Unauthenticated::Unavailable(error.into()),
             refusal => Unauthenticated::Refused(refusal.to_string()),
         })?;
+        *own_rate = holder.rate_limit.and_then(|text| text.parse().ok());
         let credential = format!("key:{}", holder.key_id);
         Ok(caller(holder.client, PrincipalKind::Client, credential, holder.role))
     }
 
-    async fn token(&self, token: &str) -> Result<Caller, Unauthenticated> {
+    async fn token(
+        &self,
+        token: &str,
+        own_rate: &mut Option<Rate>,
+    ) -> Result<Caller, Unauthenticated> {
         let holder =
             self.tokens.authenticate(token, Utc::now()).await.map_err(|error| match error {
                 TokenError::Refused(refusal) => Unauthenticated::Refused(refusal.to_string()),
                 error => Unauthenticated::Unavailable(error.into()),
             })?;
+        *own_rate = holder.rate_limit.and_then(|text| text.parse().ok());
         let name = holder.principal.as_str().to_owned();
         Ok(caller(name, holder.kind, holder.credential, holder.role))
     }

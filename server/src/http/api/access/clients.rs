@@ -72,7 +72,7 @@ struct NewClient {
     /// Its role.
     role: Role,
     /// Its own rate limit, such as `100/s` or `6000/m`.
-    #[schema(pattern = "^[1-9][0-9]{0,8}/[smh]$", example = "100/s")]
+    #[schema(pattern = "^[1-9][0-9]{0,6}/[smh]$", example = "100/s")]
     rate_limit: Option<String>,
 }
 
@@ -86,6 +86,9 @@ struct NewClient {
 struct ClientChange {
     /// Its role.
     role: Option<Role>,
+    /// Its own rate limit, such as `100/s`; empty for that of the settings.
+    #[schema(pattern = "^([1-9][0-9]{0,6}/[smh])?$", example = "100/s")]
+    rate_limit: Option<String>,
     /// Whether it may do nothing.
     disabled: Option<bool>,
 }
@@ -188,11 +191,13 @@ async fn change(
 ) -> Result<Json<Client>, Problem> {
     let id = client_id(id)?;
     let mut fields = Fields::of_body(body);
-    fields.refuse_unknown("", &["role", "disabled"]);
+    fields.refuse_unknown("", &["role", "rateLimit", "disabled"]);
     let role = fields.text("/role", str::parse::<Role>);
     let disabled = fields.read("/disabled", |value| value.as_bool().ok_or("must be true or false"));
-    let (role, disabled) = fields.finish(Some((role, disabled)))?;
-    access.change_client(&caller.actor, id, role, None, disabled).await?;
+    let rate_limit = fields.text("/rateLimit", |text| Ok::<_, String>(text.to_owned()));
+    let (role, rate_limit, disabled) = fields.finish(Some((role, rate_limit, disabled)))?;
+    let rate_limit = rate_limit.as_deref().map(|text| (!text.is_empty()).then_some(text));
+    access.change_client(&caller.actor, id, role, rate_limit, disabled).await?;
     Ok(Json(find(&access, id).await?))
 }
 
