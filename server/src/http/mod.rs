@@ -60,9 +60,9 @@ pub use middleware::{authentication::Authentication, load_shedding::is_probe, sa
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
 pub use security_headers::SecurityHeaders;
-pub use state::{KeyRequired, WebState, WebhookSignatures};
+pub use state::{KeyRequired, WebState};
 pub use stream_slots::StreamSlots;
-pub use webhook_secrets::WebhookSecrets;
+pub use webhook_secrets::{WebhookSecrets, WebhookSignatures};
 
 /// Every route of the web side.
 pub fn router(state: WebState) -> Router {
