@@ -39,7 +39,7 @@ use body_limits::MAX_BODY_BYTES;
 use middleware::{
     content_encoding, deadline, load_shedding, problem_rendering,
     request_id::{self, REQUEST_ID},
-    request_metrics, same_origin, selected_representation,
+    request_metrics, request_target, same_origin, selected_representation,
 };
 use page_files::FromPageFiles;
 use problem::Problem;
@@ -47,8 +47,8 @@ use problem::Problem;
 pub use middleware::{load_shedding::is_probe, same_origin::Hosts};
 pub use page_files::PageFiles;
 pub use path_prefix::PathPrefix;
-pub use state::{KeyRequired, WebState, WebhookSignatures};
-pub use webhook_secrets::WebhookSecrets;
+pub use state::{KeyRequired, WebState};
+pub use webhook_secrets::{WebhookSecrets, WebhookSignatures};
 
 /// Every route of the web side.
 pub fn router(state: WebState) -> Router {
@@ -92,6 +92,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(load_shedding::Budgets::default(), load_shedding::admit))
         .layer(from_fn(deadline::enforce))
         .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
+        .layer(from_fn(request_target::enforce))
         .layer(from_fn(content_encoding::normalize))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));

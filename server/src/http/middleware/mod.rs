@@ -1,5 +1,5 @@
-//! The middleware of every request: deadline, load shedding, same origin, content encoding, request id, metrics, problem
-//! rendering.
+//! The middleware of every request: deadline, load shedding, same origin, request target, content encoding, request id,
+//! metrics, problem rendering.
 //!
 //! `http` puts them in order; nothing here depends on a resource.
 
@@ -9,5 +9,6 @@ pub mod load_shedding;
 pub mod problem_rendering;
 pub mod request_id;
 pub mod request_metrics;
+pub mod request_target;
 pub mod same_origin;
 pub mod selected_representation;
