@@ -49,7 +49,7 @@ use middleware::{
     body_arrival::{self, Arrivals},
     content_encoding, deadline, load_shedding, problem_rendering, rate_limit,
     request_id::{self, REQUEST_ID},
-    request_metrics, same_origin, selected_representation,
+    request_metrics, request_target, same_origin, selected_representation,
 };
 use page_files::FromPageFiles;
 use problem::Problem;
@@ -93,6 +93,7 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(problem_rendering::panic_response))
         .layer(from_fn_with_state(state.limits.clone(), rate_limit::limit_address))
         .layer(from_fn_with_state(state.hosts.clone(), same_origin::enforce))
+        .layer(from_fn(request_target::enforce))
         .layer(from_fn_with_state(Arrivals::new(budgets.clone()), body_arrival::receive))
         .layer(from_fn_with_state(budgets, load_shedding::admit))
         .layer(from_fn(deadline::enforce))

@@ -1,5 +1,5 @@
-//! The middleware of every request: authentication, rate limits, the arrival of the body, deadline, load shedding, same origin, content encoding, request id, metrics, problem
-//! rendering.
+//! The middleware of every request: request target, same origin, the arrival of the body, load shedding, deadline,
+//! authentication, rate limits, content encoding, request id, metrics, problem rendering.
 //!
 //! `http` puts them in order; nothing here depends on a resource.
 
@@ -12,5 +12,6 @@ pub mod problem_rendering;
 pub mod rate_limit;
 pub mod request_id;
 pub mod request_metrics;
+pub mod request_target;
 pub mod same_origin;
 pub mod selected_representation;

@@ -40,7 +40,10 @@ pub async fn render(request: Request, next: Next) -> Response {
     let trace_parent = trace_parent::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let problem = response.extensions_mut().remove::<Problem>();
+    let Some(problem) = problem.or_else(|| of_library(&path, response.status())) else {
+        return response;
+    };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
     let (status, code) = (problem.status(), problem.code());
     let repeated = match problem.fault() {
@@ -91,6 +94,16 @@ pub async fn render(request: Request, next: Next) -> Response {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     response
+}
+
+/// The problem of a path that a library refuses by itself, with a text of its own or none: the documentation's files.
+fn of_library(path: &str, status: StatusCode) -> Option<Problem> {
+    match status {
+        _ if !path.starts_with("/api/") => None,
+        StatusCode::NOT_FOUND => Some(Problem::not_found("no resource exists at this path")),
+        StatusCode::BAD_REQUEST => Some(Problem::malformed("the path cannot be read")),
+        _ => None,
+    }
 }
 
 /// How many requests failed for the same reason since the last line about it; `None` if that was a moment ago. While
