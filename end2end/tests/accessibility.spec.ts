@@ -22,5 +22,13 @@ for (const colorScheme of ["light", "dark"] as const) {
 
       await expectAccessible(page);
     });
+
+    test("the audit has no accessibility violations", async ({ page, request }) => {
+      await request.get("/api/audit/export");
+      await page.goto("/audit");
+      await expect(page.getByRole("heading", { name: "Audit" })).toBeVisible();
+
+      await expectAccessible(page);
+    });
   });
 }

@@ -3,6 +3,7 @@
 use domain::{AuditEntry, AuditPage};
 use leptos::prelude::*;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     components::{
@@ -64,12 +65,16 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
         part_of,
         ..
     } = entry;
-    let transaction = object.strip_prefix("transaction:").map(|id| {
-        let href = address(&format!("/transactions/{id}"));
-        view! { <a class="link" href=href><code>{object.clone()}</code></a> }.into_any()
-    });
-    let object =
-        transaction.unwrap_or_else(|| view! { <code><OutsideText text=object/></code> }.into_any());
+    // The object of a request that was refused may be anything.
+    let transaction = object.strip_prefix("transaction:").and_then(|id| id.parse::<Uuid>().ok());
+    let text = view! { <code><OutsideText text=object/></code> };
+    let object = match transaction {
+        Some(id) => {
+            let href = address(&format!("/transactions/{id}"));
+            view! { <a class="link" href=href>{text}</a> }.into_any()
+        }
+        None => text.into_any(),
+    };
     let is_refused = outcome == "refused";
     let change = [("before", before), ("after", after)].into_iter().filter_map(|(name, json)| {
         let json = json.as_ref().map(Value::to_string)?;

@@ -1,6 +1,6 @@
 //! Housekeeping: it deletes the rows of workers that ended long ago and finished jobs, compacts the counts, and
 //! creates the job of a due transaction that has none, which should never happen. Transactions, their attempts
-//! and interventions are kept.
+//! and the audit are kept.
 
 use std::time::Duration;
 
