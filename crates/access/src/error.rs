@@ -14,8 +14,8 @@ pub enum AccessError {
     /// Another principal has this name.
     #[error("another user or client has this name")]
     NameTaken,
-    /// Nobody else would be an administrator.
-    #[error("the last administrator must stay one")]
+    /// No other administrator could sign in.
+    #[error("the last administrator who can sign in must stay one")]
     LastAdmin,
     /// A value breaks a rule; the field, and what is wrong with it.
     #[error("{0} {1}")]

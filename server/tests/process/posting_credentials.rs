@@ -34,8 +34,6 @@ async fn a_service_that_wants_access_tokens_gets_them_and_no_secret_is_in_the_lo
     let program = Program::start_logging_to(command, writer).await;
     let id = program.submit_one(1).await;
     program.wait_for(&id, "completed").await;
-    let attempts = program.read(&format!("/api/transactions/{id}/attempts")).await;
-    assert_eq!(attempts["data"].as_array().unwrap().len(), 1, "{attempts}");
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("a worker has started"), "{log}");
     for secret in [SECRET, "k3y-of-the-api", "s3cret-of-signatures", "Bearer ", "v1="] {
@@ -76,15 +74,16 @@ async fn credentials_that_cannot_be_used_are_refused_at_the_start_by_the_setting
     let folder = tempfile::tempdir().unwrap();
     let (token, none) = (file(folder.path(), "token", SECRET), folder.path().join("none"));
     let spaced = file(folder.path(), "spaced", &format!("{SECRET} {SECRET}"));
+    let (token, spaced) = (token.as_str(), spaced.as_str());
     let (bank, plain) = (("POSTING_URL", "https://bank"), ("POSTING_URL", "http://bank"));
-    let bearer = ("POSTING_BEARER_TOKEN_FILE", token.as_str());
+    let bearer = ("POSTING_BEARER_TOKEN_FILE", token);
     let missing = ("POSTING_BEARER_TOKEN_FILE", none.to_str().unwrap());
     for (settings, expected) in [
-        (vec![bank, bearer, ("POSTING_BASIC_AUTH_FILE", &token)], "POSTING_BASIC_AUTH_FILE"),
+        (vec![bank, bearer, ("POSTING_BASIC_AUTH_FILE", token)], "POSTING_BASIC_AUTH_FILE"),
         (vec![bank, missing], "POSTING_BEARER_TOKEN_FILE: "),
-        (vec![bank, ("POSTING_BEARER_TOKEN_FILE", &spaced)], "POSTING_BEARER_TOKEN_FILE: "),
-        (vec![bank, ("POSTING_CA_FILE", &token)], "POSTING_CA_FILE: "),
-        (vec![bank, ("POSTING_CLIENT_CERT_FILE", &token)], "POSTING_CLIENT_KEY_FILE"),
+        (vec![bank, ("POSTING_BEARER_TOKEN_FILE", spaced)], "POSTING_BEARER_TOKEN_FILE: "),
+        (vec![bank, ("POSTING_CA_FILE", token)], "POSTING_CA_FILE: "),
+        (vec![bank, ("POSTING_CLIENT_CERT_FILE", token)], "POSTING_CLIENT_KEY_FILE"),
         (vec![bank, ("POSTING_OAUTH_CLIENT_ID", "onceward")], "POSTING_OAUTH_TOKEN_URL"),
         (vec![bank, ("POSTING_OAUTH_TOKEN_URL", SECRET)], "POSTING_OAUTH_TOKEN_URL: "),
         (vec![plain, bearer], "POSTING_CREDENTIALS_OVER_HTTP"),

@@ -119,7 +119,7 @@ impl Access {
     /// Gives a user another role, and ends its sessions. Returns the role that it had.
     ///
     /// # Errors
-    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if nobody else would be an administrator.
+    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if no other administrator could sign in.
     pub async fn set_user_role(
         &self,
         actor: &Actor,
@@ -129,9 +129,9 @@ impl Access {
         let row = sqlx::query!(
             r#"with target as (
                 select id, role, not exists (
-                    select from principals other
-                    where other.kind = 'user' and other.role = 'admin' and other.disabled_at is null
-                        and other.name <> $1
+                    select from principals other join users u on u.id = other.id
+                    where other.role = 'admin' and other.disabled_at is null
+                        and u.password_hash is not null and other.name <> $1
                 ) and role = 'admin' and disabled_at is null and $2 <> 'admin' as is_last
                 from principals where name = $1 and kind = 'user'
             ), changed as (
@@ -168,7 +168,7 @@ impl Access {
     /// Disables a user, and ends its sessions; or lets it sign in again.
     ///
     /// # Errors
-    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if nobody else would be an administrator.
+    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if no other administrator could sign in.
     pub async fn set_user_disabled(
         &self,
         actor: &Actor,
@@ -178,9 +178,9 @@ impl Access {
         let row = sqlx::query!(
             r#"with target as (
                 select id, $2 and role = 'admin' and disabled_at is null and not exists (
-                    select from principals other
-                    where other.kind = 'user' and other.role = 'admin' and other.disabled_at is null
-                        and other.name <> $1
+                    select from principals other join users u on u.id = other.id
+                    where other.role = 'admin' and other.disabled_at is null
+                        and u.password_hash is not null and other.name <> $1
                 ) as is_last
                 from principals where name = $1 and kind = 'user'
             ), changed as (

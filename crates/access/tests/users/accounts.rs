@@ -44,7 +44,11 @@ async fn the_last_administrator_stays_one() {
     ] {
         assert!(matches!(last, Err(AccessError::LastAdmin)), "{last:?}");
     }
+    // One who cannot sign in yet is none.
     access.create_user(&actor(), "bob", Role::Admin, None).await.unwrap();
+    let last = access.set_user_role(&actor(), "alice", Role::Viewer).await;
+    assert!(matches!(last, Err(AccessError::LastAdmin)), "{last:?}");
+    access.set_user_password(&actor(), "bob", password(OTHER, "bob")).await.unwrap();
     access.set_user_role(&actor(), "alice", Role::Viewer).await.unwrap();
     let missing = access.set_user_role(&actor(), "carol", Role::Viewer).await;
     assert!(matches!(missing, Err(AccessError::NotFound(_))), "{missing:?}");
