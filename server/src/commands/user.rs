@@ -104,7 +104,7 @@ async fn carry_out(pool: PgPool, command: UserCommand) -> Result<(), Fatal> {
             }
         }
         UserCommand::SetRole { name, role } => {
-            access.set_user_role(&actor, &name, role).await?;
+            access.change_user(&actor, &name, Some(role), None).await?;
         }
         UserCommand::ResetPassword { name, password_file, remove_totp, url } => {
             match password_file {
@@ -119,8 +119,12 @@ async fn carry_out(pool: PgPool, command: UserCommand) -> Result<(), Fatal> {
                 access.remove_totp(&actor, &name).await?;
             }
         }
-        UserCommand::Disable { name } => access.set_user_disabled(&actor, &name, true).await?,
-        UserCommand::Enable { name } => access.set_user_disabled(&actor, &name, false).await?,
+        UserCommand::Disable { name } => {
+            access.change_user(&actor, &name, None, Some(true)).await?;
+        }
+        UserCommand::Enable { name } => {
+            access.change_user(&actor, &name, None, Some(false)).await?;
+        }
     }
     Ok(())
 }

@@ -88,6 +88,18 @@ impl Access {
     /// # Errors
     /// See [`AccessError`].
     pub async fn users(&self) -> Result<Vec<User>, AccessError> {
+        self.read_users(None).await
+    }
+
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn user(&self, id: Uuid) -> Result<Option<User>, AccessError> {
+        Ok(self.read_users(Some(id)).await?.pop())
+    }
+
+    async fn read_users(&self, id: Option<Uuid>) -> Result<Vec<User>, AccessError> {
         let rows = sqlx::query!(
             r#"select p.id, p.name, p.role, u.password_hash is not null as "has_password!",
                 u.totp_confirmed_at is not null as "has_totp!", p.created_at, p.disabled_at,
@@ -95,8 +107,10 @@ impl Access {
                  where s.user_id = u.id and s.expires_at > now()
                     and s.last_seen_at > now() - $1::interval) as "sessions!"
              from users u join principals p on p.id = u.id
+             where $2::uuid is null or u.id = $2
              order by p.name"#,
             interval(self.people.settings.idle)?,
+            id,
         )
         .fetch_all(&self.pool)
         .await?;
@@ -116,89 +130,63 @@ impl Access {
             .collect()
     }
 
-    /// Gives a user another role, and ends its sessions. Returns the role that it had.
+    /// Changes a user: its role, and whether it is disabled. What is `None` stays as it is. Another role and disabling end
+    /// its sessions.
     ///
     /// # Errors
     /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if no other administrator could sign in.
-    pub async fn set_user_role(
+    pub async fn change_user(
         &self,
         actor: &Actor,
         name: &str,
-        role: Role,
-    ) -> Result<Role, AccessError> {
-        let row = sqlx::query!(
-            r#"with target as (
-                select id, role, not exists (
-                    select from principals other join users u on u.id = other.id
-                    where other.role = 'admin' and other.disabled_at is null
-                        and u.password_hash is not null and other.name <> $1
-                ) and role = 'admin' and disabled_at is null and $2 <> 'admin' as is_last
-                from principals where name = $1 and kind = 'user'
+        role: Option<Role>,
+        disabled: Option<bool>,
+    ) -> Result<(), AccessError> {
+        // All administrators are locked, so that two of them who take the role from each other leave one.
+        let is_last = sqlx::query_scalar!(
+            r#"with locked as materialized (
+                select p.id, p.name, p.role, p.disabled_at, u.password_hash is not null as has_password
+                from principals p join users u on u.id = p.id
+                where p.name = $1 or p.role = 'admin'
+                order by p.id for update of p
+            ), target as (
+                select id, name, role, disabled_at,
+                    role = 'admin' and disabled_at is null and ($2::text <> 'admin' or $3::boolean) is true
+                    and not exists (
+                        select from locked other
+                        where other.role = 'admin' and other.disabled_at is null and other.has_password
+                            and other.name <> $1
+                    ) as is_last
+                from locked where name = $1
             ), changed as (
-                update principals p set role = $2
+                update principals p set
+                    role = coalesce($2, p.role),
+                    disabled_at = case $3
+                        when true then coalesce(p.disabled_at, now())
+                        when false then null
+                        else p.disabled_at end
                 from target where p.id = target.id and not target.is_last
-                returning p.id
+                returning p.id, p.role, p.disabled_at
             ), ended as (
-                delete from sessions using changed where user_id = changed.id
+                delete from sessions s using changed, target
+                where s.user_id = changed.id and (changed.role <> target.role or changed.disabled_at is not null)
+            ), unused as (
+                delete from one_time_links l using changed
+                where l.user_id = changed.id and changed.disabled_at is not null
             ), recorded as (
                 insert into audit (principal, kind, credential, address, request_id, action, object, before, after)
-                select $3, $4, $5, $6::text::inet, $7, 'set_role', 'user:' || $1,
-                    json_build_object('role', target.role), json_build_object('role', $2::text)
-                from target join changed on changed.id = target.id
-            )
-            select role, is_last as "is_last!" from target"#,
-            name,
-            role.as_str(),
-            actor.principal.as_str(),
-            actor.kind.as_str(),
-            actor.credential,
-            actor.address_text(),
-            actor.request_id,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        self.people.sessions.forget();
-        match row {
-            None => Err(AccessError::NotFound(NO_USER)),
-            Some(row) if row.is_last => Err(AccessError::LastAdmin),
-            Some(row) => self::role(&row.role),
-        }
-    }
-
-    /// Disables a user, and ends its sessions; or lets it sign in again.
-    ///
-    /// # Errors
-    /// [`AccessError::NotFound`]; [`AccessError::LastAdmin`] if no other administrator could sign in.
-    pub async fn set_user_disabled(
-        &self,
-        actor: &Actor,
-        name: &str,
-        disabled: bool,
-    ) -> Result<(), AccessError> {
-        let row = sqlx::query!(
-            r#"with target as (
-                select id, $2 and role = 'admin' and disabled_at is null and not exists (
-                    select from principals other join users u on u.id = other.id
-                    where other.role = 'admin' and other.disabled_at is null
-                        and u.password_hash is not null and other.name <> $1
-                ) as is_last
-                from principals where name = $1 and kind = 'user'
-            ), changed as (
-                update principals p
-                set disabled_at = case when $2 then coalesce(p.disabled_at, now()) end
-                from target where p.id = target.id and not target.is_last
-                returning p.id
-            ), ended as (
-                delete from sessions using changed where user_id = changed.id and $2
-            ), unused as (
-                delete from one_time_links l using changed where l.user_id = changed.id and $2
-            ), recorded as (
-                insert into audit (principal, kind, credential, address, request_id, action, object)
-                select $3, $4, $5, $6::text::inet, $7, case when $2 then 'disable' else 'enable' end, 'user:' || $1
-                from changed
+                select $4, $5, $6, $7::text::inet, $8, act.action, 'user:' || target.name, act.before, act.after
+                from target, changed, lateral (values
+                    ('set_role', target.role <> changed.role,
+                        json_build_object('role', target.role), json_build_object('role', changed.role)),
+                    ('disable', target.disabled_at is null and changed.disabled_at is not null, null, null),
+                    ('enable', target.disabled_at is not null and changed.disabled_at is null, null, null)
+                ) as act (action, is_done, before, after)
+                where act.is_done
             )
             select is_last as "is_last!" from target"#,
             name,
+            role.map(Role::as_str),
             disabled,
             actor.principal.as_str(),
             actor.kind.as_str(),
@@ -209,10 +197,10 @@ impl Access {
         .fetch_optional(&self.pool)
         .await?;
         self.people.sessions.forget();
-        match row {
+        match is_last {
             None => Err(AccessError::NotFound(NO_USER)),
-            Some(row) if row.is_last => Err(AccessError::LastAdmin),
-            Some(_) => Ok(()),
+            Some(true) => Err(AccessError::LastAdmin),
+            Some(false) => Ok(()),
         }
     }
 

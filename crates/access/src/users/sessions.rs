@@ -115,8 +115,9 @@ impl Visit {
     }
 }
 
-/// Sessions that were read within the last half second, by the hashes of their ids.
-pub(crate) type SessionCache = Recent<[u8; 32], Option<Arc<Session>>>;
+/// Sessions that were read within the last half second, by the hashes of their ids, and by whether the reading counts as
+/// their use.
+pub(crate) type SessionCache = Recent<([u8; 32], bool), Option<Arc<Session>>>;
 
 impl Access {
     /// The session with this id, if it is valid; this counts as its use. What was read within the last half second is
@@ -125,11 +126,36 @@ impl Access {
     /// # Errors
     /// See [`AccessError`].
     pub async fn session(&self, id: &SecretToken) -> Result<Option<Arc<Session>>, AccessError> {
-        let hash = id.sha256();
-        self.people.sessions.get_or_read(&hash, async || self.read_session(&hash).await).await
+        self.recent_session(id, true).await
     }
 
-    async fn read_session(&self, id_sha256: &[u8]) -> Result<Option<Arc<Session>>, AccessError> {
+    /// The same for what a session has begun and what goes on by itself, such as a stream: this does not count as a use,
+    /// so the session ends when its user is idle.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn unused_session(
+        &self,
+        id: &SecretToken,
+    ) -> Result<Option<Arc<Session>>, AccessError> {
+        self.recent_session(id, false).await
+    }
+
+    async fn recent_session(
+        &self,
+        id: &SecretToken,
+        is_use: bool,
+    ) -> Result<Option<Arc<Session>>, AccessError> {
+        let hash = id.sha256();
+        let read = async || self.read_session(&hash, is_use).await;
+        self.people.sessions.get_or_read(&(hash, is_use), read).await
+    }
+
+    async fn read_session(
+        &self,
+        id_sha256: &[u8],
+        is_use: bool,
+    ) -> Result<Option<Arc<Session>>, AccessError> {
         let row = sqlx::query!(
             r#"with live as (
                 select s.id_sha256, s.handle, s.expires_at, s.last_seen_at, p.id, p.name, p.role,
@@ -142,13 +168,14 @@ impl Access {
             ), seen as (
                 update sessions s set last_seen_at = now()
                 from live
-                where s.id_sha256 = live.id_sha256 and s.last_seen_at < now() - interval '1 minute'
+                where $3 and s.id_sha256 = live.id_sha256 and s.last_seen_at < now() - interval '1 minute'
             )
             select handle, expires_at, id, name, role, rate_limit,
                 totp_confirmed_at is not null as "has_totp!"
             from live"#,
             id_sha256,
             interval(self.people.settings.idle)?,
+            is_use,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -166,18 +193,18 @@ impl Access {
         })))
     }
 
-    /// A user's sessions that have not ended, the newest first.
+    /// The sessions of the user with this name that have not ended, the newest first.
     ///
     /// # Errors
     /// See [`AccessError`].
-    pub async fn sessions(&self, user_id: Uuid) -> Result<Vec<ListedSession>, AccessError> {
+    pub async fn sessions(&self, user: &str) -> Result<Vec<ListedSession>, AccessError> {
         let rows = sqlx::query_as!(
             ListedSession,
-            "select handle, created_at, last_seen_at, expires_at, host(address) as address, user_agent
-             from sessions
-             where user_id = $1 and expires_at > now() and last_seen_at > now() - $2::interval
-             order by created_at desc, handle",
-            user_id,
+            "select s.handle, s.created_at, s.last_seen_at, s.expires_at, host(s.address) as address, s.user_agent
+             from sessions s join principals p on p.id = s.user_id
+             where p.name = $1 and s.expires_at > now() and s.last_seen_at > now() - $2::interval
+             order by s.created_at desc, s.handle",
+            user,
             interval(self.people.settings.idle)?,
         )
         .fetch_all(&self.pool)
@@ -185,23 +212,25 @@ impl Access {
         Ok(rows)
     }
 
-    /// Ends a session of a user: at once in this process, within a second in the others.
+    /// Ends a session of the user with this name, or of anyone: at once in this process, within a second in the others.
     ///
     /// # Errors
-    /// [`AccessError::NotFound`] if the user has no such session.
+    /// [`AccessError::NotFound`] if there is no such session.
     pub async fn end_session(
         &self,
         actor: &Actor,
-        user_id: Uuid,
+        user: Option<&str>,
         handle: Uuid,
     ) -> Result<(), AccessError> {
         let ended = sqlx::query!(
             "with ended as (
-                delete from sessions where user_id = $1 and handle = $2 returning handle
+                delete from sessions s using principals p
+                where p.id = s.user_id and ($1::text is null or p.name = $1) and s.handle = $2
+                returning s.handle
              )
              insert into audit (principal, kind, credential, address, request_id, action, object)
              select $3, $4, $5, $6::text::inet, $7, 'sign_out', 'session:' || handle from ended",
-            user_id,
+            user,
             handle,
             actor.principal.as_str(),
             actor.kind.as_str(),

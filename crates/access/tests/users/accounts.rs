@@ -39,19 +39,50 @@ async fn a_name_belongs_to_one_user_and_keeps_the_rules() {
 async fn the_last_administrator_stays_one() {
     let (_, access) = with_alice(Role::Admin).await;
     for last in [
-        access.set_user_role(&actor(), "alice", Role::Viewer).await.map(drop),
-        access.set_user_disabled(&actor(), "alice", true).await,
+        access.change_user(&actor(), "alice", Some(Role::Viewer), None).await,
+        access.change_user(&actor(), "alice", None, Some(true)).await,
     ] {
         assert!(matches!(last, Err(AccessError::LastAdmin)), "{last:?}");
     }
     // One who cannot sign in yet is none.
     access.create_user(&actor(), "bob", Role::Admin, None).await.unwrap();
-    let last = access.set_user_role(&actor(), "alice", Role::Viewer).await;
+    let last = access.change_user(&actor(), "alice", Some(Role::Viewer), None).await;
     assert!(matches!(last, Err(AccessError::LastAdmin)), "{last:?}");
     access.set_user_password(&actor(), "bob", password(OTHER, "bob")).await.unwrap();
-    access.set_user_role(&actor(), "alice", Role::Viewer).await.unwrap();
-    let missing = access.set_user_role(&actor(), "carol", Role::Viewer).await;
+    access.change_user(&actor(), "alice", Some(Role::Viewer), None).await.unwrap();
+    let missing = access.change_user(&actor(), "carol", Some(Role::Viewer), None).await;
     assert!(matches!(missing, Err(AccessError::NotFound(_))), "{missing:?}");
+}
+
+#[tokio::test]
+async fn of_two_administrators_who_take_the_role_from_each_other_one_stays() {
+    let (pool, access) = with_alice(Role::Admin).await;
+    access.create_user(&actor(), "bob", Role::Admin, Some(password(OTHER, "bob"))).await.unwrap();
+    for _ in 0..10 {
+        let by = actor();
+        let take = |name| access.change_user(&by, name, Some(Role::Viewer), None);
+        let taken = tokio::join!(take("alice"), take("bob"));
+        match taken {
+            (Ok(()), Err(AccessError::LastAdmin)) | (Err(AccessError::LastAdmin), Ok(())) => {}
+            taken => panic!("{taken:?}"),
+        }
+        sqlx::query("update principals set role = 'admin'").execute(&pool).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_role_and_of_a_disabled_user_are_one_and_audited_each() {
+    let (pool, access) = with_alice(Role::Viewer).await;
+    let both = (Some(Role::Operator), Some(true));
+    access.change_user(&actor(), "alice", both.0, both.1).await.unwrap();
+    access.change_user(&actor(), "alice", both.0, both.1).await.unwrap();
+    let actions = "select action from audit where object = 'user:alice' order by action";
+    let actions: Vec<String> = sqlx::query_scalar(actions).fetch_all(&pool).await.unwrap();
+    assert_eq!(actions, ["create", "disable", "set_role"]);
+    let user = access.users().await.unwrap().remove(0);
+    assert_eq!(access.user(user.id).await.unwrap(), Some(user.clone()));
+    assert!(user.role == Role::Operator && user.disabled_at.is_some());
+    assert_eq!(access.user(uuid::Uuid::now_v7()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -83,7 +114,7 @@ async fn a_link_is_valid_for_a_day_and_until_the_next_one_or_a_disable() {
     sqlx::query("update one_time_links set expires_at = now()").execute(&pool).await.unwrap();
     assert!(access.use_link(&second, password(OTHER, "alice"), &Visit::default()).await.is_err());
     let third = access.create_link(&actor(), "alice").await.unwrap();
-    access.set_user_disabled(&actor(), "alice", true).await.unwrap();
+    access.change_user(&actor(), "alice", None, Some(true)).await.unwrap();
     assert!(access.link_owner(&third).await.unwrap().is_none());
     assert!(access.create_link(&actor(), "alice").await.is_err());
 }

@@ -47,7 +47,7 @@ async fn a_session_has_ended_after_signing_out() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
     let session = access.session(&begun.id).await.unwrap().unwrap();
-    access.end_session(&actor(), session.user_id, session.handle).await.unwrap();
+    access.end_session(&actor(), Some("alice"), session.handle).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
 }
 
@@ -86,10 +86,9 @@ async fn a_session_has_ended_after_a_change_of_role() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
     assert!(access.session(&begun.id).await.unwrap().is_some());
-    assert_eq!(
-        access.set_user_role(&actor(), "alice", Role::Operator).await.unwrap(),
-        Role::Viewer
-    );
+    access.change_user(&actor(), "alice", Some(Role::Viewer), None).await.unwrap();
+    assert!(access.session(&begun.id).await.unwrap().is_some(), "it had this role already");
+    access.change_user(&actor(), "alice", Some(Role::Operator), None).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
 }
 
@@ -97,10 +96,10 @@ async fn a_session_has_ended_after_a_change_of_role() {
 async fn a_user_who_is_disabled_has_no_session_and_cannot_sign_in() {
     let (_, access) = with_alice(Role::Viewer).await;
     let begun = signed_in(&access).await;
-    access.set_user_disabled(&actor(), "alice", true).await.unwrap();
+    access.change_user(&actor(), "alice", None, Some(true)).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
     assert!(refusal(&access, &attempt("alice", PASSWORD)).await.is_some());
-    access.set_user_disabled(&actor(), "alice", false).await.unwrap();
+    access.change_user(&actor(), "alice", None, Some(false)).await.unwrap();
     assert!(access.session(&begun.id).await.unwrap().is_none());
     assert!(refusal(&access, &attempt("alice", PASSWORD)).await.is_none());
 }
@@ -146,11 +145,26 @@ async fn the_use_of_a_session_is_recorded_once_a_minute() {
 }
 
 #[tokio::test]
+async fn what_goes_on_by_itself_does_not_keep_a_session_from_being_idle() {
+    let (pool, access) = with_alice(Role::Viewer).await;
+    let begun = signed_in(&access).await;
+    let age = "update sessions set last_seen_at = now() - interval '29 minutes'";
+    sqlx::query(age).execute(&pool).await.unwrap();
+    assert!(access.unused_session(&begun.id).await.unwrap().is_some());
+    let was_seen = "select last_seen_at > now() - interval '28 minutes' from sessions";
+    let was_seen = async || sqlx::query_scalar::<_, bool>(was_seen).fetch_one(&pool).await.unwrap();
+    assert!(!was_seen().await);
+    // What was read for the stream is not what a request of the user finds.
+    assert!(access.session(&begun.id).await.unwrap().is_some());
+    assert!(was_seen().await);
+}
+
+#[tokio::test]
 async fn a_user_sees_and_ends_its_own_sessions() {
     let (_, access) = with_alice(Role::Viewer).await;
     let (one, other) = (signed_in(&access).await, signed_in(&access).await);
     let session = access.session(&one.id).await.unwrap().unwrap();
-    let listed = access.sessions(session.user_id).await.unwrap();
+    let listed = access.sessions("alice").await.unwrap();
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[0].address.as_deref(), Some("192.0.2.1"));
     assert_eq!(listed[0].user_agent.as_deref(), Some("Firefox"));
@@ -160,8 +174,9 @@ async fn a_user_sees_and_ends_its_own_sessions() {
     );
     assert!(access.session(&one.id).await.unwrap().is_some());
     assert!(access.session(&other.id).await.unwrap().is_none());
-    let stranger = uuid::Uuid::now_v7();
-    assert!(access.end_session(&actor(), stranger, session.handle).await.is_err());
+    assert!(access.end_session(&actor(), Some("bob"), session.handle).await.is_err());
+    access.end_session(&actor(), None, session.handle).await.unwrap();
+    assert!(access.session(&one.id).await.unwrap().is_none());
 }
 
 #[tokio::test]

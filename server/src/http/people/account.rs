@@ -160,7 +160,7 @@ pub async fn end_session(
     user: SignedInUser,
     Path(handle): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    state.access.end_session(&user.actor(), user.session.user_id, handle).await?;
+    state.access.end_session(&user.actor(), Some(&user.session.user), handle).await?;
     Ok(back("/account?done=session-ended"))
 }
 
@@ -209,7 +209,7 @@ async fn answer(
             None => TotpStatus::None,
         },
     };
-    let sessions = state.access.sessions(session.user_id).await?;
+    let sessions = state.access.sessions(&session.user).await?;
     let sessions = sessions.into_iter().map(|listed| SessionRow {
         handle: listed.handle.to_string(),
         is_this: listed.handle == session.handle,

@@ -96,7 +96,7 @@ pub async fn sign_out(
     {
         match state
             .access
-            .end_session(&browser.actor(&session), session.user_id, session.handle)
+            .end_session(&browser.actor(&session), Some(&session.user), session.handle)
             .await
         {
             // It has just ended otherwise.

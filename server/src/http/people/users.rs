@@ -81,7 +81,7 @@ pub async fn set_role(
     Path(name): Path<String>,
     Form(typed): Form<NewRole>,
 ) -> Result<Response, Problem> {
-    match state.access.set_user_role(&caller.actor, &name, typed.role).await {
+    match state.access.change_user(&caller.actor, &name, Some(typed.role), None).await {
         Ok(_) => Ok(back("/users?done=role")),
         Err(error) => refused(&state, &caller, error).await,
     }
@@ -100,8 +100,8 @@ pub async fn change(
         Change::Link => return show_link(&state, &caller, &headers, name).await,
         Change::RemoveTotp => (access.remove_totp(actor, &name).await, "app-removed"),
         Change::EndSessions => (access.end_sessions_of(actor, &name).await, "sessions-ended"),
-        Change::Disable => (access.set_user_disabled(actor, &name, true).await, "disabled"),
-        Change::Enable => (access.set_user_disabled(actor, &name, false).await, "enabled"),
+        Change::Disable => (access.change_user(actor, &name, None, Some(true)).await, "disabled"),
+        Change::Enable => (access.change_user(actor, &name, None, Some(false)).await, "enabled"),
     };
     match changed {
         Ok(()) => Ok(back(&format!("/users?done={done}"))),
