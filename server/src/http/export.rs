@@ -16,7 +16,7 @@ use serde::Serialize;
 use tower_http::request_id::RequestId;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{problem::Problem, request::fields::Fields};
+use super::{middleware::standing::Standing, problem::Problem, request::fields::Fields};
 
 /// U+FEFF: without it, common spreadsheets read UTF-8 as something else.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -84,6 +84,7 @@ impl Format {
 }
 
 /// Answers with a file whose name begins with `name`. It begins with `head` and then has what `write` makes of each page.
+/// It breaks off when the caller may no longer read it.
 ///
 /// # Errors
 /// If the first page cannot be read.
@@ -94,6 +95,7 @@ pub async fn respond<P: Send + 'static, E>(
     pages: impl Stream<Item = Result<P, E>> + Send + 'static,
     write: impl Fn(&P) -> Result<Bytes, BoxError> + Send + 'static,
     request_id: Option<Extension<RequestId>>,
+    standing: Standing,
 ) -> Result<Response, Problem>
 where
     E: Error + Send + Sync + 'static,
@@ -102,11 +104,20 @@ where
     let mut pages = Box::pin(pages);
     // Read before the response starts: a database that does not answer is a problem, not a broken file.
     let first = pages.try_next().await?;
-    let rest = pages.map_err(move |error| {
+    let rest = pages.map_err(BoxError::from).and_then(move |page| {
+        let standing = standing.clone();
+        async move {
+            match standing.holds().await {
+                true => Ok(page),
+                false => Err(BoxError::from("the caller's credential is no longer valid")),
+            }
+        }
+    });
+    let rest = rest.map_err(move |error| {
         let request_id = request_id.as_ref().and_then(|id| id.header_value().to_str().ok());
-        let cause = Error::source(&error).map(tracing::field::display);
+        let cause = error.source().map(tracing::field::display);
         tracing::error!(request_id, cause, "an export broke off: {error}");
-        BoxError::from(error)
+        error
     });
     let pages = stream::iter(first.map(Ok)).chain(rest);
     let mark = if format == Format::CsvBom { BYTE_ORDER_MARK } else { "" };

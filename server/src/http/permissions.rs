@@ -80,6 +80,13 @@ pub const TABLE: &[Row] = &[
     row("GET", "/api/clients/{id}/keys", ADMINISTER),
     row("POST", "/api/clients/{id}/keys", ADMINISTER),
     row("DELETE", "/api/clients/{id}/keys/{key_id}", ADMINISTER),
+    row("GET", "/api/users", ADMINISTER),
+    row("POST", "/api/users", ADMINISTER),
+    row("GET", "/api/users/{id}", ADMINISTER),
+    row("PATCH", "/api/users/{id}", ADMINISTER),
+    row("POST", "/api/users/{id}/reset-password", ADMINISTER),
+    row("GET", "/api/sessions", Need::Caller),
+    row("DELETE", "/api/sessions/{handle}", Need::Caller),
     row("GET", "/api/audit", READ_ALL),
     row("GET", "/api/audit/export", READ_ALL),
     // Monitoring

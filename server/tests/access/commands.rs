@@ -1,7 +1,9 @@
 //! The commands, beside a running program and without one.
 
 use crate::{
-    Guarded, run_to_end,
+    Guarded,
+    browser::{Browser, PASSWORD, location, password_file},
+    run_to_end,
     support::{Data, Program, command},
 };
 
@@ -53,6 +55,31 @@ async fn a_command_reaches_onceward_s_own_postgresql_while_it_runs_and_while_it_
         async || program.post("/cleanup").bearer_auth(&key).send().await.unwrap().status() == 200;
     program.until("the new role is obeyed", cleaned).await;
     assert_eq!(program.read_as(&key, "/api/me").await["role"], "admin");
+}
+
+#[tokio::test]
+async fn a_user_is_created_in_onceward_s_own_postgresql_while_it_runs_and_while_it_does_not() {
+    let data = Data::new();
+    let password = password_file(PASSWORD);
+    let create = async |name: &str, role: &str| {
+        let mut command = command(&["user", "create", name, "--role", role, "--password-file"]);
+        command.arg(password.path()).env("ONCEWARD_DATA", data.path());
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(uuid::Uuid::parse_str(printed.trim_end()).is_ok(), "{printed}");
+    };
+    create("boss", "admin").await;
+    let mut serve = command(&["serve"]);
+    serve.env("ONCEWARD_DATA", data.path()).env("ONCEWARD_AUTH", "required");
+    let program = Program::start(serve).await;
+    program.ready().await;
+    create("ann", "viewer").await;
+    for name in ["boss", "ann"] {
+        let mut browser = Browser::at(&program.url);
+        assert_eq!(location(&browser.sign_in(name, PASSWORD).await), "/account", "{name}");
+        assert_eq!(browser.get("/api/me").await.status(), 200, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod browser;
 mod commands;
+mod first_admin;
 mod keys;
 mod matrix;
 mod own_transactions;
 mod people;
+mod streams;
 mod tokens;
+mod users_api;
 
 use serde_json::{Value, json};
 use support::{Program, Service, command, run_to_end};

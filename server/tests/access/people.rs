@@ -1,75 +1,11 @@
 //! People in a browser without script: signing in and out, their account, and users.
 
-use std::io::Write;
+use reqwest::header::SET_COOKIE;
 
-use reqwest::{Client, Response, header::SET_COOKIE, redirect::Policy};
-
-use crate::Guarded;
-
-const PASSWORD: &str = "seven purple walruses";
-
-/// A browser that keeps its cookies, as far as it matters here.
-struct Browser {
-    http: Client,
-    url: String,
-    cookies: Vec<(String, String)>,
-}
-
-impl Browser {
-    fn new(guarded: &Guarded) -> Self {
-        let http = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
-        Self { http, url: guarded.program.url.clone(), cookies: Vec::new() }
-    }
-
-    fn cookie_header(&self) -> String {
-        let cookies: Vec<_> = self.cookies.iter().map(|(a, b)| format!("{a}={b}")).collect();
-        cookies.join("; ")
-    }
-
-    async fn get(&self, path: &str) -> Response {
-        let request = self.http.get(format!("{}{path}", self.url)).header("accept", "text/html");
-        request.header("cookie", self.cookie_header()).send().await.unwrap()
-    }
-
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
-        let encode = |text: &str| {
-            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            encoded
-        };
-        let body: Vec<_> =
-            fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-        let request = self.http.post(format!("{}{path}", self.url)).header("origin", &self.url);
-        let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let request = request.header("cookie", self.cookie_header()).body(body.join("&"));
-        let answer = request.send().await.unwrap();
-        for cookie in answer.headers().get_all(SET_COOKIE) {
-            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            self.cookies.retain(|(kept, _)| kept != name);
-            self.cookies.push((name.to_owned(), value.to_owned()));
-        }
-        answer
-    }
-
-    async fn sign_in(&mut self, name: &str, password: &str) -> Response {
-        self.post("/sign-in", &[("name", name), ("password", password), ("next", "/account")]).await
-    }
-}
-
-impl Guarded {
-    async fn user(&self, name: &str, role: &str) {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        writeln!(file, "{PASSWORD}").unwrap();
-        let file = file.path().to_str().unwrap();
-        let create = ["user", "create", name, "--role", role, "--password-file", file];
-        let id = self.onceward(&create).await;
-        assert!(uuid::Uuid::parse_str(&id).is_ok(), "{id}");
-    }
-}
-
-fn location(answer: &Response) -> &str {
-    answer.headers()["location"].to_str().unwrap()
-}
+use crate::{
+    Guarded,
+    browser::{Browser, PASSWORD, location},
+};
 
 #[tokio::test]
 async fn a_person_signs_in_and_out_and_the_session_is_refused_afterwards() {
@@ -88,7 +24,7 @@ async fn a_person_signs_in_and_out_and_the_session_is_refused_afterwards() {
     assert!(account.text().await.unwrap().contains("ann, viewer"));
     assert_eq!(browser.get("/").await.status(), 200);
     assert_eq!(browser.get("/api/me").await.status(), 200);
-    let kept = Browser { cookies: browser.cookies.clone(), ..Browser::new(&guarded) };
+    let kept = browser.copy();
     let answer = browser.post("/sign-out", &[]).await;
     assert_eq!(location(&answer), "/sign-in?done=signed-out");
     assert_eq!(location(&kept.get("/").await), "/sign-in?next=%2F");
@@ -102,7 +38,7 @@ async fn a_session_is_refused_after_a_change_of_password_and_of_role() {
     guarded.user("ann", "viewer").await;
     let mut browser = Browser::new(&guarded);
     browser.sign_in("ann", PASSWORD).await;
-    let before = Browser { cookies: browser.cookies.clone(), ..Browser::new(&guarded) };
+    let before = browser.copy();
     let change = [("password", PASSWORD), ("new-password", "nine orange narwhals")];
     let answer = browser.post("/account/password", &change).await;
     assert_eq!(location(&answer), "/account?done=password");

@@ -2,16 +2,21 @@
 //!
 //! The table of permissions decides (`http::permissions`); a route without a row is refused.
 
-use access::{Access, Entry, KeyRefusal, SecretToken, TokenError, Tokens, limits::Rate};
+use std::sync::Arc;
+
+use access::{
+    Access, AccessError, Entry, KeyRefusal, SecretToken, Session, TokenError, Tokens, limits::Rate,
+};
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{Extensions, HeaderMap, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::Utc;
 use domain::{Action, Actor, Caller, Principal, PrincipalKind, Role};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
 use tower_http::request_id::RequestId;
 
 use crate::http::{
@@ -40,15 +45,15 @@ pub struct Authentication {
 }
 
 /// What a request shows for its caller.
-enum Credential {
+pub enum Credential {
     /// A key or a token, in the header `Authorization`.
-    Bearer(String),
+    Bearer(SecretString),
     /// The session of someone who has signed in, in a cookie.
     Session(SecretToken),
 }
 
 /// Why a request has no caller.
-enum Unauthenticated {
+pub enum Unauthenticated {
     /// It has no credential.
     Missing,
     /// Its credential is not valid; why, for the audit.
@@ -61,12 +66,14 @@ enum Unauthenticated {
 
 impl Credential {
     /// The credential of a request. The header comes before the cookie, and is never taken from the address.
-    fn of(request: &Request) -> Result<Self, Unauthenticated> {
-        let headers = request.headers();
+    ///
+    /// # Errors
+    /// If the request has none, or one that cannot be valid.
+    pub fn of(headers: &HeaderMap, extensions: &Extensions) -> Result<Self, Unauthenticated> {
         let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
         match (credentials.next(), credentials.next()) {
             (None, _) => {
-                let cookies = PeoplesCookies::of_request(headers, request.extensions());
+                let cookies = PeoplesCookies::of_request(headers, extensions);
                 cookies.session(headers).map(Self::Session).ok_or(Unauthenticated::Missing)
             }
             (Some(_), Some(_)) => {
@@ -76,7 +83,7 @@ impl Credential {
                 let token = bearer_token(one).ok_or_else(|| {
                     Unauthenticated::Refused("the scheme is not Bearer".to_owned())
                 })?;
-                Ok(Self::Bearer(token.to_owned()))
+                Ok(Self::Bearer(token.into()))
             }
         }
     }
@@ -91,8 +98,8 @@ pub async fn authenticate(
     let mut own_rate = None;
     let caller = match authentication.required {
         false => Ok(Caller::anonymous()),
-        true => match Credential::of(&request) {
-            Ok(credential) => authentication.caller(credential, &mut own_rate).await,
+        true => match Credential::of(request.headers(), request.extensions()) {
+            Ok(credential) => authentication.caller(&credential, &mut own_rate).await,
             Err(why) => Err(why),
         },
     };
@@ -141,22 +148,27 @@ impl Authentication {
     /// The caller that a credential stands for, and the client's own rate limit if it has one.
     async fn caller(
         &self,
-        credential: Credential,
+        credential: &Credential,
         own_rate: &mut Option<Rate>,
     ) -> Result<Caller, Unauthenticated> {
         match credential {
-            Credential::Bearer(token) => self.bearer(&token, own_rate).await,
-            Credential::Session(id) => self.session(&id).await,
+            Credential::Bearer(token) => self.bearer(token.expose_secret(), own_rate).await,
+            Credential::Session(id) => of_session(self.access.session(id).await),
         }
     }
 
-    /// Without an authenticator app that its role needs, a user is no caller yet.
-    async fn session(&self, id: &SecretToken) -> Result<Caller, Unauthenticated> {
-        let session = self.access.session(id).await;
-        let session = session.map_err(|error| Unauthenticated::Unavailable(error.into()))?;
-        let ended = || Unauthenticated::Refused("the session has ended".to_owned());
-        let session = session.ok_or_else(ended)?;
-        session.caller(None, None).ok_or(Unauthenticated::NeedsTotp)
+    /// Whether a credential still stands for a caller of this role. It does while it cannot be checked, because then the
+    /// database does not answer, so that there is nothing to see either. Asking does not count as the use of a session.
+    pub async fn still_stands(&self, credential: &Credential, role: Role) -> bool {
+        let caller = match credential {
+            Credential::Bearer(token) => self.bearer(token.expose_secret(), &mut None).await,
+            Credential::Session(id) => of_session(self.access.unused_session(id).await),
+        };
+        match caller {
+            Ok(caller) => caller.role == role,
+            Err(Unauthenticated::Unavailable(_)) => true,
+            Err(_) => false,
+        }
     }
 
     async fn bearer(
@@ -220,6 +232,16 @@ impl Authentication {
             Unauthenticated::Refused(why) => Problem::unauthenticated(Some(why)).into_response(),
         }
     }
+}
+
+/// The user of a session. Without an authenticator app that its role needs, a user is no caller yet.
+fn of_session(
+    session: Result<Option<Arc<Session>>, AccessError>,
+) -> Result<Caller, Unauthenticated> {
+    let session = session.map_err(|error| Unauthenticated::Unavailable(error.into()))?;
+    let ended = || Unauthenticated::Refused("the session has ended".to_owned());
+    let session = session.ok_or_else(ended)?;
+    session.caller(None, None).ok_or(Unauthenticated::NeedsTotp)
 }
 
 fn caller(name: String, kind: PrincipalKind, credential: String, role: Role) -> Caller {

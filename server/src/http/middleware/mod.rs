@@ -1,5 +1,5 @@
 //! The middleware of every request: request target, same origin, the arrival of the body, load shedding, deadline,
-//! authentication, rate limits, content encoding, request id, metrics, problem rendering.
+//! authentication and whether it still holds, rate limits, content encoding, request id, metrics, problem rendering.
 //!
 //! `http` puts them in order; nothing here depends on a resource.
 
@@ -15,3 +15,4 @@ pub mod request_metrics;
 pub mod request_target;
 pub mod same_origin;
 pub mod selected_representation;
+pub mod standing;

@@ -15,7 +15,7 @@ use crate::http::{
 };
 
 /// Schemas of requests, whose fields may be absent. In responses, every field is present.
-const SENT: [&str; 10] = [
+const SENT: [&str; 12] = [
     "Submission",
     "Webhook",
     "Reason",
@@ -26,6 +26,8 @@ const SENT: [&str; 10] = [
     "ClientChange",
     "NewClientKey",
     "TokenRequest",
+    "NewUser",
+    "UserChange",
 ];
 /// Schemas of responses with fields that are absent if they have no value.
 const MAY_LACK: [&str; 1] = ["Problem"];

@@ -31,7 +31,7 @@ use crate::http::{
         (name = "Interventions", description = "What operators do to a transaction, and the record of it."),
         (name = "Bulk retries", description = "Retrying all transactions that pass a filter."),
         (name = "Posting", description = "Posting as a whole: the pause, and the workers' circuit breakers."),
-        (name = "Access", description = "Who may do what: yourself, clients and their keys; and who did what: the audit."),
+        (name = "Access", description = "Who may do what: yourself, clients and their keys, users and their sessions; and who did what: the audit."),
         (name = "Operation", description = "The state of Onceward, for operators, orchestrators and monitors."),
     ),
     components(schemas(code::Code, problem::Document)),

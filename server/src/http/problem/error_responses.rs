@@ -63,6 +63,11 @@ problems! {
     OfCreation: Conflict, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
     /// For an operation that changes a resource.
     OfChange: NotFound, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding, ValidationFailed;
+    /// For an operation that changes a user: there must be an administrator who can sign in.
+    OfUserChange: NotFound, Conflict, RequestTimeout, TooLarge, UnsupportedMediaType, UnsupportedContentEncoding,
+        ValidationFailed;
+    /// For an operation on one resource that may be in another state.
+    OfResourceInState: NotFound, Conflict;
     /// For an operation that reads a form, and refuses it in a way of its own.
     OfForm: RequestTimeout, TooLarge, UnsupportedContentEncoding;
     /// For an operation that lists resources.

@@ -24,6 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::http::{
     api::transactions::{example, filter::UncheckedQuery},
     export::{self, ExportParameters, Format, defuse, instant},
+    middleware::standing::Standing,
     problem::{Problem, error_responses},
     request::fields::{Fields, without_nul},
     state::WebState,
@@ -186,6 +187,7 @@ async fn export(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
+    standing: Standing,
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
     let (filter, mut fields) = read_filter(query, &export::FIELDS)?;
@@ -199,7 +201,8 @@ async fn export(
         Format::Ndjson => Ok(Bytes::new()),
     };
     let write = move |page: &Vec<AuditEntry>| write(format, page);
-    export::respond("audit", format, head, access.export_audit(filter), write, request_id).await
+    export::respond("audit", format, head, access.export_audit(filter), write, request_id, standing)
+        .await
 }
 
 fn write(format: Format, page: &[AuditEntry]) -> Result<Bytes, BoxError> {

@@ -1,4 +1,4 @@
-//! Who may do what: whoever asks, clients and their keys; and who did what: the audit.
+//! Who may do what: whoever asks, clients and their keys, users and their sessions; and who did what: the audit.
 //!
 //! The rules and the tables are in the crate `access`; which route needs which permission is in `http::permissions`.
 
@@ -6,7 +6,9 @@ mod audit;
 mod clients;
 mod keys;
 mod me;
+mod sessions;
 mod token;
+mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -18,6 +20,8 @@ pub fn routes() -> OpenApiRouter<WebState> {
         .merge(me::routes())
         .merge(clients::routes())
         .merge(keys::routes())
+        .merge(users::routes())
+        .merge(sessions::routes())
         .merge(audit::routes())
         .merge(token::routes())
 }

@@ -30,6 +30,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     StreamSlots,
+    middleware::standing::Standing,
     problem::{Problem, error_responses},
     state::WebState,
 };
@@ -111,7 +112,8 @@ struct Gap {
 /// those that changed and cannot be read, each with the reason; `counts` has the number in each state; `posting` has the status of posting. The id of an event is a position in the change feed: with
 /// it in `Last-Event-ID`, a client continues where it stopped. The last version of every transaction arrives, late if need
 /// be. A client that is more than 10,000 changes behind receives `gap` instead of the rest: it reads the transactions
-/// again, and receives all later changes.
+/// again, and receives all later changes. The stream ends within a second when the caller's key is revoked, its session or
+/// its token ends, or its account is disabled or gets another role.
 #[utoipa::path(
     get,
     path = "/api/stream",
@@ -121,7 +123,7 @@ struct Gap {
     responses(
         (
             status = 200,
-            description = "The stream, which lasts until either side ends it.",
+            description = "The stream, which lasts until either side ends it, or the credential is no longer valid.",
             body = StreamEvent,
             content_type = "text/event-stream",
             example = json!(example_of_counts()),
@@ -134,6 +136,7 @@ async fn open(
     State(stop): State<CancellationToken>,
     State(slots): State<StreamSlots>,
     Extension(caller): Extension<Caller>,
+    standing: Standing,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let slot = slots
@@ -146,7 +149,8 @@ async fn open(
             () = stop.cancelled() => None,
         }
     });
-    let events = changes.flat_map(|change| stream::iter(events(&change)));
+    let events =
+        changes.take_until(standing.ended()).flat_map(|change| stream::iter(events(&change)));
     let stream = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default());
     // A proxy such as nginx would hold events back until it has a buffer full of them.
     Ok(([("x-accel-buffering", "no")], stream).into_response())

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::http::{
     export::{self, ExportParameters, Format, defuse, instant},
+    middleware::standing::Standing,
     problem::{Problem, error_responses},
 };
 
@@ -73,6 +74,7 @@ pub async fn export(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request_id: Option<Extension<RequestId>>,
+    standing: Standing,
     query: UncheckedQuery,
 ) -> Result<Response, Problem> {
     let (filter, mut fields) = filter::of_query(query, &export::FIELDS)?;
@@ -87,7 +89,7 @@ pub async fn export(
     };
     let (pages, write) =
         (gateway.export(caller.scope(), filter), move |page: &Page| write(format, page));
-    export::respond("transactions", format, head, pages, write, request_id).await
+    export::respond("transactions", format, head, pages, write, request_id, standing).await
 }
 
 /// The bytes of a page. Those of its transactions that cannot be read come after the others.
