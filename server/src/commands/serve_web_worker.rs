@@ -82,7 +82,8 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         (Role::Web, _) | (_, None) => None,
         (_, Some(url)) => Some(settings.posting.client(url)?),
     };
-    let metrics_access = settings.metrics.read(listens.is_none_or(|(_, addr)| addr.ip().is_loopback()))?;
+    let metrics_access =
+        settings.metrics.read(listens.is_none_or(|(_, addr)| addr.ip().is_loopback()))?;
     let certificate = listens.and(settings.web.certificate());
     // With a certificate, SIGHUP reads it again.
     let StopSignals { stop, at_once } = StopSignals::listen(certificate.is_none())?;
