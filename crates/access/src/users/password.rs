@@ -1,5 +1,7 @@
 //! Passwords: the rules for new ones (NIST SP 800-63B), and hashing with argon2id.
 
+use std::sync::Arc;
+
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
