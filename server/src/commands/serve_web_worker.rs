@@ -18,7 +18,7 @@ use super::{
     fatal::Fatal,
     first_admin, leptos_options,
     listening::{Listening, bind},
-    loopback::{refuse_beyond_loopback, warn_in_the_clear},
+    loopback::{refuse_beyond_loopback, warn_in_the_clear, warn_without_authentication},
     people_tidier,
     prepare::prepare,
     resources::Resources,
@@ -96,6 +96,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
             let limits =
                 ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
             warn_in_the_clear(addr, &settings.web);
+            if !auth_required {
+                warn_without_authentication(&settings);
+            }
             let front = Front {
                 path_prefix: settings.web.path_prefix.clone(),
                 proxies: settings.web.trusted_proxies.clone(),
