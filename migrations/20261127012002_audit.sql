@@ -54,6 +54,10 @@ create function chain_audit() returns trigger
         last_hash bytea;
         columns bytea;
     begin
+        -- It has the rights of the owner. On another table, whoever may create one could chain what is no entry.
+        if tg_relid <> 'audit'::regclass then
+            raise exception 'only entries of the audit are chained' using errcode = 'insufficient_privilege';
+        end if;
         select string_agg(
             case when field is null then int4send(-1)
                 else int4send(octet_length(field)) || convert_to(field, 'UTF8') end,
@@ -65,6 +69,8 @@ create function chain_audit() returns trigger
             host(new.address), new.request_id, new.action, new.object, new.outcome, new.before::text, new.after::text,
             new.reason, new.part_of
         ]) with ordinality as fields (field, position);
+        -- No statement timeout holds in a commit.
+        set local lock_timeout = '3s';
         -- Held until the end of the commit. The next query sees what was committed before it was granted.
         perform pg_advisory_xact_lock(hashtextextended('onceward audit_chain', 0));
         select number, hash into last_number, last_hash from audit_chain order by number desc limit 1;
@@ -83,6 +89,8 @@ begin
     execute format('alter function chain_audit() set search_path = %I, pg_temp', current_schema());
 end;
 $$;
+
+revoke execute on function chain_audit() from public;
 
 create constraint trigger chain_inserted after insert on audit
     deferrable initially deferred for each row execute function chain_audit();

@@ -210,7 +210,8 @@ async fn a_web_process_without_a_worker_is_degraded_and_a_worker_serves_its_own_
     assert_eq!((&health["status"], &health["workers"]), (&json!("degraded"), &json!(0)));
     assert_eq!(health["reasons"], json!(["no worker is alive"]));
     let mut beyond_loopback = service.command("worker", &database);
-    let refused = beyond_loopback.env("METRICS_ADDR", "0.0.0.0:0").output().await.unwrap();
+    beyond_loopback.env("METRICS_ADDR", "0.0.0.0:0").env("ONCEWARD_AUTH", "off");
+    let refused = beyond_loopback.output().await.unwrap();
     let error = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && error.contains("METRICS_ADDR"), "{error}");
     let mut worker = service.command("worker", &database);

@@ -1,12 +1,12 @@
 //! The header of every page: the name, the live indicator and the warnings.
 
-use domain::PostingStatus;
+use domain::{Permission, PostingStatus};
 use leptos::prelude::*;
 
 use crate::{
     components::{
         address::address,
-        page_context::{HasAccount, Setting},
+        page_context::{Setting, Visitor, may},
         posting_bar::{PauseButton, PostingBar},
     },
     feed::{Connection, LiveFeed},
@@ -19,7 +19,7 @@ use crate::{
 pub fn Header() -> impl IntoView {
     remove_answer_from_address();
     let simulator = expect_context::<Setting>().simulator;
-    let HasAccount(has_account) = expect_context();
+    let Visitor { has_account, .. } = expect_context();
     let live = expect_context::<LiveFeed>();
     let initial = Resource::new_blocking(|| (), |()| read_posting_status());
     let status = move |initial: Option<PostingStatus>| {
@@ -29,7 +29,7 @@ pub fn Header() -> impl IntoView {
         Suspend::new(async move {
             let status = status(initial.await.ok());
             view! {
-                <PauseButton status/>
+                {may(Permission::Operate).then(|| view! { <PauseButton status/> })}
                 <PostingBar status/>
             }
         })

@@ -1,6 +1,7 @@
 //! What a page must know about the server: its settings, its addresses and its time.
 
 use chrono::{DateTime, Utc};
+use domain::{Permission, Role};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,25 +24,36 @@ pub struct Setting {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(pub String);
 
-/// Whether a user is signed in, and so has an account.
+/// Who looks at the page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HasAccount(pub bool);
+pub struct Visitor {
+    /// Whether it is a user, who has an account.
+    pub has_account: bool,
+    /// Its role.
+    pub role: Option<Role>,
+}
+
+/// Whether the visitor has a permission. The page offers nothing else; the server decides again in any case.
+pub fn may(permission: Permission) -> bool {
+    let visitor = use_context::<Visitor>().unwrap_or_default();
+    visitor.role.is_some_and(|role| role.may(permission))
+}
 
 #[derive(Serialize, Deserialize)]
 struct PageContext {
     path_prefix: String,
     setting: Setting,
     origin: Origin,
-    has_account: HasAccount,
+    visitor: Visitor,
     rendered_at: DateTime<Utc>,
 }
 
-/// Sends the path prefix, the server's [`Setting`], [`Origin`] and time to the browser, and provides them as context
-/// to everything on the page.
+/// Sends the path prefix, the server's [`Setting`], [`Origin`] and time, and the [`Visitor`] to the browser, and
+/// provides them as context to everything on the page.
 pub fn provide_page_context() {
-    let PageContext { path_prefix, setting, origin, has_account, rendered_at } =
+    let PageContext { path_prefix, setting, origin, visitor, rendered_at } =
         SharedValue::new(read_page_context).into_inner();
-    provide_context(has_account);
+    provide_context(visitor);
     set_path_prefix(&path_prefix);
     provide_context(setting);
     provide_context(origin);
@@ -59,9 +71,11 @@ fn read_page_context() -> PageContext {
     let caller = parts.as_ref().and_then(|parts| parts.extensions.get::<domain::Caller>());
     PageContext {
         path_prefix: path_prefix().to_owned(),
-        has_account: HasAccount(
-            caller.is_some_and(|caller| caller.actor.kind == domain::PrincipalKind::User),
-        ),
+        visitor: Visitor {
+            has_account: caller
+                .is_some_and(|caller| caller.actor.kind == domain::PrincipalKind::User),
+            role: caller.map(|caller| caller.role),
+        },
         // Absent only when the routes are listed at startup, where no page is shown.
         setting: use_context().unwrap_or_default(),
         origin: Origin(format!("{scheme}://{host}{}", path_prefix())),
@@ -76,7 +90,7 @@ fn read_page_context() -> PageContext {
         path_prefix: path_prefix().to_owned(),
         setting: Setting::default(),
         origin: Origin::default(),
-        has_account: HasAccount::default(),
+        visitor: Visitor::default(),
         rendered_at: DateTime::UNIX_EPOCH,
     }
 }

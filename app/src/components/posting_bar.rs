@@ -1,7 +1,7 @@
 //! A bar below the header that shows when posting is paused or in trouble, and the button that
 //! pauses posting.
 
-use domain::{Circuits, Pause, PostingStatus};
+use domain::{Circuits, Pause, Permission, PostingStatus};
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         dialog::{Dialog, DialogFooter, close, focus_soon},
         form::{FormAction, PostForm},
         outside_text::OutsideText,
+        page_context::may,
         reason_field::ReasonField,
         time_format,
     },
@@ -68,8 +69,9 @@ pub fn PostingBar(
         let since = paused.get();
         since.map(|since| view! { <strong>"Posting is paused"</strong> {pause_notice(since)} })
     };
+    let may_operate = may(Permission::Operate);
     let resume = move || {
-        paused.read().is_some().then(|| {
+        (may_operate && paused.read().is_some()).then(|| {
             view! {
                 <PostForm action=form>
                     <input type="hidden" name="paused" value="false"/>

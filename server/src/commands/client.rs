@@ -98,12 +98,12 @@ async fn carry_out(pool: PgPool, command: ClientCommand) -> Result<(), Fatal> {
     match command {
         ClientCommand::Create { name, role, rate_limit } => {
             let id = access.create_client(&actor, &name, role, rate_limit.as_deref()).await?;
-            print(&id.to_string())?;
+            print(id)?;
         }
         ClientCommand::List => {
             for client in access.principals(PrincipalKind::Client).await? {
                 let state = if client.disabled_at.is_some() { "\tdisabled" } else { "" };
-                print(&format!("{}\t{}\t{}{state}", client.name, client.role, client.id))?;
+                print(format!("{}\t{}\t{}{state}", client.name, client.role, client.id))?;
             }
         }
         ClientCommand::SetRole { name, role } => {
@@ -128,7 +128,7 @@ async fn carry_out(pool: PgPool, command: ClientCommand) -> Result<(), Fatal> {
                 let state = if key.revoked_at.is_some() { "\trevoked" } else { "" };
                 let (created, expires) = (time(Some(key.created_at)), time(key.expires_at));
                 let used = time(key.last_used_at);
-                print(&format!("{}\t{created}\t{expires}\t{used}{state}", key.id))?;
+                print(format!("{}\t{created}\t{expires}\t{used}{state}", key.id))?;
             }
         }
         ClientCommand::Key(KeyCommand::Revoke { key_id }) => {

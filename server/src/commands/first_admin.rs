@@ -8,8 +8,8 @@ use super::{
     settings::access::AccessSettings,
     user::{link, link_note, read_password},
 };
-/// Sees to it that an administrator can sign in: creates `admin` with the password of the settings, or makes a link with
-/// which its password is set. Returns what to print. `url` is where people reach Onceward.
+/// Sees to it that an administrator can sign in: creates `admin` with the password of the settings, or
+/// `first-admin` and a link with which its password is set. Returns what to print. `url` is where people reach Onceward.
 ///
 /// # Errors
 /// If the password cannot be read or breaks a rule, or the database does not answer.
@@ -39,7 +39,7 @@ pub async fn ensure(
         }
         Err(AccessError::NameTaken) => {
             tracing::warn!(
-                "no administrator can sign in, and the name admin belongs to someone else: \
+                "no administrator can sign in, and the name of the first one belongs to someone else: \
              create one by `onceward user create`"
             );
             Ok(None)

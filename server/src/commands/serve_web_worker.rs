@@ -18,7 +18,7 @@ use super::{
     fatal::Fatal,
     first_admin, leptos_options,
     listening::{Listening, bind},
-    loopback::{refuse_beyond_loopback, warn_in_the_clear},
+    loopback::{refuse_beyond_loopback, warn_in_the_clear, warn_without_authentication},
     people_tidier,
     prepare::prepare,
     resources::Resources,
@@ -82,7 +82,8 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
         (Role::Web, _) | (_, None) => None,
         (_, Some(url)) => Some(settings.posting.client(url)?),
     };
-    let metrics_access = settings.metrics.read()?;
+    let metrics_access =
+        settings.metrics.read(listens.is_none_or(|(_, addr)| addr.ip().is_loopback()))?;
     let certificate = listens.and(settings.web.certificate());
     // With a certificate, SIGHUP reads it again.
     let StopSignals { stop, at_once } = StopSignals::listen(certificate.is_none())?;
@@ -95,6 +96,9 @@ pub async fn run(role: Role, settings: Settings) -> Result<ExitCode, Fatal> {
             let limits =
                 ConnectionLimits::for_open_files(resources.client_files, settings.web.keep_alive());
             warn_in_the_clear(addr, &settings.web);
+            if !auth_required {
+                warn_without_authentication(&settings);
+            }
             let front = Front {
                 path_prefix: settings.web.path_prefix.clone(),
                 proxies: settings.web.trusted_proxies.clone(),

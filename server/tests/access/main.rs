@@ -14,16 +14,18 @@ mod people;
 mod streams;
 mod tokens;
 mod users_api;
+mod watched;
 
 use serde_json::{Value, json};
 use support::{Program, Service, command, run_to_end};
+use watched::Watched;
 
-/// The roles, each with a client of its own name.
+/// The roles.
 const ROLES: [&str; 5] = ["viewer", "submitter", "operator", "approver", "admin"];
 
 /// A program that requires authentication, with its database and its posting service.
 struct Guarded {
-    program: Program,
+    program: Watched,
     database: String,
     service: Service,
 }
@@ -31,16 +33,13 @@ struct Guarded {
 impl Guarded {
     async fn start() -> Self {
         let (database, service) = (support::database().await, Service::start().await);
-        let program = Program::start(Self::command(&service, &database)).await;
-        program.ready().await;
+        let program = Watched::start(Self::command(&service, &database)).await;
         Self { program, database, service }
     }
 
     /// Another process on the same database.
-    async fn another(&self) -> Program {
-        let program = Program::start(Self::command(&self.service, &self.database)).await;
-        program.ready().await;
-        program
+    async fn another(&self) -> Watched {
+        Watched::start(Self::command(&self.service, &self.database)).await
     }
 
     fn command(service: &Service, database: &str) -> tokio::process::Command {

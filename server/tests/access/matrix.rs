@@ -47,7 +47,8 @@ async fn every_route_is_open_to_the_roles_of_the_table_and_closed_to_all_others(
     let guarded = Guarded::start().await;
     let mut keys = Vec::new();
     for role in ROLES {
-        keys.push(guarded.client(role, role).await);
+        // The first administrator is called admin.
+        keys.push(guarded.client(&format!("{role}-client"), role).await);
     }
     let elsewhere = Guarded::start().await;
     let stranger = elsewhere.client("stranger", "admin").await;
@@ -64,7 +65,8 @@ async fn every_route_is_open_to_the_roles_of_the_table_and_closed_to_all_others(
 
     let routes = routes();
     assert!(routes.len() > 40, "{}", routes.len());
-    for route in &routes {
+    // It exists only with the simulator inside; `commands` tries it there.
+    for route in routes.iter().filter(|route| route.path != "/cleanup") {
         let name = format!("{} {}", route.method, route.path);
         let is_open = matches!(route.needs.as_str(), "nothing" | "its own check");
         let own_check = route.needs == "its own check";

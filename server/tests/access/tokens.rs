@@ -9,6 +9,7 @@ use sha2::Sha256;
 use crate::{
     Guarded,
     support::{self, Program, Service},
+    watched::Watched,
 };
 
 async fn exchange(program: &Program, form: &[(&str, &str)]) -> Response {
@@ -119,8 +120,7 @@ async fn a_token_of_another_issuer_is_accepted_by_the_settings() {
         .env("JWT_AUDIENCE", "payments")
         .env("JWT_ROLE_CLAIM", "/realm/roles")
         .env("JWT_ROLES", "pay=submitter");
-    let program = Program::start(command).await;
-    program.ready().await;
+    let program = Watched::start(command).await;
     let header = json!({"alg": "HS256", "typ": "JWT"});
     let claims = json!({
         "iss": "https://issuer.example", "aud": "payments", "sub": "erp|7", "exp": 4_102_444_800_u64,

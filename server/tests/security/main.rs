@@ -10,6 +10,7 @@ mod framing;
 mod headers;
 mod paths;
 mod routes;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod verbs;

@@ -29,6 +29,8 @@ pub struct Operation {
     pub statuses: BTreeSet<u16>,
     /// Whether it takes a body.
     pub reads_body: bool,
+    /// Whether it needs a credential where authentication is required.
+    pub needs_credential: bool,
 }
 
 /// The program with its document.
@@ -44,6 +46,11 @@ pub struct Target {
 impl Target {
     /// With all routes, those of the simulator included. Beside its files is one that it must not serve.
     pub async fn start() -> Self {
+        Self::start_with("off").await
+    }
+
+    /// The same with this setting of authentication.
+    pub async fn start_with(authentication: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
         let site = data.path().join("site");
         std::fs::create_dir_all(site.join("pkg")).unwrap();
@@ -51,7 +58,7 @@ impl Target {
         std::fs::write(data.path().join("secret.txt"), SECRET).unwrap();
         let mut command = command(&["serve"]);
         command.env("ONCEWARD_DATA", data.path()).env("DATABASE_URL", database().await);
-        command.env("LEPTOS_SITE_ROOT", site);
+        command.env("LEPTOS_SITE_ROOT", site).env("ONCEWARD_AUTH", authentication);
         let program = Program::start(command).await;
         program.ready().await;
         let document = program.read("/api/openapi.json").await;
@@ -98,7 +105,7 @@ impl Target {
         let wrong = match &answer {
             None if then == Then::End => None,
             None => Some("the connection was closed without an answer".to_owned()),
-            Some(answer) => self.wrong(answer, request.starts_with(b"HEAD "), documented),
+            Some(answer) => self.wrong(answer, request, documented),
         };
         if let Some(wrong) = wrong {
             self.report(request, &wrong);
@@ -118,7 +125,7 @@ impl Target {
         assert!(self.failures.is_empty(), "{} answers are wrong:\n{all}", self.failures.len());
     }
 
-    fn wrong(&self, answer: &Answer, to_head: bool, documented: &BTreeSet<u16>) -> Option<String> {
+    fn wrong(&self, answer: &Answer, request: &[u8], documented: &BTreeSet<u16>) -> Option<String> {
         let status = answer.status;
         let about = || format!("{status} {}", String::from_utf8_lossy(&answer.body));
         if !answer.rest.is_empty() {
@@ -136,10 +143,16 @@ impl Target {
             return (!is_bare).then(|| format!("has no request id: {}", about()));
         }
         // People get pages.
-        if status < 400 || to_head || answer.header("content-type").starts_with("text/html") {
+        let is_head = request.starts_with(b"HEAD ");
+        if status < 400 || is_head || answer.header("content-type").starts_with("text/html") {
             return None;
         }
         let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        // Clients of OAuth expect its own errors (RFC 6749, section 5.2).
+        let first_line = String::from_utf8_lossy(request.split(|it| *it == b'\r').next().unwrap());
+        if first_line.contains("/api/auth/token") && problem["error"].is_string() {
+            return None;
+        }
         let is_problem = answer.header("content-type") == "application/problem+json"
             && problem["status"] == status
             && problem["requestId"] == id
@@ -160,7 +173,9 @@ fn operations(document: &Value) -> Arc<[Operation]> {
             let statuses = responses.keys().map(|status| status.parse().unwrap()).collect();
             let (method, path) = (method.to_uppercase(), path.clone());
             let reads_body = operation["requestBody"].is_object();
-            operations.push(Operation { method, path, statuses, reads_body });
+            let schemes = operation["security"].as_array().unwrap();
+            let needs_credential = schemes.iter().any(|scheme| scheme.get("bearer").is_some());
+            operations.push(Operation { method, path, statuses, reads_body, needs_credential });
         }
     }
     operations.into()

@@ -55,7 +55,7 @@ mod tests {
     fn an_address_has_what_filters_and_no_more() {
         let query = AuditQuery { object: " client:a&b ".to_owned(), ..AuditQuery::default() };
         assert_eq!(audit_address(&query, None), "/audit?object=client%3Aa%26b");
-        assert_eq!(audit_address(&AuditQuery::default(), Some("1_2")), "/audit?cursor=1_2");
+        assert_eq!(audit_address(&AuditQuery::default(), Some("1_2")), "/audit?cursor=1%5F2");
         assert_eq!(audit_address(&AuditQuery::default(), None), "/audit");
     }
 }

@@ -1,12 +1,13 @@
 //! The interventions that the state of a transaction permits: cancel, retry, resolve.
 
-use domain::{Intervention, Resolution, State};
+use domain::{Intervention, Permission, Resolution, State};
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
     components::{
         dialog::{Dialog, DialogFooter, close, focus_soon},
         form::{FormAction, PostForm},
+        page_context::may,
         reason_field::ReasonField,
     },
     server_functions::{
@@ -41,10 +42,14 @@ pub fn Interventions(
 
     // A memo keeps the dialog while the intervention is permitted: an attempt must not close an
     // open dialog.
+    let may_operate = may(Permission::Operate);
     let permits = move |intervention: Intervention| {
         Memo::new(move |_| {
             let detail = detail.read();
-            intervention.leads_to(detail.transaction.status, detail.may_have_been_sent()).is_ok()
+            may_operate
+                && intervention
+                    .leads_to(detail.transaction.status, detail.may_have_been_sent())
+                    .is_ok()
         })
     };
     let cancel = permits(Intervention::Cancel);

@@ -1,13 +1,13 @@
 //! `/`: submit a transaction, and follow all of them.
 
-use domain::{Page, State};
+use domain::{Page, Permission, State};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use uuid::Uuid;
 
 use crate::{
-    components::error_message::ErrorMessage,
+    components::{error_message::ErrorMessage, page_context::may},
     pages::transactions::{
         cursor::is_cursor,
         ignored_filters::IgnoredFilters,
@@ -74,7 +74,7 @@ pub fn TransactionsPage() -> impl IntoView {
     view! {
         <Title text="Transactions · Onceward"/>
         <h1 class="page-heading">"Transactions"</h1>
-        <SubmitForm/>
+        {may(Permission::Submit).then(|| view! { <SubmitForm/> })}
         <Suspense>{tabs}</Suspense>
         <IgnoredFilters query/>
         <Transition>{list}</Transition>

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Counts, Intervention, State};
+use domain::{Counts, Intervention, Permission, State};
 use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
         dialog::{Dialog, DialogFooter, close},
         form::{FormAction, PostForm},
         money::format_count,
+        page_context::may,
         reason_field::ReasonField,
         state_badge::state_label,
     },
@@ -40,9 +41,11 @@ pub fn RetryAllButton(
     });
     let live = expect_context::<LiveFeed>();
     let count = move |state| live.counts().or(initial).map_or(0, |counts| counts.of(state));
+    let may_operate = may(Permission::Operate);
     let offered = move |state: &State| {
         // Pending transactions are retried anyway.
-        *state != State::Pending
+        may_operate
+            && *state != State::Pending
             && Intervention::Retry.leads_to(*state, true).is_ok()
             && count(*state) > 0
     };

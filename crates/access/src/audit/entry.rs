@@ -43,6 +43,14 @@ impl Entry {
         Self { outcome, reason: Some(reason.into()), ..Self::done(actor, action, object) }
     }
 
+    /// With texts that are no longer than what is stored of them: many entries may wait.
+    pub(super) fn shortened(mut self) -> Self {
+        self.object = stored(&self.object);
+        self.reason = self.reason.as_deref().map(stored);
+        self.actor.request_id = self.actor.request_id.as_deref().map(stored);
+        self
+    }
+
     /// With what of the object has changed, as it was. Never a secret.
     pub fn before(self, before: Value) -> Self {
         Self { before: Some(before), ..self }

@@ -10,15 +10,22 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use domain::{Action, Actor};
+use domain::{Action, Actor, AuditOutcome};
 use serde_json::json;
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use super::{entry::Entry, record::insert};
 use crate::Access;
 
 /// The most entries that wait; further ones are counted and lost.
 const MAX_WAITING: usize = 10_000;
+/// How many refusals are noted at once, and how many a second after that; further ones are counted and lost. Whoever is
+/// refused may try again without end, and no entry is ever deleted.
+const REFUSALS_AT_ONCE: f64 = 2_000.0;
+const REFUSALS_PER_SECOND: f64 = 5.0;
 /// The most entries in one statement. The chain is locked for as long as they are committed.
 const BATCH: usize = 500;
 /// The delay before a batch that failed is tried again.
@@ -34,11 +41,42 @@ struct Shared {
     arrived: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     entries: VecDeque<(Option<DateTime<Utc>>, Entry)>,
     /// How many were lost since the last batch.
     lost: u64,
+    /// How many refusals may be noted now.
+    refusals: f64,
+    refusals_at: Instant,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        let refusals_at = Instant::now();
+        Self { entries: VecDeque::new(), lost: 0, refusals: REFUSALS_AT_ONCE, refusals_at }
+    }
+}
+
+impl Waiting {
+    /// Whether there is room for an entry.
+    fn admits(&mut self, entry: &Entry) -> bool {
+        if self.entries.len() >= MAX_WAITING {
+            return false;
+        }
+        if entry.outcome == AuditOutcome::Done {
+            return true;
+        }
+        let now = Instant::now();
+        let since = now.duration_since(self.refusals_at).as_secs_f64();
+        self.refusals = (self.refusals + since * REFUSALS_PER_SECOND).min(REFUSALS_AT_ONCE);
+        self.refusals_at = now;
+        let admits = self.refusals >= 1.0;
+        if admits {
+            self.refusals -= 1.0;
+        }
+        admits
+    }
 }
 
 impl Noted {
@@ -65,8 +103,8 @@ impl Access {
     /// an entry says how many were.
     pub fn note(&self, entry: Entry) {
         let mut waiting = self.noted.waiting();
-        if waiting.entries.len() < MAX_WAITING {
-            waiting.entries.push_back((Some(Utc::now()), entry));
+        if waiting.admits(&entry) {
+            waiting.entries.push_back((Some(Utc::now()), entry.shortened()));
         } else {
             waiting.lost += 1;
             metrics::counter!("onceward_audit_entries_lost_total").increment(1);

@@ -114,7 +114,9 @@ impl Access {
         )
         .fetch_optional(&self.pool)
         .await?;
-        self.people.sessions.forget();
+        if used.is_some() {
+            self.people.sessions.forget();
+        }
         used.map(|_| ()).ok_or(AccessError::NotFound("valid link like this"))
     }
 }

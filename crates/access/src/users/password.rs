@@ -1,5 +1,7 @@
 //! Passwords: the rules for new ones (NIST SP 800-63B), and hashing with argon2id.
 
+use std::sync::Arc;
+
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -94,16 +96,16 @@ pub enum Verified {
 /// known. So no number of guesses keeps those waiting who have signed in before.
 #[derive(Debug)]
 pub(crate) struct Hashing {
-    known: Semaphore,
-    strangers: Semaphore,
+    known: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     strangers_waiting: Semaphore,
 }
 
 impl Default for Hashing {
     fn default() -> Self {
         Self {
-            known: Semaphore::new(1),
-            strangers: Semaphore::new(1),
+            known: Arc::new(Semaphore::new(1)),
+            strangers: Arc::new(Semaphore::new(1)),
             strangers_waiting: Semaphore::new(MAX_STRANGERS_WAITING),
         }
     }
@@ -112,8 +114,7 @@ impl Default for Hashing {
 impl Hashing {
     /// Hashes a new password.
     pub async fn hash(&self, password: NewPassword) -> Result<String, sqlx::Error> {
-        let _permit = self.known.acquire().await;
-        in_background(move || hash(&password.0)).await
+        in_background(&self.known, move || hash(&password.0)).await
     }
 
     /// Compares a typed password with a stored hash; without one, it takes as long. `None` if too many strangers wait.
@@ -130,12 +131,11 @@ impl Hashing {
                 Err(_) => return Ok(None),
             },
         };
-        let _permit = permits.acquire().await;
         // Longer ones are nobody's, and would only cost time.
         let is_possible = typed.expose_secret().len() <= 4 * MAX_CHARS;
         let typed = if is_possible { normalized(typed) } else { SecretString::default() };
         let stored = stored.map(str::to_owned);
-        in_background(move || {
+        in_background(permits, move || {
             let verified = verify(&typed, stored.as_deref().unwrap_or(NOBODYS))?;
             Ok(if is_possible && stored.is_some() { verified } else { Verified::Wrong })
         })
@@ -144,11 +144,18 @@ impl Hashing {
     }
 }
 
-/// Runs what occupies a core for long outside of the threads that serve requests.
+/// Runs what occupies a core for long outside of the threads that serve requests. The permit is held until it is done, also
+/// if the caller has gone away meanwhile.
 async fn in_background<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
 ) -> Result<T, sqlx::Error> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let permit = permits.clone().acquire_owned().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await;
     let done = done.map_err(|error| sqlx::Error::Decode(error.into()))?;
     // The only reason is a hash in the table that is none.
     done.map_err(|error| sqlx::Error::Decode(format!("a password's hash: {error}").into()))

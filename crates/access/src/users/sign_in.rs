@@ -13,7 +13,7 @@ use super::{
     throttle::{Admission, Counted, Subjects},
     totp::TotpSecret,
 };
-use crate::{Access, AccessError, Entry};
+use crate::{Access, AccessError, Entry, principals::check_name};
 
 /// What someone who signs in has typed, and what the browser sent along.
 #[derive(Debug)]
@@ -93,7 +93,15 @@ impl Access {
         attempt: &Attempt,
     ) -> Result<Result<SignedIn, Refusal>, AccessError> {
         let name = attempt.name.trim().to_lowercase();
-        let result = self.try_to_sign_in(attempt, &name).await?;
+        let device = attempt.device.as_ref().map(SecretToken::sha256);
+        // A name that nobody can have is not looked for.
+        let user = match check_name(&name) {
+            Ok(()) => self.stored_user(&name, device.as_ref()).await?,
+            Err(_) => None,
+        };
+        // What was typed may be a password, and the audit keeps everything.
+        let object = user.as_ref().map_or("user:?".to_owned(), |_| format!("user:{name}"));
+        let result = self.try_to_sign_in(attempt, &name, device, user).await?;
         if let Err(refusal) = &result {
             let actor = Actor {
                 address: attempt.visit.address,
@@ -104,7 +112,7 @@ impl Access {
                 Refusal::Wrong => "the name, the password or the code is wrong",
                 Refusal::TooEarly { .. } => "too many attempts have failed",
             };
-            self.note(Entry::refused(&actor, Action::SignIn, format!("user:{name}"), why));
+            self.note(Entry::refused(&actor, Action::SignIn, object, why));
         }
         Ok(result)
     }
@@ -113,9 +121,9 @@ impl Access {
         &self,
         attempt: &Attempt,
         name: &str,
+        device: Option<[u8; 32]>,
+        user: Option<StoredUser>,
     ) -> Result<Result<SignedIn, Refusal>, AccessError> {
-        let device = attempt.device.as_ref().map(SecretToken::sha256);
-        let user = self.stored_user(name, device.as_ref()).await?;
         let known = device.filter(|_| user.as_ref().is_some_and(|user| user.is_known));
         let (lane, subjects) = match &known {
             Some(device) => (Lane::Known, Subjects::device(device)),

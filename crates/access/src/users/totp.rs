@@ -52,7 +52,7 @@ impl TotpSecret {
             let differences = self.code(*step).into_iter().zip(typed).map(|(a, b)| a ^ b);
             differences.fold(0, |all, difference| all | difference) == 0
         });
-        matching.filter(|step| last_step.is_none_or(|last| *step > last)).last()
+        matching.filter(|step| last_step.is_none_or(|last| *step > last)).max()
     }
 
     fn code(&self, step: i64) -> [u8; DIGITS] {

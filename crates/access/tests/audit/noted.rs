@@ -7,7 +7,7 @@ use tokio::{sync::oneshot, task::yield_now};
 
 use crate::{ann, support::database};
 
-/// More than may wait.
+/// Far more than are noted of refusals in a moment.
 const FLOOD: usize = 10_007;
 
 fn refused(number: usize) -> Entry {
@@ -39,18 +39,20 @@ async fn what_is_noted_is_written_soon_and_what_is_left_at_the_end() {
 }
 
 #[tokio::test]
-async fn of_a_flood_that_cannot_be_written_an_entry_says_how_many_were_lost() {
+async fn of_a_flood_of_refusals_an_entry_says_how_many_were_lost() {
     let pool = database().await;
     let access = Access::new(pool.clone());
     for number in 0..FLOOD {
         access.note(refused(number));
     }
     access.write_noted(async {}).await;
-    assert_eq!(count(&pool).await, 10_001);
+    let written = count(&pool).await;
+    assert!(written < 9_000, "{written}");
     let lost = AuditFilter { action: Some("lose_entries".to_owned()), ..AuditFilter::default() };
     let lost = access.audit(&lost, None, 50).await.unwrap().data;
     let [entry] = &lost[..] else { panic!("{lost:?}") };
-    assert_eq!(entry.after.as_ref().unwrap()["entries"].to_string(), "7");
+    let lost = entry.after.as_ref().unwrap()["entries"].as_i64().unwrap();
+    assert_eq!(written - 1 + lost, FLOOD as i64);
 }
 
 #[tokio::test]

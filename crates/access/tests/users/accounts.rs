@@ -124,7 +124,7 @@ async fn the_first_administrator_is_created_with_a_password() {
     let access = Access::new(database().await);
     let made = access.ensure_admin(Some(password(PASSWORD, "admin"))).await.unwrap();
     assert!(matches!(made, FirstAdmin::Created), "{made:?}");
-    assert!(refusal(&access, &attempt("admin", PASSWORD)).await.is_none());
+    assert!(refusal(&access, &attempt("first-admin", PASSWORD)).await.is_none());
     let made = access.ensure_admin(Some(password(OTHER, "admin"))).await.unwrap();
     assert!(matches!(made, FirstAdmin::Exists), "{made:?}");
     assert!(refusal(&access, &attempt("admin", OTHER)).await.is_some());
@@ -136,7 +136,10 @@ async fn the_first_administrator_gets_a_link_until_one_is_used() {
     let Ok(FirstAdmin::NeedsLink(first)) = access.ensure_admin(None).await else { panic!() };
     let Ok(FirstAdmin::NeedsLink(second)) = access.ensure_admin(None).await else { panic!() };
     assert!(access.link_owner(&first).await.unwrap().is_none());
-    access.use_link(&again(&second), password(PASSWORD, "admin"), &Visit::default()).await.unwrap();
+    access
+        .use_link(&again(&second), password(PASSWORD, "first-admin"), &Visit::default())
+        .await
+        .unwrap();
     assert!(matches!(access.ensure_admin(None).await.unwrap(), FirstAdmin::Exists));
     assert!(refusal(&access, &attempt("admin", PASSWORD)).await.is_none());
 }

@@ -117,9 +117,9 @@ async fn a_cleanup_empties_counts_that_are_being_compacted() {
     let mut compacting = pool.acquire().await.unwrap();
     sqlx::raw_sql(
         "begin;
-         with delta as (delete from transaction_counts returning state, tried, queue, added)
-         insert into transaction_counts (state, tried, queue, added)
-         select state, tried, queue, sum(added) from delta group by 1, 2, 3;",
+         with delta as (delete from transaction_counts returning state, tried, queue, principal, added)
+         insert into transaction_counts (state, tried, queue, principal, added)
+         select state, tried, queue, principal, sum(added) from delta group by 1, 2, 3, 4;",
     )
     .execute(&mut *compacting)
     .await
@@ -145,7 +145,8 @@ async fn a_reader_that_finds_many_deltas_compacts_them() {
     let gateway = gateway(&pool);
     stored(&gateway).await;
     sqlx::query(
-        "insert into transaction_counts select 'pending', false, case n % 2 when 0 then 1 else -1 end
+        "insert into transaction_counts (state, tried, principal, added)
+         select 'pending', false, 'anonymous', case n % 2 when 0 then 1 else -1 end
          from generate_series(1, 30000) n",
     )
     .execute(&pool)
@@ -171,6 +172,8 @@ async fn the_migrations_count_the_existing_rows() {
     for migration in [
         include_str!("../../../../migrations/20261121000008_counts.sql"),
         include_str!("../../../../migrations/20261121000012_bounded_reads.sql"),
+        "drop index transactions_by_principal",
+        include_str!("../../../../migrations/20261127012003_own_transactions.sql"),
     ] {
         sqlx::raw_sql(migration).execute(&pool).await.unwrap();
     }
@@ -184,9 +187,9 @@ async fn the_migrations_count_the_existing_rows() {
 async fn a_negative_count_is_reported_as_zero() {
     let pool = database().await;
     let gateway = gateway(&pool);
-    let deltas = "insert into transaction_counts (state, tried, queue, added)
-        select 'pending', true, queue_of(now(), null), -1
-        union all select 'in_doubt', true, queue_of(now(), now()), -1";
+    let deltas = "insert into transaction_counts (state, tried, queue, principal, added)
+        select 'pending', true, queue_of(now(), null), 'anonymous', -1
+        union all select 'in_doubt', true, queue_of(now(), now()), 'anonymous', -1";
     sqlx::query(deltas).execute(&pool).await.unwrap();
     let counts = gateway.counts(&Scope::All).await.unwrap();
     assert_eq!((counts.pending, counts.in_doubt), (0, 0));

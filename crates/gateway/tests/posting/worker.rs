@@ -282,6 +282,13 @@ async fn a_paused_worker_with_a_backlog_hardly_loads_the_database() {
         support::stored(&gateway).await;
     }
     submitting.close().await;
+    // A session that ends reports what it has committed only then.
+    let sessions = "select count(*) from pg_stat_activity where datname = current_database()";
+    while sqlx::query_scalar::<_, i64>(sessions).fetch_one(&pool).await.unwrap()
+        > i64::from(pool.size())
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let commits = commits_of_an_idle_worker(&pool).await;
     assert!(commits < 40, "{commits} commits in five seconds of a pause");
 }

@@ -16,7 +16,8 @@ const MIN_TOKEN_CHARS: usize = 16;
 /// Who may read /metrics.
 #[derive(Debug, Clone, Args)]
 pub struct MetricsSettings {
-    /// Who may read /metrics. Unset: whoever has the token, if METRICS_TOKEN_FILE is set, and otherwise everyone
+    /// Who may read /metrics. Unset: whoever has the token, if METRICS_TOKEN_FILE is set; otherwise everyone on loopback, and
+    /// nobody beyond it
     #[arg(long, env = "METRICS_ACCESS", value_name = "METRICS_ACCESS", value_enum)]
     pub metrics_access: Option<Access>,
     /// The file of the token that a scraper sends as Authorization: Bearer
@@ -36,14 +37,17 @@ pub enum Access {
 }
 
 impl MetricsSettings {
-    /// Reads the token, if one is needed.
+    /// Who may read the metrics of a listener, with the token if one is needed.
     ///
     /// # Errors
     /// If there is none, or it is too short.
-    pub fn read(&self) -> Result<MetricsAccess, Fatal> {
+    pub fn read(&self, is_loopback: bool) -> Result<MetricsAccess, Fatal> {
         let file = match (self.metrics_access, &self.metrics_token_file) {
             (Some(Access::Off), _) => return Ok(MetricsAccess::Off),
-            (Some(Access::Open), _) | (None, None) => return Ok(MetricsAccess::Open),
+            (Some(Access::Open), _) => return Ok(MetricsAccess::Open),
+            // They show volumes and failures, so beyond loopback someone has to decide.
+            (None, None) if is_loopback => return Ok(MetricsAccess::Open),
+            (None, None) => return Ok(MetricsAccess::Off),
             (Some(Access::Token), None) => {
                 return Err("METRICS_ACCESS: token needs METRICS_TOKEN_FILE".into());
             }
@@ -74,7 +78,7 @@ mod tests {
             std::fs::write(&file, token).unwrap();
             file
         });
-        MetricsSettings { metrics_access, metrics_token_file }.read()
+        MetricsSettings { metrics_access, metrics_token_file }.read(true)
     }
 
     #[test]
@@ -86,6 +90,8 @@ mod tests {
         assert!(matches!(read(Some(Access::Open), TOKEN), Ok(MetricsAccess::Open)));
         assert!(matches!(read(Some(Access::Off), TOKEN), Ok(MetricsAccess::Off)));
         assert!(read(Some(Access::Token), None).is_err());
+        let beyond = MetricsSettings { metrics_access: None, metrics_token_file: None }.read(false);
+        assert!(matches!(beyond, Ok(MetricsAccess::Off)));
         let error = read(None, Some("secret")).unwrap_err().to_string();
         assert!(error.contains("16") && !error.contains("secret"), "{error}");
     }

@@ -41,7 +41,7 @@ pub async fn render(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let problem = response.extensions_mut().remove::<Problem>();
-    let Some(problem) = problem.or_else(|| of_library(&path, response.status())) else {
+    let Some(problem) = problem.or_else(|| of_library(&path, &response)) else {
         return response;
     };
     let request_id = id.as_ref().and_then(|id| id.header_value().to_str().ok());
@@ -97,9 +97,12 @@ pub async fn render(request: Request, next: Next) -> Response {
 }
 
 /// The problem of a path that a library refuses by itself, with a text of its own or none: the documentation's files.
-fn of_library(path: &str, status: StatusCode) -> Option<Problem> {
-    match status {
+/// JSON is Onceward's own: the errors of OAuth are no problem documents.
+fn of_library(path: &str, response: &Response) -> Option<Problem> {
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    match response.status() {
         _ if !path.starts_with("/api/") => None,
+        _ if media_type.is_some_and(|media_type| media_type == "application/json") => None,
         StatusCode::NOT_FOUND => Some(Problem::not_found("no resource exists at this path")),
         StatusCode::BAD_REQUEST => Some(Problem::malformed("the path cannot be read")),
         _ => None,

@@ -13,7 +13,6 @@ use axum::{
 use domain::Caller;
 use metrics::counter;
 
-use super::load_shedding::is_probe;
 use crate::http::{client_address::ClientAddress, problem::Problem};
 
 /// What may still come.
@@ -32,7 +31,7 @@ pub async fn limit_address(
     next: Next,
 ) -> Response {
     let address = request.extensions().get::<ClientAddress>();
-    let decision = match is_probe(request.uri().path()) {
+    let decision = match is_exempt(request.uri().path()) {
         true => None,
         false => address.and_then(|ClientAddress(address)| limits.check_address(*address)),
     };
@@ -48,12 +47,17 @@ pub async fn limit_principal(
 ) -> Response {
     let own = request.extensions().get::<Rate>().copied();
     let decision = match request.extensions().get::<Caller>() {
-        Some(caller) if !is_probe(request.uri().path()) => {
+        Some(caller) if !is_exempt(request.uri().path()) => {
             limits.check(caller.principal(), caller.role, own)
         }
         _ => None,
     };
     answer(OF_PRINCIPAL, decision, request, next).await
+}
+
+/// Probes of orchestrators, and metrics, which have a setting of their own. They cost next to nothing.
+fn is_exempt(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
 async fn answer(

@@ -105,8 +105,9 @@ impl Hosts {
                     None => origin.port().is_none() || !is_this_machine(host.host()),
                 }
             }
-            // A proxy sends a `Host` of its own.
-            _ => true,
+            // A proxy sends a `Host` of its own. What is open on this machine is no part of a site elsewhere.
+            Some(host) => !is_this_machine(origin.host()) || is_this_machine(host.host()),
+            None => true,
         }
     }
 }

@@ -49,9 +49,11 @@ pub async fn set(
     let Some(token) = SecretToken::parse(typed.token.expose_secret()) else {
         return answer(&state, StatusCode::NOT_FOUND, &typed.token, None).await;
     };
-    let owner = state.access.link_owner(&token).await?;
-    let user = owner.map(|owner| owner.user).unwrap_or_default();
-    let password = match NewPassword::check(&typed.new_password, &user) {
+    // Nothing is hashed for a link that is not valid.
+    let Some(owner) = state.access.link_owner(&token).await? else {
+        return answer(&state, StatusCode::NOT_FOUND, &typed.token, None).await;
+    };
+    let password = match NewPassword::check(&typed.new_password, &owner.user) {
         Ok(password) => password,
         Err(rule) => {
             let error = Some(format!("The password {rule}."));

@@ -155,12 +155,9 @@ impl<T> Inner<T> {
     }
 
     fn read_again(&self) {
-        match self.newer() {
-            Ok(None) => self.state().is_outdated = false,
-            Ok(Some((value, stamps))) => {
-                let mut state = self.state();
-                (state.value, state.stamps, state.is_outdated) = (value, stamps, false);
-                drop(state);
+        match self.replace_if_changed() {
+            Ok(false) => {}
+            Ok(true) => {
                 tracing::info!(
                     settings = self.settings(),
                     "files have changed and were read again"
@@ -175,15 +172,18 @@ impl<T> Inner<T> {
         }
     }
 
-    /// The value of the files and their stamps, if they have changed.
-    fn newer(&self) -> Result<Option<(Arc<T>, Vec<Stamp>)>, FileError> {
+    /// Replaces the value if the files have changed, and returns whether they have.
+    fn replace_if_changed(&self) -> Result<bool, FileError> {
         // Before the contents: if a file changes while it is read, the next check finds that.
         let stamps = stamps(&self.files)?;
-        if stamps == self.state().stamps {
-            return Ok(None);
+        let is_changed = stamps != self.state().stamps;
+        if is_changed {
+            let value = Arc::new((self.parse)(&contents(&self.files)?)?);
+            let mut state = self.state();
+            (state.value, state.stamps) = (value, stamps);
         }
-        let value = (self.parse)(&contents(&self.files)?)?;
-        Ok(Some((Arc::new(value), stamps)))
+        self.state().is_outdated = false;
+        Ok(is_changed)
     }
 
     fn settings(&self) -> String {

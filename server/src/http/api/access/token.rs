@@ -193,7 +193,8 @@ async fn exchange(
         credential: Some(format!("key:{}", holder.key_id)),
         ..nobody
     };
-    access.note(Entry::done(&actor, Action::IssueToken, format!("token:{}", issued.id)));
+    let entry = Entry::done(&actor, Action::IssueToken, format!("token:{}", issued.id));
+    access.record(entry).await.map_err(|error| Refusal::Problem(error.into()))?;
     let token = Token {
         access_token: issued.token.expose_secret().to_owned(),
         token_type: "Bearer",
