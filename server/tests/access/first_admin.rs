@@ -55,10 +55,10 @@ async fn the_first_start_prints_a_link_with_which_the_administrator_sets_a_passw
     let token = path.strip_prefix("/set-password?token=").unwrap();
 
     let mut admin = Browser::at(url);
-    assert!(admin.get(path).await.text().await.unwrap().contains("value=\"admin\""));
+    assert!(admin.get(path).await.text().await.unwrap().contains("value=\"first-admin\""));
     let fields = [("token", token), ("new-password", PASSWORD)];
     assert_eq!(location(&admin.post("/set-password", &fields).await), "/sign-in?done=password-set");
-    assert_eq!(location(&admin.sign_in("admin", PASSWORD).await), "/account");
+    assert_eq!(location(&admin.sign_in("first-admin", PASSWORD).await), "/account");
     assert_eq!(admin.get("/users").await.status(), 200);
     child.kill().await.unwrap();
 
@@ -80,7 +80,7 @@ async fn a_role_of_totp_required_roles_can_do_nothing_before_it_has_an_authentic
     let (database, service) = (database().await, Service::start().await);
     let mut command = Guarded::command(&service, &database);
     command.env("TOTP_REQUIRED_ROLES", "admin,operator");
-    let program = Program::start(command).await;
+    let program = crate::watched::Watched::start(command).await;
     program.ready().await;
     let guarded = Guarded { program, database, service };
     guarded.user("boss", "admin").await;

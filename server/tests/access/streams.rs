@@ -73,7 +73,7 @@ async fn a_stream_ends_when_its_token_expires() {
         (crate::support::database().await, crate::support::Service::start().await);
     let mut command = Guarded::command(&service, &database);
     command.env("TOKEN_TTL_SECONDS", "5");
-    let program = crate::support::Program::start(command).await;
+    let program = crate::watched::Watched::start(command).await;
     program.ready().await;
     let guarded = Guarded { program, database, service };
     let key = guarded.client("payroll", "viewer").await;

@@ -290,7 +290,8 @@ async fn a_paused_worker_with_a_backlog_hardly_loads_the_database() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let commits = commits_of_an_idle_worker(&pool).await;
-    assert!(commits < 40, "{commits} commits in five seconds of a pause");
+    // Far fewer than there are transactions.
+    assert!(commits < 100, "{commits} commits in five seconds of a pause");
 }
 
 /// Otherwise each of them would be looked up again and again for as long as this lasts, and look as if it were to be

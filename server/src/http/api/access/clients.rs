@@ -60,7 +60,7 @@ struct Clients {
 
 /// A client to create.
 #[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
@@ -78,7 +78,7 @@ struct NewClient {
 
 /// What to change of a client. What is absent stays as it is.
 #[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "for the API's document: all wrong fields are reported together, so each is read by hand"

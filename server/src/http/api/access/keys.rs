@@ -75,7 +75,7 @@ struct CreatedKey {
 
 /// A key to create.
 #[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "for the API's document: all wrong fields are reported together, so each is read by hand"

@@ -50,6 +50,7 @@ pub fn routes() -> OpenApiRouter<WebState> {
 )]
 struct TokenRequest {
     /// Always `client_credentials`.
+    #[schema(pattern = "^client_credentials$")]
     grant_type: String,
     /// The name of the client, unless it is in the header `Authorization`.
     client_id: Option<String>,

@@ -106,7 +106,7 @@ impl From<SecretToken> for OneTimeLink {
 
 /// A user to create.
 #[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
@@ -121,7 +121,7 @@ struct NewUser {
 
 /// What to change of a user. What is absent stays as it is.
 #[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "for the API's document: all wrong fields are reported together, so each is read by hand"
