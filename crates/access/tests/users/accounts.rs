@@ -124,7 +124,7 @@ async fn the_first_administrator_is_created_with_a_password() {
     let access = Access::new(database().await);
     let made = access.ensure_admin(Some(password(PASSWORD, "admin"))).await.unwrap();
     assert!(matches!(made, FirstAdmin::Created), "{made:?}");
-    assert!(refusal(&access, &attempt("first-admin", PASSWORD)).await.is_none());
+    assert!(refusal(&access, &attempt("admin", PASSWORD)).await.is_none());
     let made = access.ensure_admin(Some(password(OTHER, "admin"))).await.unwrap();
     assert!(matches!(made, FirstAdmin::Exists), "{made:?}");
     assert!(refusal(&access, &attempt("admin", OTHER)).await.is_some());
@@ -141,7 +141,7 @@ async fn the_first_administrator_gets_a_link_until_one_is_used() {
         .await
         .unwrap();
     assert!(matches!(access.ensure_admin(None).await.unwrap(), FirstAdmin::Exists));
-    assert!(refusal(&access, &attempt("admin", PASSWORD)).await.is_none());
+    assert!(refusal(&access, &attempt("first-admin", PASSWORD)).await.is_none());
 }
 
 #[tokio::test]
