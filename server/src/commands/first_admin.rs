@@ -33,7 +33,7 @@ pub async fn ensure(
         Ok(FirstAdmin::NeedsLink(token)) => {
             let (link, note) = (link(url, &token), link_note());
             Ok(Some(format!(
-                "No administrator can sign in yet. Set the password of admin at {} ({note})",
+                "No administrator can sign in yet. Set the password of first-admin at {} ({note})",
                 link.expose_secret()
             )))
         }
