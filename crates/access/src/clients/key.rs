@@ -37,6 +37,11 @@ impl Key {
         Self { id: characters(ID_CHARS), secret: characters(SECRET_CHARS).into() }
     }
 
+    /// Whether a text is a key, or was meant as one.
+    pub fn is_meant_by(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
     /// Reads the text of a key. `None` if it has another form, or its checksum is wrong.
     pub fn read(text: &str) -> Option<Self> {
         let (id, rest) = text.strip_prefix(PREFIX)?.split_once('_')?;

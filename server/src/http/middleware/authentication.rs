@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use access::{
-    Access, AccessError, Entry, KeyRefusal, SecretToken, Session, TokenError, Tokens, limits::Rate,
+    Access, AccessError, Entry, Key, KeyRefusal, SecretToken, Session, TokenError, Tokens,
+    limits::Rate,
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -27,9 +28,6 @@ use crate::http::{
     request::accept::accepts_html,
     session_cookie::PeoplesCookies,
 };
-
-/// With what a key begins. Whatever else a request bears is a token, or nothing.
-const KEY_PREFIX: &str = "ow_";
 
 /// Whether callers must say who they are, and how they are recognised. Cheap to clone.
 #[derive(Clone)]
@@ -95,30 +93,34 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut own_rate = None;
-    let caller = match authentication.required {
-        false => Ok(Caller::anonymous()),
-        true => match Credential::of(request.headers(), request.extensions()) {
-            Ok(credential) => authentication.caller(&credential, &mut own_rate).await,
-            Err(why) => Err(why),
-        },
-    };
-    let caller = caller.map(|caller| with_request(caller, &request));
     let need = match request.extensions().get::<MatchedPath>() {
         Some(path) => match permissions::need(request.method(), path.as_str()) {
-            Some(need) => need,
+            Some(need) => Some(need),
             // It only leads to the page below it.
-            None if path.as_str() == authentication.path_prefix.as_str() => Need::Open,
+            None if path.as_str() == authentication.path_prefix.as_str() => Some(Need::Open),
             None => return without_row(path.as_str()),
         },
         // The page's files, and the page that says that there is nothing at this path.
-        None => Need::Open,
+        None => None,
     };
+    let credential = match (authentication.required, need) {
+        (false, _) => None,
+        // A probe must not wait for the database, whatever credential it has.
+        (true, Some(Need::Open)) => return next.run(request).await,
+        (true, _) => Some(Credential::of(request.headers(), request.extensions())),
+    };
+    let caller = match credential {
+        None => Ok((Caller::anonymous(), None)),
+        Some(Ok(credential)) => authentication.caller(&credential).await,
+        Some(Err(why)) => Err(why),
+    };
+    let caller = caller.map(|(caller, own_rate)| (with_request(caller, &request), own_rate));
+    let need = need.unwrap_or(Need::Open);
     let permitted = match (need, &caller) {
         (Need::Open | Need::OwnCheck, _) => true,
         (Need::Database, _) => false,
         (Need::Caller, Ok(_)) => true,
-        (Need::Permission(permission), Ok(caller)) => caller.may(permission),
+        (Need::Permission(permission), Ok((caller, _))) => caller.may(permission),
         (Need::Caller | Need::Permission(_), Err(_)) => {
             let why = caller.err().unwrap_or(Unauthenticated::Missing);
             if let Unauthenticated::Refused(why) = &why {
@@ -129,17 +131,17 @@ pub async fn authenticate(
         }
     };
     if !permitted {
-        if let Ok(caller) = &caller {
+        if let Ok((caller, _)) = &caller {
             let why = format!("the role {} does not permit it", caller.role);
             authentication.note(&caller.actor, Action::Authorize, &request, &why);
         }
         return Problem::forbidden().into_response();
     }
-    if let Ok(caller) = caller {
+    if let Ok((caller, own_rate)) = caller {
         request.extensions_mut().insert(caller);
-    }
-    if let Some(rate) = own_rate {
-        request.extensions_mut().insert(rate);
+        if let Some(rate) = own_rate {
+            request.extensions_mut().insert(rate);
+        }
     }
     next.run(request).await
 }
@@ -149,11 +151,12 @@ impl Authentication {
     async fn caller(
         &self,
         credential: &Credential,
-        own_rate: &mut Option<Rate>,
-    ) -> Result<Caller, Unauthenticated> {
+    ) -> Result<(Caller, Option<Rate>), Unauthenticated> {
         match credential {
-            Credential::Bearer(token) => self.bearer(token.expose_secret(), own_rate).await,
-            Credential::Session(id) => of_session(self.access.session(id).await),
+            Credential::Bearer(token) => self.bearer(token.expose_secret()).await,
+            Credential::Session(id) => {
+                of_session(self.access.session(id).await).map(|caller| (caller, None))
+            }
         }
     }
 
@@ -161,7 +164,9 @@ impl Authentication {
     /// database does not answer, so that there is nothing to see either. Asking does not count as the use of a session.
     pub async fn still_stands(&self, credential: &Credential, role: Role) -> bool {
         let caller = match credential {
-            Credential::Bearer(token) => self.bearer(token.expose_secret(), &mut None).await,
+            Credential::Bearer(token) => {
+                self.bearer(token.expose_secret()).await.map(|(caller, _)| caller)
+            }
             Credential::Session(id) => of_session(self.access.unused_session(id).await),
         };
         match caller {
@@ -171,36 +176,29 @@ impl Authentication {
         }
     }
 
-    async fn bearer(
-        &self,
-        token: &str,
-        own_rate: &mut Option<Rate>,
-    ) -> Result<Caller, Unauthenticated> {
-        if !token.starts_with(KEY_PREFIX) {
-            return self.token(token, own_rate).await;
+    async fn bearer(&self, token: &str) -> Result<(Caller, Option<Rate>), Unauthenticated> {
+        // Whatever else a request bears is a token, or nothing.
+        if !Key::is_meant_by(token) {
+            return self.token(token).await;
         }
         let holder = self.access.key(token).await.map_err(|refusal| match refusal {
             KeyRefusal::Access(error) => Unauthenticated::Unavailable(error.into()),
             refusal => Unauthenticated::Refused(refusal.to_string()),
         })?;
-        *own_rate = holder.rate_limit.and_then(|text| text.parse().ok());
+        let own_rate = holder.rate_limit.and_then(|text| text.parse().ok());
         let credential = format!("key:{}", holder.key_id);
-        Ok(caller(holder.client, PrincipalKind::Client, credential, holder.role))
+        Ok((caller(holder.client, PrincipalKind::Client, credential, holder.role), own_rate))
     }
 
-    async fn token(
-        &self,
-        token: &str,
-        own_rate: &mut Option<Rate>,
-    ) -> Result<Caller, Unauthenticated> {
+    async fn token(&self, token: &str) -> Result<(Caller, Option<Rate>), Unauthenticated> {
         let holder =
             self.tokens.authenticate(token, Utc::now()).await.map_err(|error| match error {
                 TokenError::Refused(refusal) => Unauthenticated::Refused(refusal.to_string()),
                 error => Unauthenticated::Unavailable(error.into()),
             })?;
-        *own_rate = holder.rate_limit.and_then(|text| text.parse().ok());
+        let own_rate = holder.rate_limit.and_then(|text| text.parse().ok());
         let name = holder.principal.as_str().to_owned();
-        Ok(caller(name, holder.kind, holder.credential, holder.role))
+        Ok((caller(name, holder.kind, holder.credential, holder.role), own_rate))
     }
 
     /// Notes in the audit that a request was refused, and why.
