@@ -56,15 +56,13 @@ pub enum Action {
     DisableTotp,
     /// A user has new recovery codes.
     RenewRecoveryCodes,
-    /// A recovery code was used instead of the second factor.
-    UseRecoveryCode,
     /// Entries were lost, because more were refused than could be written; `after` says how many.
     LoseEntries,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 25] = [
         Self::SignIn,
         Self::SignOut,
         Self::IssueToken,
@@ -89,7 +87,6 @@ impl Action {
         Self::EnableTotp,
         Self::DisableTotp,
         Self::RenewRecoveryCodes,
-        Self::UseRecoveryCode,
         Self::LoseEntries,
     ];
 
@@ -120,7 +117,6 @@ impl Action {
             Self::EnableTotp => "enable_totp",
             Self::DisableTotp => "disable_totp",
             Self::RenewRecoveryCodes => "renew_recovery_codes",
-            Self::UseRecoveryCode => "use_recovery_code",
             Self::LoseEntries => "lose_entries",
         }
     }
