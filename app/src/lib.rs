@@ -29,8 +29,7 @@ use crate::{
     components::{address::address, header::Header, page_context::provide_page_context},
     feed::provide_live_feed,
     pages::{
-        audit::AuditPage, not_found::NotFoundPage, transaction::TransactionPage,
-        transactions::TransactionsPage,
+        not_found::NotFoundPage, transaction::TransactionPage, transactions::TransactionsPage,
     },
 };
 
@@ -96,7 +95,6 @@ fn Main() -> impl IntoView {
                 // Not streamed: the pages work without scripts, and their HTTP status is known.
                 <Route path=path!("/") view=TransactionsPage ssr=SsrMode::Async/>
                 <Route path=path!("/transactions/:id") view=TransactionPage ssr=SsrMode::Async/>
-                <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async/>
             </FlatRoutes>
         </main>
     }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { expect, test } from "@playwright/test";
 
-test("the page's WASM is sent as Brotli, and is under 320 KB", async ({ page }) => {
+test("the page's WASM is sent as Brotli, and is under 300 KB", async ({ page }) => {
   const wasm = page.waitForResponse((response) => response.url().endsWith(".wasm"));
   await page.goto("/");
 
@@ -19,5 +19,5 @@ test("the page's WASM is sent as Brotli, and is under 320 KB", async ({ page }) 
   }
 
   expect(answer.headers).toMatchObject({ "content-type": "application/wasm", "content-encoding": "br" });
-  expect(size).toBeLessThan(320_000);
+  expect(size).toBeLessThan(300_000);
 });

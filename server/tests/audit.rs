@@ -89,16 +89,23 @@ async fn the_audit_is_exported_and_each_export_is_in_it() {
 #[tokio::test]
 async fn the_page_shows_the_audit_without_script() {
     let (program, _service, _, id) = start().await;
-    let html = async |path: &str| {
+    let answer = async |path: &str| {
         let page = program.get(path).header("accept", "text/html").send().await.unwrap();
-        assert_eq!(page.status(), 200);
-        page.text().await.unwrap()
+        (page.status().as_u16(), page.text().await.unwrap())
+    };
+    let html = async |path: &str| {
+        let (status, page) = answer(path).await;
+        assert_eq!(status, 200, "{path}");
+        page
     };
     let page = html(&format!("/audit?object=transaction%3A{id}")).await;
     assert!(page.contains(&format!("/transactions/{id}")), "{page}");
     assert!(!page.contains("they restore a backup"), "{page}");
     assert!(html("/audit").await.contains("they restore a backup"));
-    assert!(html("/audit?from=yesterday").await.contains("must be a date and time"));
+    let (status, wrong) = answer("/audit?from=yesterday").await;
+    assert_eq!(status, 422);
+    assert!(wrong.contains("must be a date and time"), "{wrong}");
+    assert!(!html("/audit").await.contains("<script"));
 }
 
 async fn verify(database: &str, arguments: &[&str]) -> (Option<i32>, String, String) {

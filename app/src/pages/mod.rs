@@ -3,6 +3,7 @@
 //! What several pages use is in [`components`](crate::components); what the server does for them is
 //! in [`server_functions`](crate::server_functions).
 
+#[cfg(feature = "ssr")]
 pub mod audit;
 pub mod not_found;
 #[cfg(feature = "ssr")]

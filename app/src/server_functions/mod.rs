@@ -3,7 +3,6 @@
 //! Each function calls the engine and has no rules of its own. Changes reach the page through the
 //! [`feed`](crate::feed), not from here.
 
-pub mod audit;
 pub mod bulk_retry;
 pub mod intervention;
 pub mod json_codec;

@@ -59,10 +59,8 @@ async fn home_below_the_prefix(uri: Uri) -> Redirect {
 /// What the pages take from the context of Leptos.
 fn context(state: &WebState) -> impl Fn() + Clone + Send + Sync + 'static {
     let (gateway, setting) = (state.gateway.clone(), state.setting.clone());
-    let access = state.access.clone();
     move || {
         provide_context(gateway.clone());
-        provide_context(access.clone());
         provide_context(setting.clone());
     }
 }

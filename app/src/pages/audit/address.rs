@@ -2,20 +2,7 @@
 
 use leptos_router::params::ParamsMap;
 
-use crate::{components::address::address, server_functions::audit::AuditQuery};
-
-/// The filter in an address.
-pub fn query_of(params: &ParamsMap) -> AuditQuery {
-    let text = |name: &str| params.get(name).unwrap_or_default();
-    AuditQuery {
-        principal: text("principal"),
-        action: text("action"),
-        object: text("object"),
-        from: text("from"),
-        to: text("to"),
-        cursor: text("cursor"),
-    }
-}
+use crate::{components::address::address, pages::audit::AuditQuery};
 
 /// The address of the page of the audit that begins at `cursor`, or of its newest page.
 pub fn audit_address(query: &AuditQuery, cursor: Option<&str>) -> String {

@@ -4,8 +4,8 @@ use domain::Action;
 use leptos::prelude::*;
 
 use crate::{
-    components::address::address, pages::audit::address::audit_address,
-    server_functions::audit::AuditQuery,
+    components::address::address,
+    pages::audit::{AuditQuery, address::audit_address},
 };
 
 /// The filters, with the values of the address.

@@ -11,8 +11,10 @@ use crate::{
         outside_text::{OutsideJson, OutsideText},
         timestamp::AbsoluteTime,
     },
-    pages::audit::address::{audit_address, export_address},
-    server_functions::audit::AuditQuery,
+    pages::audit::{
+        AuditQuery,
+        address::{audit_address, export_address},
+    },
 };
 
 /// A page of the audit, and the links to the other pages.

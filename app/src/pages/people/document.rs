@@ -1,4 +1,4 @@
-//! The document around a page, and what several of these pages use.
+//! The document around a page that has no script, and what several of these pages use.
 
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -33,7 +33,7 @@ pub struct SignedInAs {
 
 impl Frame {
     /// The whole document.
-    pub(super) fn document(self, title: &str, content: impl IntoAny) -> String {
+    pub(in crate::pages) fn document(self, title: &str, content: impl IntoAny) -> String {
         let Self { styles, signed_in, simulator, done, error } = self;
         let header = signed_in.map(navigation);
         let page = view! {

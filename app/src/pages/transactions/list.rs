@@ -152,8 +152,8 @@ pub fn TransactionList(
                 <a class="link" href=export("ndjson") download="" aria-label="Export NDJSON">
                     "NDJSON"
                 </a>
-                <a class="link" href=address("/audit")>"Audit"</a>
-                // Not a page of this application, so the browser must load it.
+                // These have no part in this page's script, so the browser must load them.
+                <a class="link" href=address("/audit") rel="external">"Audit"</a>
                 <a class="link" href=address("/api/docs") rel="external">"API"</a>
             </p>
         </div>

@@ -1,10 +1,11 @@
 //! The pages for people and their accounts, and the answers to their forms: sign in, set a password, your account, users,
-//! clients and their keys.
+//! clients and their keys; and the audit.
 //!
-//! What they look like is in `app/src/pages/people`. A form that succeeds leads back to its page, by a redirect; what is
+//! What they look like is in `app/src/pages/people` and `audit`. A form that succeeds leads back to its page, by a redirect; what is
 //! shown once, such as recovery codes, is in the answer itself.
 
 mod account;
+mod audit;
 mod clients;
 mod page;
 mod set_password;
@@ -19,6 +20,7 @@ use super::WebState;
 /// The routes.
 pub fn routes() -> Router<WebState> {
     Router::new()
+        .route("/audit", get(audit::show))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/set-password", get(set_password::show).post(set_password::set))
