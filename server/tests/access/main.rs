@@ -7,6 +7,10 @@ mod support;
 mod browser;
 mod commands;
 mod first_admin;
+mod forged;
+#[path = "../../../crates/access/tests/tokens/issuer.rs"]
+#[expect(dead_code, reason = "the tests of tokens use the rest")]
+mod issuer;
 mod keys;
 mod matrix;
 mod own_transactions;
