@@ -17,6 +17,8 @@ export interface Onceward {
   url: string;
   /** The URL of its simulated posting service, if it runs one. */
   simulator: string;
+  /** The folder of its own PostgreSQL, with which commands reach it. */
+  data: string;
   stop(): Promise<void>;
 }
 
@@ -74,7 +76,7 @@ export async function start(
     await stop().catch(() => {});
     throw error;
   }
-  return { url: `http://${site}`, simulator: `http://${simulator}`, stop };
+  return { url: `http://${site}`, simulator: `http://${simulator}`, data: join(data, "data"), stop };
 }
 
 /** A local address that is not in use. */

@@ -183,7 +183,7 @@ fn session_table(sessions: Vec<SessionRow>) -> impl IntoView {
         }
     });
     view! {
-        <div class="people-table">
+        <div class="people-table" role="region" aria-label="Sessions" tabindex="0">
             <table>
                 <thead>
                     <tr>

@@ -124,12 +124,12 @@ fn client(client: ClientRow) -> impl IntoView {
                     <button class="button-quiet" name="change" value=other>{able}</button>
                 </form>
             </div>
-            {(!keys.is_empty()).then(|| key_table(keys, path("")))}
+            {(!keys.is_empty()).then(|| key_table(keys, path(""), format!("Keys of {name}")))}
         </section>
     }
 }
 
-fn key_table(keys: Vec<KeyRow>, path: String) -> impl IntoView {
+fn key_table(keys: Vec<KeyRow>, path: String, label: String) -> impl IntoView {
     let or_never = |at: Option<DateTime<Utc>>| at.map_or_else(|| "never".into_any(), time);
     let rows = keys.into_iter().map(move |key| {
         let end = match key.is_revoked {
@@ -152,7 +152,7 @@ fn key_table(keys: Vec<KeyRow>, path: String) -> impl IntoView {
         }
     });
     view! {
-        <div class="people-table">
+        <div class="people-table" role="region" aria-label=label tabindex="0">
             <table>
                 <thead>
                     <tr>

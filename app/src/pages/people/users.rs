@@ -99,7 +99,7 @@ pub(super) fn roles(
 
 fn table(users: Vec<UserRow>) -> impl IntoView {
     view! {
-        <div class="people-table">
+        <div class="people-table" role="region" aria-label="Users" tabindex="0">
             <table>
                 <thead>
                     <tr>

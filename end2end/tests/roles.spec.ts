@@ -1,0 +1,89 @@
+// What the pages offer depends on the role of whoever is signed in.
+
+import { expectAccessible } from "./appearance";
+import { open, row, unique } from "./dashboard";
+import { expect, password, type Role, test } from "./signed-in";
+
+const offered: Record<Role, { submits: boolean; operates: boolean }> = {
+  viewer: { submits: false, operates: false },
+  submitter: { submits: true, operates: false },
+  operator: { submits: false, operates: true },
+  admin: { submits: true, operates: true },
+};
+
+for (const [role, { submits, operates }] of Object.entries(offered)) {
+  test(`the dashboard offers a ${role} what the role permits`, async ({ page, guarded }) => {
+    await guarded.signIn(page, role);
+    await open(page, "/");
+    await expect(page.getByRole("form", { name: "Submit a transaction" })).toHaveCount(submits ? 1 : 0);
+    await expect(page.getByRole("button", { name: "Pause posting" })).toHaveCount(operates ? 1 : 0);
+    const account = page.getByRole("link", { name: "Your account" });
+    const brand = page.getByRole("link", { name: "Onceward" });
+    const [one, other] = [await account.boundingBox(), await brand.boundingBox()];
+    // The header is one line: what is in it does not wrap when a person is signed in.
+    expect(one && other && Math.abs(one.y + one.height / 2 - other.y - other.height / 2)).toBeLessThan(12);
+    await expectAccessible(page);
+    await account.click();
+    await expect(page.getByRole("banner")).toContainText(`${role}, ${role}`);
+    await expectAccessible(page);
+  });
+}
+
+test("a submitter sees its own transactions alone", async ({ page, guarded, browser }) => {
+  const [theirs, own] = [unique("Of the administrator"), unique("Own")];
+  await guarded.signIn(page, "admin");
+  const post = { headers: { origin: guarded.onceward.url }, data: { amount: 1, currency: "USD", description: theirs } };
+  expect((await page.request.post("/api/transactions", post)).status()).toBe(202);
+  await open(page, "/");
+  await expect(row(page, theirs)).toBeVisible();
+
+  const another = await browser.newPage({ baseURL: guarded.onceward.url });
+  await guarded.signIn(another, "submitter");
+  post.data.description = own;
+  expect((await another.request.post("/api/transactions", post)).status()).toBe(202);
+  await open(another, "/");
+  await expect(row(another, own)).toBeVisible();
+  await expect(row(another, theirs)).toHaveCount(0);
+  await another.close();
+});
+
+test("a wrong password is refused, and whoever signs out is out", async ({ page, guarded }) => {
+  await page.goto("/account");
+  await page.getByLabel("Name").fill("viewer");
+  await page.getByLabel("Password").fill("nine orange narwhals");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert")).toContainText("The name, the password or the code is wrong.");
+  await expectAccessible(page);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(/\/account$/);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page).toHaveURL(/\/sign-in/);
+  await page.goto("/");
+  await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
+});
+
+test("an administrator creates a user, and a client whose key is shown once", async ({ page, guarded }) => {
+  await guarded.signIn(page, "admin", "/users");
+  await expectAccessible(page);
+  await page.getByLabel("Name").fill("night-shift");
+  await page.getByRole("button", { name: /Create/ }).click();
+  await expect(page.getByRole("main")).toContainText("/set-password?");
+  await expectAccessible(page);
+
+  await page.goto("/clients");
+  await page.getByLabel("Name").fill("payroll");
+  await page.getByRole("button", { name: "Create", exact: false }).last().click();
+  const client = page.getByRole("region", { name: "payroll", exact: true });
+  await client.getByRole("button", { name: "Create a key" }).click();
+  await expect(page.getByRole("main")).toContainText("It is not shown again.");
+  const key = (await page.getByText(/^ow_[A-Za-z0-9]+_[A-Za-z0-9]+$/).textContent()) ?? "";
+  const me = async () => (await fetch(`${guarded.onceward.url}/api/me`, { headers: { authorization: `Bearer ${key}` } })).status;
+  expect(await me()).toBe(200);
+  await expectAccessible(page);
+
+  await page.goto("/clients");
+  await expect(page.getByRole("main")).not.toContainText(key);
+  await client.getByRole("button", { name: "Revoke" }).click();
+  await expect.poll(me).toBe(401);
+});
