@@ -1,6 +1,6 @@
 // What the pages offer depends on the role of whoever is signed in.
 
-import { expectAccessible } from "./appearance";
+import { expectAccessible, expectNoOverflow } from "./appearance";
 import { open, row, unique } from "./dashboard";
 import { expect, password, type Role, test } from "./signed-in";
 
@@ -17,11 +17,17 @@ for (const [role, { submits, operates }] of Object.entries(offered)) {
     await open(page, "/");
     await expect(page.getByRole("form", { name: "Submit a transaction" })).toHaveCount(submits ? 1 : 0);
     await expect(page.getByRole("button", { name: "Pause posting" })).toHaveCount(operates ? 1 : 0);
-    const account = page.getByRole("link", { name: "Your account" });
+    const account = page.getByRole("link", { name: "Account", exact: true });
     const brand = page.getByRole("link", { name: "Onceward" });
     const [one, other] = [await account.boundingBox(), await brand.boundingBox()];
     // The header is one line: what is in it does not wrap when a person is signed in.
     expect(one && other && Math.abs(one.y + one.height / 2 - other.y - other.height / 2)).toBeLessThan(12);
+    // Nor does it on a phone.
+    const window = page.viewportSize()!;
+    await page.setViewportSize({ width: 360, height: window.height });
+    expect((await account.boundingBox())?.height).toBe(one?.height);
+    await expectNoOverflow(page);
+    await page.setViewportSize(window);
     await expectAccessible(page);
     await account.click();
     await expect(page.getByRole("banner")).toContainText(`${role}, ${role}`);

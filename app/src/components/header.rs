@@ -56,7 +56,7 @@ pub fn Header() -> impl IntoView {
                 .then(|| {
                     view! {
                         <a class="link account-link" href=address("/account") rel="external">
-                            "Your account"
+                            "Account"
                         </a>
                     }
                 })}
