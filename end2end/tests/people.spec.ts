@@ -3,7 +3,7 @@
 import type { Browser, Page } from "@playwright/test";
 import { expectAccessible, expectNoOverflow } from "./appearance";
 import { unique } from "./dashboard";
-import { expect, test } from "./signed-in";
+import { expect, signIn, test } from "./signed-in";
 
 const chosen = "nine orange narwhals";
 
@@ -18,17 +18,17 @@ for (const [title, options] of [
 
     test("a created user sets a password by the link, changes it, and ends another session", async ({ page, guarded, browser }) => {
       const name = newName("user");
-      const link = await createUser(page, guarded.signIn, name);
+      const link = await createUser(page, name);
       if (scripted) {
         await looksRight(page);
       }
-      const theirs = await newPage(browser, guarded.onceward.url, options);
+      const theirs = await newPage(browser, guarded.url, options);
       await theirs.goto(link);
       await theirs.getByLabel("New password").fill(chosen);
       await theirs.getByRole("button", { name: "Set the password" }).click();
-      await signInWith(theirs, name, chosen);
-      const other = await newPage(browser, guarded.onceward.url, options);
-      await signInWith(other, name, chosen);
+      await signIn(theirs, name, "/account", chosen);
+      const other = await newPage(browser, guarded.url, options);
+      await signIn(other, name, "/account", chosen);
       await theirs.goto("/account");
       const sessions = theirs.getByRole("region", { name: "Sessions" });
       await expect(sessions.getByRole("button", { name: "End", exact: true })).toHaveCount(1);
@@ -48,14 +48,14 @@ for (const [title, options] of [
       await theirs.getByLabel("New password").fill("five green giraffes");
       await theirs.getByRole("button", { name: "Change the password" }).click();
       await expect(theirs.getByRole("alert")).toHaveCount(0);
-      await signInWith(other, name, "five green giraffes");
+      await signIn(other, name, "/account", "five green giraffes");
       await theirs.context().close();
       await other.context().close();
     });
 
-    test("an administrator changes a user's role and disables the user", async ({ page, guarded }) => {
+    test("an administrator changes a user's role and disables the user", async ({ page }) => {
       const name = newName("user");
-      await createUser(page, guarded.signIn, name);
+      await createUser(page, name);
       const user = () => page.getByRole("row").filter({ hasText: name });
       await page.getByLabel(`Role of ${name}`).selectOption("operator");
       await user().getByRole("button", { name: "Change", exact: true }).click();
@@ -67,7 +67,7 @@ for (const [title, options] of [
 
     test("a client's key is shown once, works, and is refused once it is revoked", async ({ page, guarded, playwright }) => {
       const name = newName("client");
-      await guarded.signIn(page, "admin", "/clients");
+      await signIn(page, "admin", "/clients");
       const form = page.getByRole("region", { name: "Create a client" });
       await form.getByLabel("Name").fill(name);
       await form.getByLabel("Role").selectOption("viewer");
@@ -79,7 +79,7 @@ for (const [title, options] of [
         await looksRight(page);
       }
       const program = await playwright.request.newContext({
-        baseURL: guarded.onceward.url,
+        baseURL: guarded.url,
         extraHTTPHeaders: { authorization: `Bearer ${key}` },
       });
       expect((await program.get("/api/me")).status()).toBe(200);
@@ -108,16 +108,8 @@ async function newPage(browser: Browser, baseURL: string, options: object): Prom
   return (await browser.newContext({ baseURL, ...options })).newPage();
 }
 
-async function signInWith(page: Page, name: string, password: string): Promise<void> {
-  await page.goto("/sign-in");
-  await page.getByLabel("Name").fill(name);
-  await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await expect(page.getByRole("heading", { name: "Sign in" })).toHaveCount(0);
-}
-
 /** Creates a viewer as the administrator, and returns the link that sets its password. */
-async function createUser(page: Page, signIn: (page: Page, name: string, next: string) => Promise<void>, name: string) {
+async function createUser(page: Page, name: string): Promise<string> {
   await signIn(page, "admin", "/users");
   const form = page.getByRole("region", { name: "Create a user" });
   await form.getByLabel("Name").fill(name);

@@ -15,14 +15,8 @@ export const password = "seven purple walruses";
 /** The roles that see different controls. */
 export type Role = "viewer" | "submitter" | "operator" | "admin";
 
-/** An Onceward that requires authentication. Each role has a user with its name. */
-export interface Guarded {
-  onceward: Onceward;
-  /** Signs the page's browser in, by the form. */
-  signIn(page: Page, name: string, next?: string): Promise<void>;
-}
-
-export const test = base.extend<object, { guarded: Guarded }>({
+export const test = base.extend<object, { guarded: Onceward }>({
+  /** An Onceward that requires authentication. Each role has a user with its name. */
   guarded: [
     async ({}, use, { workerIndex }) => {
       const folder = mkdtempSync(join(tmpdir(), "onceward-e2e-secrets-"));
@@ -37,20 +31,21 @@ export const test = base.extend<object, { guarded: Guarded }>({
         const create = ["user", "create", role, "--role", role, "--password-file", file];
         execFileSync(program, create, { env: { ...process.env, ONCEWARD_DATA: onceward.data, DATABASE_URL: undefined } });
       }
-      await use({ onceward, signIn });
+      await use(onceward);
       await onceward.stop();
       rmSync(folder, { recursive: true });
     },
     { scope: "worker", timeout: 90_000 },
   ],
-  baseURL: async ({ guarded }, use) => use(guarded.onceward.url),
+  baseURL: async ({ guarded }, use) => use(guarded.url),
 });
 
-async function signIn(page: Page, name: string, next = "/"): Promise<void> {
+/** Opens a page as somebody who is not signed in, and signs in by the form. */
+export async function signIn(page: Page, name: string, next = "/", secret = password): Promise<void> {
   await page.goto(next);
   await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
   await page.getByLabel("Name").fill(name);
-  await page.getByLabel("Password").fill(password);
+  await page.getByLabel("Password").fill(secret);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("heading", { name: "Sign in" })).toHaveCount(0);
 }

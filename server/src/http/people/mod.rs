@@ -1,8 +1,8 @@
 //! The pages for people and their accounts, and the answers to their forms: sign in, set a password, your account, users,
 //! clients and their keys; and the audit.
 //!
-//! What they look like is in `app/src/pages/people` and `audit`. A form that succeeds leads back to its page, by a redirect; what is
-//! shown once, such as recovery codes, is in the answer itself.
+//! What they look like is in `app/src/pages/people` and `app/src/pages/audit`. A form that succeeds leads back to its page,
+//! by a redirect; what is shown once, such as recovery codes, is in the answer itself.
 
 mod account;
 mod audit;
